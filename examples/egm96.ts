@@ -1,0 +1,1 @@
+console.log("no demo yet", process.version)
