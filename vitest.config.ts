@@ -1,13 +1,19 @@
 import { defineConfig } from "vitest/config"
 
-const conditions = ["@effect-icechunk/source", "module", "node", "development|production"]
+/** Packages of the workspace resolve to their TypeScript sources: no build before a test. */
+const source = "@effect-icechunk/source"
+const conditions = [source, "module", "node", "development|production"]
 
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
+    pool: "forks",
+    execArgv: [`--conditions=${source}`],
+    maxWorkers: "100%",
     testTimeout: 30_000,
-    hookTimeout: 60_000
+    hookTimeout: 60_000,
+    reporters: ["default"]
   }
 })
