@@ -10,7 +10,8 @@ export default defineConfig({
   test: {
     include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
     pool: "forks",
-    execArgv: [`--conditions=${source}`],
+    // WASI, which runs the official engine, is experimental in Node.
+    execArgv: [`--conditions=${source}`, "--disable-warning=ExperimentalWarning"],
     maxWorkers: "100%",
     testTimeout: 30_000,
     hookTimeout: 60_000,
