@@ -1,0 +1,318 @@
+/**
+ * One bucket and prefix, or one directory, on one platform.
+ *
+ * The service has few primitives and the rest is derived from them, so that a new store has little to
+ * write and every store passes the same conformance suite (`testing/ObjectStoreConformance`).
+ *
+ * Keys are opaque text relative to the store: never empty, never normalised.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as ByteRange from "../values/ByteRange.ts"
+import type * as Credentials from "../values/Credentials.ts"
+import * as ObjectStoreError from "./ObjectStoreError.ts"
+import * as RangePlan from "./RangePlan.ts"
+
+/**
+ * What identifies one version of an object: an ETag as the store sent it, on Google Cloud Storage a
+ * generation too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Version {
+  readonly etag: string | undefined
+  readonly generation?: string | undefined
+}
+
+/**
+ * What a store says of an object.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ObjectMeta {
+  readonly key: string
+  /** Bytes in the whole object. */
+  readonly size: number
+  /** Milliseconds since 1970. */
+  readonly lastModified: number | undefined
+  readonly version: Version
+  /** Other ETags by which the platform's other APIs know the same version. */
+  readonly alternateEtags?: ReadonlyArray<string> | undefined
+  /** User metadata, keys in lower case; only from `get` and `head`, where the store keeps any. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * How a put treats an object that is there already.
+ *
+ * - `Overwrite`: replaces it;
+ * - `Create`: fails with `AlreadyExists`;
+ * - `Update`: replaces exactly this version, else fails with `PreconditionFailed`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PutMode =
+  | { readonly _tag: "Overwrite" }
+  | { readonly _tag: "Create" }
+  | { readonly _tag: "Update"; readonly version: Version }
+
+/**
+ * Replaces whatever is there.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const overwrite: PutMode = { _tag: "Overwrite" }
+
+/**
+ * Only when nothing is there.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const create: PutMode = { _tag: "Create" }
+
+/**
+ * Only when the object still is this version.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const update = (version: Version): PutMode => ({ _tag: "Update", version })
+
+/**
+ * Options of `get`. The conditions fail with `PreconditionFailed`; they are sent to the store where it
+ * has them (`capabilities.conditionalGet`) and must be checked on the response in any case.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GetOptions {
+  readonly range?: ByteRange.ByteRange | undefined
+  readonly ifMatch?: string | undefined
+  /** Milliseconds since 1970. */
+  readonly ifUnmodifiedSince?: number | undefined
+}
+
+/**
+ * Bytes, where they stand in the object, and the metadata of that same response.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GetResult {
+  readonly bytes: Uint8Array
+  readonly span: ByteRange.Span
+  readonly meta: ObjectMeta
+}
+
+/**
+ * Options of `put`. The mode is `Overwrite` unless given.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PutOptions {
+  readonly mode?: PutMode | undefined
+  readonly contentType?: string | undefined
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * What a store can do. A condition that a store ignores is declared as lacking, never assumed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Capabilities {
+  /** `put` with `Create` is enforced. */
+  readonly conditionalCreate: boolean
+  /** `put` with `Update` is enforced. */
+  readonly conditionalUpdate: boolean
+  /** `ifMatch` and `ifUnmodifiedSince` are evaluated by the store, in the same request as the read. */
+  readonly conditionalGet: boolean
+  /** User metadata is kept. */
+  readonly metadata: boolean
+  /** Keys with empty, `.` and `..` segments or a leading or trailing `/` are ordinary keys. */
+  readonly opaqueKeys: boolean
+}
+
+/**
+ * Where a store is, for the rules of credentials and regions, and which credentials it uses.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Origin {
+  readonly platform: string
+  /** Base URL; `undefined` is the platform's own. */
+  readonly endpoint?: string | undefined
+  readonly region?: string | undefined
+  readonly credentials?: Credentials.Source | undefined
+}
+
+/**
+ * Something may not be written, and why.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WriteForbidden extends Schema.TaggedError<WriteForbidden>()("WriteForbidden", {
+  /** What refused: a store, a session, a repository. */
+  target: Schema.String,
+  because: Schema.String
+}) {
+  override get message(): string {
+    return `\`${this.target}\` cannot be written: ${this.because}`
+  }
+}
+
+/**
+ * The primitives that a store implements.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ObjectStoreShape {
+  /** Names the store in errors and spans, as in `s3://bucket/prefix`; without secrets. */
+  readonly description: string
+  readonly origin: Origin
+  readonly capabilities: Capabilities
+  /** `undefined` when the store may be written, else a sentence that says why not and what to do. */
+  readonly readOnlyBecause: string | undefined
+  /**
+   * Reads an object or a part of it. Fails with `NotFound`, `InvalidRange` (never a shorter answer) and
+   * `PreconditionFailed`.
+   */
+  readonly get: (key: string, options?: GetOptions) => Effect.Effect<GetResult, ObjectStoreError.ObjectStoreError>
+  /** Writes a whole object, visible at once or not at all. */
+  readonly put: (
+    key: string,
+    bytes: Uint8Array,
+    options?: PutOptions
+  ) => Effect.Effect<Version, ObjectStoreError.ObjectStoreError | WriteForbidden>
+  readonly head: (key: string) => Effect.Effect<ObjectMeta, ObjectStoreError.ObjectStoreError>
+  /** All objects whose keys start with `prefix`, as text, in no particular order; the empty prefix lists all. */
+  readonly list: (prefix: string) => Stream.Stream<ObjectMeta, ObjectStoreError.ObjectStoreError>
+  /** Deletes objects; a missing one counts as deleted. Fails with the first key that could not be deleted. */
+  readonly delete: (
+    keys: ReadonlyArray<string>
+  ) => Effect.Effect<void, ObjectStoreError.ObjectStoreError | WriteForbidden>
+  /** Copies within the store; with `ifMatch` only this version. */
+  readonly copy: (
+    from: string,
+    to: string,
+    options?: { readonly ifMatch?: Version | undefined }
+  ) => Effect.Effect<void, ObjectStoreError.ObjectStoreError | WriteForbidden>
+}
+
+/**
+ * The store of the repository, or of a container.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class ObjectStore extends Context.Service<ObjectStore, ObjectStoreShape>()(
+  "@effect-icechunk/core/ObjectStore"
+) {}
+
+/**
+ * Fails with `WriteForbidden` when the store is read-only, before any request.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const ensureWritable = (store: ObjectStoreShape): Effect.Effect<void, WriteForbidden> =>
+  store.readOnlyBecause === undefined
+    ? Effect.void
+    : Effect.fail(new WriteForbidden({ target: store.description, because: store.readOnlyBecause }))
+
+/**
+ * Whether an object exists.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const exists = (
+  store: ObjectStoreShape,
+  key: string
+): Effect.Effect<boolean, ObjectStoreError.ObjectStoreError> =>
+  store.head(key).pipe(
+    Effect.as(true),
+    Effect.catchIf(ObjectStoreError.isNotFound, () => Effect.succeed(false))
+  )
+
+/**
+ * Reads many ranges of one object with as few requests as the plan allows. The results are views on the
+ * fetched bytes, in the order of `ranges`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const getRanges = (
+  store: ObjectStoreShape,
+  key: string,
+  ranges: ReadonlyArray<ByteRange.Span>,
+  options?: {
+    readonly conditions?: Omit<GetOptions, "range"> | undefined
+    readonly plan?: RangePlan.Options | undefined
+    readonly concurrency?: number | undefined
+  }
+): Effect.Effect<
+  ReadonlyArray<{ readonly bytes: Uint8Array; readonly meta: ObjectMeta }>,
+  ObjectStoreError.ObjectStoreError
+> => {
+  const groups = RangePlan.plan(ranges, options?.plan)
+  return Effect.map(
+    Effect.forEach(
+      groups,
+      (group) =>
+        store.get(key, { ...options?.conditions, range: ByteRange.bounded(group.start, group.end - group.start) }),
+      { concurrency: options?.concurrency ?? 8 }
+    ),
+    (fetched) => {
+      const results: Array<{ readonly bytes: Uint8Array; readonly meta: ObjectMeta }> = Array.from({
+        length: ranges.length
+      })
+      groups.forEach((group, i) => {
+        const { bytes, meta } = fetched[i]!
+        for (const member of group.members) {
+          const { end, start } = ranges[member]!
+          results[member] = { bytes: bytes.subarray(start - group.start, end - group.start), meta }
+        }
+      })
+      return results
+    }
+  )
+}
+
+/**
+ * The part of a store whose keys start with `prefix`, as a store of its own. A slash is put between
+ * prefix and keys unless the prefix ends with one.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const prefixed = (store: ObjectStoreShape, prefix: string): ObjectStoreShape => {
+  if (prefix === "") return store
+  const base = prefix.endsWith("/") ? prefix : `${prefix}/`
+  const inner = (meta: ObjectMeta): ObjectMeta => ({ ...meta, key: meta.key.slice(base.length) })
+  return {
+    ...store,
+    description: `${store.description.replace(/\/$/, "")}/${base.slice(0, -1)}`,
+    get: (key, options) =>
+      Effect.map(store.get(base + key, options), (result) => ({ ...result, meta: inner(result.meta) })),
+    put: (key, bytes, options) => store.put(base + key, bytes, options),
+    head: (key) => Effect.map(store.head(base + key), inner),
+    list: (keys) => Stream.map(store.list(base + keys), inner),
+    delete: (keys) => store.delete(keys.map((key) => base + key)),
+    copy: (from, to, options) => store.copy(base + from, base + to, options)
+  }
+}

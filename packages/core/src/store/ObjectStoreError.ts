@@ -1,0 +1,240 @@
+/**
+ * Why a request to an object store failed: one error, one closed set of reasons.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+const ReasonFields = {
+  /** What the platform said, without secrets and query strings. */
+  detail: Schema.optional(Schema.String),
+  cause: Schema.optional(Schema.Defect())
+}
+
+/**
+ * No object has this key, or the bucket does not exist.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", ReasonFields) {
+  readonly isRetryable = false
+  override get message(): string {
+    return "does not exist"
+  }
+}
+
+/**
+ * A put that creates found an object under the key.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyExists", ReasonFields) {
+  readonly isRetryable = false
+  override get message(): string {
+    return "exists already"
+  }
+}
+
+/**
+ * The object is not the version that the request was made for.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class PreconditionFailed extends Schema.TaggedError<PreconditionFailed>()("PreconditionFailed", ReasonFields) {
+  readonly isRetryable = false
+  override get message(): string {
+    return "was changed in the meantime"
+  }
+}
+
+/**
+ * The range reaches past the end of the object or is malformed.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRange", {
+  ...ReasonFields,
+  /** Bytes in the object, when known. */
+  size: Schema.optional(Schema.Number)
+}) {
+  readonly isRetryable = false
+  override get message(): string {
+    return this.size === undefined ? "has no such range" : `has ${this.size} bytes, the range reaches beyond them`
+  }
+}
+
+/**
+ * The store does not accept the credentials: wrong, expired or absent.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", ReasonFields) {
+  readonly isRetryable = false
+  override get message(): string {
+    return "was refused because the credentials are wrong, expired or absent; check them"
+  }
+}
+
+/**
+ * The credentials are known, and may not do this.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("PermissionDenied", ReasonFields) {
+  readonly isRetryable = false
+  override get message(): string {
+    return "was denied; check that the credentials in use may do this (some stores also answer so for a missing key)"
+  }
+}
+
+/**
+ * The store asks for fewer requests.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", ReasonFields) {
+  readonly isRetryable = true
+  override get message(): string {
+    return "was rate limited; try again later or with less concurrency"
+  }
+}
+
+/**
+ * The store did not answer, broke the connection, or failed on its side.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", ReasonFields) {
+  readonly isRetryable = true
+  override get message(): string {
+    return "could not be reached or failed on the store's side; check endpoint and network"
+  }
+}
+
+/**
+ * The store answered with something that HTTP or its own protocol does not allow: a short body, a whole
+ * object for a range, a wrong `Content-Range`.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("InvalidResponse", ReasonFields) {
+  readonly isRetryable = true
+  override get message(): string {
+    return "was answered with an invalid response"
+  }
+}
+
+/**
+ * The store cannot do this at all, or not with this key.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported", ReasonFields) {
+  readonly isRetryable = false
+  override get message(): string {
+    return "is not supported by this store"
+  }
+}
+
+/**
+ * Every way in which a request can fail.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export type Reason =
+  | NotFound
+  | AlreadyExists
+  | PreconditionFailed
+  | InvalidRange
+  | Unauthenticated
+  | PermissionDenied
+  | RateLimited
+  | Unavailable
+  | InvalidResponse
+  | Unsupported
+
+/**
+ * The primitives of `ObjectStore`, as spans and errors name them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Operation = "get" | "put" | "head" | "list" | "delete" | "copy"
+
+/**
+ * A request to an object store failed. `reason` says why and whether the same request may succeed later.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ObjectStoreError extends Schema.TaggedError<ObjectStoreError>()("ObjectStoreError", {
+  /** The store, as its `description` names it. */
+  store: Schema.String,
+  operation: Schema.Literals(["get", "put", "head", "list", "delete", "copy"]),
+  /** Key or prefix within the store. */
+  key: Schema.String,
+  reason: Schema.Union([
+    NotFound,
+    AlreadyExists,
+    PreconditionFailed,
+    InvalidRange,
+    Unauthenticated,
+    PermissionDenied,
+    RateLimited,
+    Unavailable,
+    InvalidResponse,
+    Unsupported
+  ])
+}) {
+  /** Whether the same request may succeed later. */
+  get isRetryable(): boolean {
+    return this.reason.isRetryable
+  }
+  override get message(): string {
+    const detail = this.reason.detail === undefined ? "" : ` (${this.reason.detail})`
+    return `${this.operation} of \`${this.key}\` in \`${this.store}\` ${this.reason.message}${detail}`
+  }
+}
+
+/**
+ * Whether an error is an `ObjectStoreError` for a certain reason.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const hasReason =
+  <Tag extends Reason["_tag"]>(tag: Tag) =>
+  (error: {
+    readonly _tag: string
+  }): error is ObjectStoreError & { readonly reason: Extract<Reason, { readonly _tag: Tag }> } =>
+    error instanceof ObjectStoreError && error.reason._tag === tag
+
+/**
+ * The object does not exist.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isNotFound: (error: {
+  readonly _tag: string
+}) => error is ObjectStoreError & { readonly reason: NotFound } = hasReason("NotFound")
+
+/**
+ * A conditional put lost: the object was created or changed by another writer.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isConflict = (error: { readonly _tag: string }): error is ObjectStoreError =>
+  hasReason("PreconditionFailed")(error) || hasReason("AlreadyExists")(error)

@@ -1,0 +1,175 @@
+/**
+ * Where a virtual chunk's object is: `protocol://path`, as text in a manifest.
+ *
+ * Object keys are opaque. `//`, `.`, `..`, `%`, `?` and `#` are ordinary characters of a key, so
+ * nothing here parses a URL. `file` locations are the exception: they name files, so they are
+ * percent-decoded and normalised, as Icechunk does, before anything is compared with them.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+
+/**
+ * - `Absolute`: `protocol` and `path`; the first segment of the path is the bucket, except for the
+ *   protocol `file`, whose path is absolute and starts with `/`;
+ * - `Relative`: `vcc://container/path`, relative to the container's `bucket_prefix`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Location = Data.TaggedEnum<{
+  readonly Absolute: { readonly protocol: string; readonly path: string }
+  readonly Relative: { readonly container: string; readonly path: string }
+}>
+
+const Constructors: Data.TaggedEnum.Constructor<Location> = Data.taggedEnum<Location>()
+
+/**
+ * A location by protocol and path.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const absolute = (protocol: string, path: string): Location => Constructors.Absolute({ protocol, path })
+
+/**
+ * A location relative to a named container (Icechunk 2).
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const relative = (container: string, path: string): Location => Constructors.Relative({ container, path })
+
+/**
+ * Pattern matching over the two kinds of location.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const match: typeof Constructors.$match = Constructors.$match
+
+/**
+ * A text that is no location of an object.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidLocation extends Schema.TaggedError<InvalidLocation>()("InvalidLocation", {
+  location: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `\`${this.location}\` is no location of a virtual chunk: ${this.problem}. Write it as \`protocol://bucket/key\`, \`file:///absolute/path\` or \`vcc://container/path\`.`
+  }
+}
+
+const aliases: ReadonlyMap<string, string> = new Map([
+  ["gs", "gcs"],
+  ["fs", "file"]
+])
+
+/**
+ * The protocol's one name: `gs` is `gcs`, `fs` is `file`, in lower case.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const canonicalProtocol = (protocol: string): string => {
+  const lower = protocol.toLowerCase()
+  return aliases.get(lower) ?? lower
+}
+
+/** Longest location that is written or read, in UTF-8 bytes; Icechunk reads no longer ones. */
+const maxBytes = 1024
+
+const encoder = new TextEncoder()
+const tooLong = (text: string): boolean => text.length > maxBytes || encoder.encode(text).length > maxBytes
+
+/**
+ * Parses a location.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parse = (text: string): Result.Result<Location, InvalidLocation> => {
+  const invalid = (problem: string): Result.Result<never, InvalidLocation> =>
+    Result.fail(new InvalidLocation({ location: text, problem }))
+  const split = text.indexOf("://")
+  if (split < 0) return invalid("it has no `protocol://`")
+  if (split === 0) return invalid("its protocol is empty")
+  const written = text.slice(0, split)
+  const path = text.slice(split + 3)
+  if (written.includes("/")) return invalid("its protocol contains `/`")
+  if (!text.isWellFormed()) return invalid("it is not well-formed Unicode")
+  if (tooLong(text)) return invalid(`it is longer than ${maxBytes} bytes`)
+  if (written.toLowerCase() === "vcc") {
+    const slash = path.indexOf("/")
+    if (slash === 0 || path === "") return invalid("it names no container")
+    if (slash < 0 || slash === path.length - 1) return invalid("it names a container but no object in it")
+    return Result.succeed(Constructors.Relative({ container: path.slice(0, slash), path: path.slice(slash + 1) }))
+  }
+  const protocol = canonicalProtocol(written)
+  if (protocol === "file") {
+    const normalised = normaliseFilePath(path)
+    return Result.isFailure(normalised)
+      ? invalid(normalised.failure)
+      : Result.succeed(Constructors.Absolute({ protocol, path: normalised.success }))
+  }
+  if (path === "") return invalid("it names no bucket")
+  return Result.succeed(Constructors.Absolute({ protocol, path }))
+}
+
+/**
+ * The text of a location, as it is stored in a manifest. `file` paths are percent-encoded where a
+ * URL requires it.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const format: (location: Location) => string = Constructors.$match({
+  Absolute: ({ protocol, path }) =>
+    protocol === "file"
+      ? `file://${encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")}`
+      : `${protocol}://${path}`,
+  Relative: ({ container, path }) => `vcc://${container}/${path}`
+})
+
+/**
+ * Bucket and key of an object store's path; the key may be empty or start with `/`.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const bucketAndKey = (path: string): { readonly bucket: string; readonly key: string } => {
+  const slash = path.indexOf("/")
+  return slash < 0 ? { bucket: path, key: "" } : { bucket: path.slice(0, slash), key: path.slice(slash + 1) }
+}
+
+/**
+ * An absolute, percent-decoded file path without empty, `.` or `..` segments, or a sentence that says
+ * why the text is none.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const normaliseFilePath = (text: string): Result.Result<string, string> => {
+  if (!text.startsWith("/")) {
+    return Result.fail("a file location has an absolute path and no host, as in `file:///data/a.nc`")
+  }
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(text)
+  } catch {
+    return Result.fail("a `%` in it starts no percent-encoded character; write a literal one as `%25`")
+  }
+  if (decoded.includes("\0")) return Result.fail("a file path has no NUL character")
+  const kept: Array<string> = []
+  for (const segment of decoded.split("/")) {
+    if (segment === "" || segment === ".") continue
+    if (segment !== "..") kept.push(segment)
+    else if (kept.pop() === undefined) return Result.fail("its `..` segments lead above the root")
+  }
+  return kept.length === 0 ? Result.fail("it names a directory, not a file") : Result.succeed(`/${kept.join("/")}`)
+}

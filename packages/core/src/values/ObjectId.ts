@@ -1,0 +1,171 @@
+/**
+ * Identifiers of Icechunk's files and nodes.
+ *
+ * An id is kept as its Crockford base 32 text, which is also its file name. The alphabet is in ASCII
+ * order, so comparing two texts compares the bytes. Sources: Icechunk spec 2, "Common Types".
+ *
+ * @since 0.1.0
+ */
+import type * as Brand from "effect/Brand"
+import * as Result from "effect/Result"
+
+/**
+ * Twelve bytes as 20 characters: a snapshot and its transaction log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SnapshotId = string & Brand.Brand<"SnapshotId">
+
+/**
+ * Twelve bytes as 20 characters: a chunk manifest.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ManifestId = string & Brand.Brand<"ManifestId">
+
+/**
+ * Twelve bytes as 20 characters: a native chunk.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ChunkId = string & Brand.Brand<"ChunkId">
+
+/**
+ * Eight bytes as 13 characters: a group or array, for as long as it lives.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NodeId = string & Brand.Brand<"NodeId">
+
+const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+const values: ReadonlyMap<string, number> = new Map([...alphabet].map((letter, value) => [letter, value]))
+
+/**
+ * The Crockford base 32 text of `bytes`: upper case, without padding, zero bits appended.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encode = (bytes: Uint8Array): string => {
+  let text = ""
+  let buffer = 0
+  let bits = 0
+  for (const byte of bytes) {
+    buffer = (buffer << 8) | byte
+    bits += 8
+    while (bits >= 5) {
+      bits -= 5
+      text += alphabet[(buffer >>> bits) & 31]
+    }
+    buffer &= (1 << bits) - 1
+  }
+  return bits > 0 ? text + alphabet[(buffer << (5 - bits)) & 31] : text
+}
+
+/**
+ * The bytes of an id, `size` of them, or a sentence that says what is wrong with it.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (text: string, size: number): Result.Result<Uint8Array, string> => {
+  const expected = Math.ceil((size * 8) / 5)
+  if (text.length !== expected) {
+    return Result.fail(`an id of ${size} bytes has ${expected} characters, this one has ${text.length}`)
+  }
+  const bytes = new Uint8Array(size)
+  let buffer = 0
+  let bits = 0
+  let at = 0
+  for (const letter of text) {
+    const value = values.get(letter)
+    if (value === undefined) return Result.fail(`\`${letter}\` is no character of Crockford base 32`)
+    buffer = (buffer << 5) | value
+    bits += 5
+    if (bits >= 8) {
+      bits -= 8
+      bytes[at++] = (buffer >>> bits) & 255
+    }
+    buffer &= (1 << bits) - 1
+  }
+  return buffer === 0 ? Result.succeed(bytes) : Result.fail("its last character has bits beyond the id's bytes")
+}
+
+/**
+ * The bytes of an id that is known to be well formed, as every value of the id types is.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const bytes12 = (id: SnapshotId | ManifestId | ChunkId): Uint8Array => Result.getOrThrow(decode(id, 12))
+
+/**
+ * The eight bytes of a node id.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const bytes8 = (id: NodeId): Uint8Array => Result.getOrThrow(decode(id, 8))
+
+const of12 = <Id extends string>(bytes: Uint8Array): Id => encode(bytes.subarray(0, 12)) as Id
+
+/**
+ * A snapshot id from its twelve bytes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const snapshotId = (bytes: Uint8Array): SnapshotId => of12(bytes)
+
+/**
+ * A manifest id from its twelve bytes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const manifestId = (bytes: Uint8Array): ManifestId => of12(bytes)
+
+/**
+ * A chunk id from its twelve bytes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const chunkId = (bytes: Uint8Array): ChunkId => of12(bytes)
+
+/**
+ * A node id from its eight bytes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const nodeId = (bytes: Uint8Array): NodeId => encode(bytes.subarray(0, 8)) as NodeId
+
+/**
+ * A snapshot id that a user gave as text.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const parseSnapshotId = (text: string): Result.Result<SnapshotId, string> =>
+  Result.map(decode(text, 12), () => text as SnapshotId)
+
+/**
+ * The id of the empty first snapshot of every repository (spec 2, "Initialize New Repository").
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const initialSnapshotId: SnapshotId = "1CECHNKREP0F1RSTCMT0" as SnapshotId
+
+/**
+ * Orders ids as their bytes are ordered.
+ *
+ * @category ordering
+ * @since 0.1.0
+ */
+export const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

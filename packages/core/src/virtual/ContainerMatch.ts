@@ -1,0 +1,178 @@
+/**
+ * Which container a location belongs to. Pure. Design, section 4.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Location from "../values/Location.ts"
+import * as Container from "../values/VirtualChunkContainer.ts"
+
+/**
+ * No container matches a location.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MissingContainer extends Schema.TaggedError<MissingContainer>()("MissingContainer", {
+  location: Schema.String,
+  /** The name or protocol that a container has to have. */
+  wanted: Schema.String,
+  /** Names of the containers that were considered. */
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const known = this.known.length === 0 ? "none" : this.known.map((name) => `\`${name}\``).join(", ")
+    return `No container matches \`${this.location}\`. Add one with ${this.wanted} to the repository's configuration, or pass it as a run-time override. Containers now: ${known}.`
+  }
+}
+
+/**
+ * Where a container came from; of two that match equally well, the later in this list wins.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Source = "default" | "persisted" | "override"
+
+/**
+ * A container and where it came from.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SourcedContainer {
+  readonly container: Container.VirtualChunkContainer
+  readonly source: Source
+}
+
+/**
+ * Containers in the order in which they are tried.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ContainerSet {
+  readonly inOrder: ReadonlyArray<SourcedContainer>
+}
+
+const rank: Record<Source, number> = { default: 0, persisted: 1, override: 2 }
+
+/**
+ * The containers to match against: defaults, persisted and overriding ones, where a later one replaces
+ * an earlier one of the same name. `without` names containers to leave out, for programs that take
+ * access away.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: {
+  readonly defaults?: ReadonlyArray<Container.VirtualChunkContainer> | undefined
+  readonly persisted?: ReadonlyArray<Container.VirtualChunkContainer> | undefined
+  readonly overrides?: ReadonlyArray<Container.VirtualChunkContainer> | undefined
+  readonly without?: ReadonlyArray<string> | undefined
+}): ContainerSet => {
+  const byName = new Map<string, SourcedContainer>()
+  const add = (source: Source, containers: ReadonlyArray<Container.VirtualChunkContainer> | undefined): void => {
+    for (const container of containers ?? []) byName.set(container.name, { container, source })
+  }
+  add("default", options.defaults ?? Container.defaults)
+  add("persisted", options.persisted)
+  add("override", options.overrides)
+  for (const name of options.without ?? []) byName.delete(name)
+  return {
+    inOrder: [...byName.values()].sort(
+      (a, b) =>
+        Container.prefix(b.container).length - Container.prefix(a.container).length || rank[b.source] - rank[a.source]
+    )
+  }
+}
+
+/**
+ * Whether `path` is `prefix` or starts with it on whole segments.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isUnderPrefix = (path: string, prefix: string): boolean =>
+  prefix === "" || path === prefix || path.startsWith(`${prefix}/`)
+
+/**
+ * A location with the container that it belongs to and its whole path on the platform.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resolved {
+  readonly container: Container.VirtualChunkContainer
+  readonly source: Source
+  /** Bucket and key, or an absolute file path. */
+  readonly path: string
+}
+
+/**
+ * Finds the container of a location: by name for `vcc://`, else the first in order with the protocol and
+ * a prefix of the path.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const resolve = (
+  containers: ContainerSet,
+  location: Location.Location
+): Result.Result<Resolved, MissingContainer | Location.InvalidLocation> => {
+  const missing = (wanted: string): Result.Result<never, MissingContainer> =>
+    Result.fail(
+      new MissingContainer({
+        location: Location.format(location),
+        wanted,
+        known: containers.inOrder.map(({ container }) => container.name)
+      })
+    )
+  return Location.match(location, {
+    Relative: ({ container: name, path }) => {
+      const found = containers.inOrder.find(({ container }) => container.name === name)
+      if (found === undefined) return missing(`the name \`${name}\``)
+      const prefix = Container.prefix(found.container)
+      const whole = prefix === "" ? path : `${prefix}/${path}`
+      if (found.container.platform !== "fs") return Result.succeed({ ...found, path: whole })
+      return Result.flatMap(
+        Result.mapError(
+          Location.normaliseFilePath(prefix === "" ? `/${path}` : whole),
+          (problem) => new Location.InvalidLocation({ location: Location.format(location), problem })
+        ),
+        (path): Result.Result<Resolved, Location.InvalidLocation> =>
+          isUnderPrefix(path, prefix)
+            ? Result.succeed({ ...found, path })
+            : Result.fail(
+                new Location.InvalidLocation({
+                  location: Location.format(location),
+                  problem: `it leads out of its container \`${name}\``
+                })
+              )
+      )
+    },
+    Absolute: ({ path, protocol }) => {
+      const found = containers.inOrder.find(
+        ({ container }) => container.protocol === protocol && isUnderPrefix(path, Container.prefix(container))
+      )
+      return found === undefined
+        ? missing(`\`protocol\` \`${protocol}\` and a \`bucket_prefix\` that \`${path}\` starts with`)
+        : Result.succeed({ ...found, path })
+    }
+  })
+}
+
+/**
+ * How a ref to `location` is stored: relative to its container when that has a protocol of its own, so
+ * that other Icechunk clients resolve it too; else as it is.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const stored = (location: Location.Location, resolved: Resolved): Location.Location => {
+  if (location._tag === "Relative" || !Container.hasCustomProtocol(resolved.container)) return location
+  const prefix = Container.prefix(resolved.container)
+  const rest = prefix === "" ? resolved.path.replace(/^\//, "") : resolved.path.slice(prefix.length + 1)
+  return Location.relative(resolved.container.name, rest)
+}
