@@ -1,6 +1,7 @@
 /** Whether an answer is what was asked for. Pure. */
 import type { GetObjectCommandOutput, HeadObjectCommandOutput } from "@aws-sdk/client-s3"
 import type { GetOptions, ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
+import * as Readback from "@effect-icechunk/core/store/Readback"
 import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
 import * as Checksum from "@effect-icechunk/core/values/Checksum"
 import * as S3Error from "../S3Error.ts"
@@ -15,8 +16,14 @@ export const meta = (key: string, size: number, headers: Headers): ObjectMeta =>
   size,
   lastModified: headers.LastModified?.getTime(),
   version: { etag: headers.ETag },
-  metadata: Object.fromEntries(Object.entries(headers.Metadata ?? {}).map(([k, v]) => [k.toLowerCase(), v]))
+  metadata: Object.fromEntries(
+    Object.entries(headers.Metadata ?? {}).map(([name, value]) => [metadataName(name), value])
+  )
 })
+
+/** In lower case; the write id under its own name although Ceph spells it with `-`. */
+const metadataName = (name: string): string =>
+  Readback.writeIdOf({ [name]: "" }) === undefined ? name.toLowerCase() : Readback.metadataKey
 
 /** Why the object is not the one that was asked for, or `undefined`. */
 export const mismatch = (

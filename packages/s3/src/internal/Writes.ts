@@ -64,10 +64,10 @@ export const make = (target: Target, reads: Reads): Writes => {
       return yield* S3Error.failure("Unsupported", "a conditional put is one request here, of at most 5 GiB")
     }
     const writeId = yield* freshWriteId
-    const kept = withoutWriteId(metadata)
     const headers = {
       ...(contentType === undefined ? {} : { ContentType: contentType }),
-      Metadata: isConditional || inParts ? { ...kept, [Readback.metadataKey]: writeId } : kept
+      Metadata:
+        isConditional || inParts ? { ...withoutWriteId(metadata), [Readback.metadataKey]: writeId } : { ...metadata }
     }
     const settle = (
       submit: (condition: ConditionalWrite.Condition) => Effect.Effect<ObjectStore.Version, S3Error.S3Failure>

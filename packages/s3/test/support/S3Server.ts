@@ -16,7 +16,9 @@ import * as S3Service from "./S3Service.ts"
  * - `Answer`: this answer instead of the real one;
  * - `Reset`: the connection is closed before an answer;
  * - `Cut`: the connection is closed after so many bytes of the real answer's body;
- * - `Hang`: no answer, until the client gives up.
+ * - `Stall`: so many bytes of the real answer's body, and no more, until the client gives up;
+ * - `Hang`: no answer, until the client gives up;
+ * - `Rewrite`: another answer, made from the real one.
  */
 export type Fault =
   | {
@@ -28,6 +30,7 @@ export type Fault =
     }
   | { readonly _tag: "Reset"; readonly apply?: boolean }
   | { readonly _tag: "Cut"; readonly after: number }
+  | { readonly _tag: "Stall"; readonly after: number }
   | { readonly _tag: "Hang" }
   | { readonly _tag: "Rewrite"; readonly rewrite: (answer: S3Service.Answer) => S3Service.Answer }
 
@@ -72,7 +75,8 @@ const send = (
   response: http.ServerResponse,
   method: string,
   { body, headers, status }: S3Service.Answer,
-  cutAfter?: number
+  cutAfter = Number.POSITIVE_INFINITY,
+  then = (): void => {}
 ): void => {
   const bytes = S3Service.bytesOf(body)
   response.writeHead(status, {
@@ -81,8 +85,8 @@ const send = (
     ...(status === 204 ? {} : { "content-length": headers["content-length"] ?? String(bytes.length) })
   })
   if (method === "HEAD") response.end()
-  else if (cutAfter === undefined) response.end(bytes)
-  else response.write(bytes.subarray(0, cutAfter), () => response.destroy())
+  else if (cutAfter === Number.POSITIVE_INFINITY) response.end(bytes)
+  else response.write(bytes.subarray(0, cutAfter), then)
 }
 
 /** Starts a server; it ends with the Scope. Without options: one bucket `bucket`, access key `test`, secret `secret`. */
@@ -130,10 +134,10 @@ export const start = (options: Options = {}): Effect.Effect<S3Server, never, Sco
               if (code === undefined) return send(response, method, { status, headers, body: "" })
               return send(response, method, S3Service.refusal(new S3Service.Refusal(status, code, code, { headers })))
             }
-            case "Cut": {
-              const whole = handle(request)
-              return send(response, method, whole, fault.after)
-            }
+            case "Cut":
+              return send(response, method, handle(request), fault.after, () => response.destroy())
+            case "Stall":
+              return send(response, method, handle(request), fault.after, () => {})
           }
           const real = handle(request)
           const shown = fault === undefined ? real : fault.rewrite(real)
