@@ -97,7 +97,13 @@ export const environmentRegion = (profile: string | undefined): Promise<string> 
  */
 export const withoutRetries = (client: S3Client): S3Client => {
   const middlewareStack = client.middlewareStack.clone()
-  middlewareStack.remove("retryMiddleware")
+  // Others are placed relative to it, so it is replaced and not removed.
+  middlewareStack.add((next) => (args) => next(args), {
+    name: "retryMiddleware",
+    step: "finalizeRequest",
+    priority: "high",
+    override: true
+  })
   return Object.create(client, { middlewareStack: { value: middlewareStack } }) as S3Client
 }
 

@@ -37,7 +37,7 @@ export interface Options {
   /** `bare` is Ceph: `If-Match` of a put must have no quotes, `_` in metadata keys becomes `-`. */
   readonly dialect?: "quoted" | "bare"
   /** Conditions that are accepted and ignored. */
-  readonly ignores?: ReadonlyArray<"put" | "copy" | "multipart">
+  readonly ignores?: ReadonlyArray<"get" | "put" | "copy" | "multipart">
   /** How a request that is signed for the wrong region is answered (default 400, with the region in the body). */
   readonly wrongRegion?: 301 | 400
   /** `DeleteObjects` is not implemented. */
@@ -246,8 +246,8 @@ export const make = (options: Options = {}): S3Service => {
   const read = (request: Request, bucket: Bucket, mayList: boolean): Answer => {
     const { headers } = request
     const object = find(request, bucket, mayList)
-    const ifMatch = headers["if-match"]
-    const unmodified = headers["if-unmodified-since"]
+    const ifMatch = ignores.has("get") ? undefined : headers["if-match"]
+    const unmodified = ignores.has("get") ? undefined : headers["if-unmodified-since"]
     if (ifMatch !== undefined && opaque(ifMatch) !== opaque(object.etag)) throw new Refusal(412, "PreconditionFailed")
     if (ifMatch === undefined && unmodified !== undefined && object.lastModified > Date.parse(unmodified)) {
       throw new Refusal(412, "PreconditionFailed")
