@@ -38,8 +38,17 @@ export const fields = <const Names extends ReadonlyArray<string>>(
 /** Longer strings are refused: no name, path or message of a repository comes near. */
 const maxStringBytes = 64 * 1024 * 1024
 
-/** As in Icechunk: no payload may make us visit more than this. */
-const maxVisitedBytes = 2 ** 31
+/**
+ * What a file may make us build, in bytes of memory as estimated here: so many for each byte of the payload
+ * and some to start with. Files that are what they seem need up to five for each byte; more comes of tables
+ * that share their parts, such as dimensions that share their names.
+ */
+const maxAmplification = 16
+const freeBytes = 4 * 1024 * 1024
+
+/** Memory that a table or text, and an element of a vector, take beyond their bytes. */
+const objectOverhead = 64
+const elementOverhead = 24
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -48,7 +57,7 @@ interface Payload {
   readonly file: string
   readonly bytes: Uint8Array
   readonly view: DataView
-  /** Bytes that may still be visited; parts that several tables share count each time. */
+  /** Bytes that may still be built; parts that several tables share count each time. */
   budget: number
 }
 
@@ -99,7 +108,7 @@ const readString = (place: Place, leaf: string, position: number): string => {
   const length = view.getUint32(start - 4, true)
   if (length > bytes.length - start) fail(place, leaf, "the text reaches beyond the payload")
   if (length > maxStringBytes) fail(place, leaf, `the text has ${length} bytes, more than ${maxStringBytes}`)
-  spend(place, leaf, length + 4)
+  spend(place, leaf, objectOverhead + length)
   if (length < shortCodes.length) {
     const text = readShortAscii(bytes, start, length)
     if (text !== undefined) return text
@@ -168,7 +177,7 @@ export class FlatTable implements Place {
     this.vtable = vtable
     this.vtableSize = vtableSize
     this.size = size
-    spend(this, "", size)
+    spend(this, "", objectOverhead + size)
   }
 
   /** Throws a `FormatError` about a field of this table. */
@@ -271,14 +280,27 @@ export class FlatTable implements Place {
     return new FlatVector(this, field.name, follow(this, field.name, position), elementSize)
   }
 
-  /** A vector of bytes, as a view into the payload. */
-  bytes(field: Field): Uint8Array {
+  /** A vector of bytes, as a view into the payload. Tables may share it: copy or decode `bytes` instead. */
+  view(field: Field): Uint8Array {
     return this.vector(field, 1).bytes()
+  }
+
+  /** As `view`; `undefined` when the field is absent. */
+  optionalView(field: Field): Uint8Array | undefined {
+    return this.optionalVector(field, 1)?.bytes()
+  }
+
+  /** A copy of a vector of bytes. It counts fourfold, for what is decoded from it takes memory too. */
+  bytes(field: Field): Uint8Array {
+    return this.optionalBytes(field) ?? this.missing(field)
   }
 
   /** As `bytes`; `undefined` when the field is absent. */
   optionalBytes(field: Field): Uint8Array | undefined {
-    return this.optionalVector(field, 1)?.bytes()
+    const view = this.optionalView(field)
+    if (view === undefined) return undefined
+    spend(this, field.name, objectOverhead + 4 * view.length)
+    return view.slice()
   }
 }
 
@@ -307,7 +329,7 @@ export class FlatVector {
     if (this.length > (bytes.length - this.start) / elementSize) {
       fail(table, name, `its ${this.length} elements reach beyond the payload`)
     }
-    spend(table, name, 4 + this.length * elementSize)
+    if (elementSize > 1) spend(table, name, objectOverhead + this.length * (elementOverhead + elementSize))
   }
 
   /** Throws a `FormatError` about an element, or about a `field` of it. */
@@ -382,9 +404,9 @@ export const fileIdentifier = "Ichk"
  * The root table of `payload`, which is the content of `file`. Throws a `FormatError`: call it inside of
  * `decode`, or when a payload that `decode` has accepted is read again.
  *
- * Unless `unbounded`, all that is read counts towards a bound of 64 times the payload and at most 2 GiB,
- * so that a small file whose tables share their parts cannot unfold into a large one. Set it for
- * payloads that stay in memory and are looked into again and again.
+ * Unless `unbounded`, all that is read counts towards a bound of 16 times the payload and 4 MiB, so that
+ * a small file whose tables share their parts cannot unfold into a large value. Set it for payloads that
+ * stay in memory and are looked into again and again.
  *
  * @category constructors
  * @since 0.1.0
@@ -399,10 +421,7 @@ export const root = (file: string, payload: Uint8Array, options?: { readonly unb
       throw new FormatError({ file, field: "payload", problem: `its identifier is not \`${fileIdentifier}\`` })
     }
   }
-  const budget =
-    options?.unbounded === true
-      ? Number.POSITIVE_INFINITY
-      : Math.min(maxVisitedBytes, 64 * payload.length + 1024 * 1024)
+  const budget = options?.unbounded === true ? Number.POSITIVE_INFINITY : maxAmplification * payload.length + freeBytes
   return new FlatTable({ file, bytes: payload, view, budget }, undefined, "", -1, view.getUint32(0, true))
 }
 

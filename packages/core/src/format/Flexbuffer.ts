@@ -50,15 +50,17 @@ class Reader {
   private readonly field: string
   private readonly bytes: Uint8Array
   private readonly view: DataView
-  /** A value costs 16, a text its length: values that share parts cannot unfold without bound. */
+  /** Memory that may still be built, roughly in bytes: values that share parts cannot unfold without bound. */
   private budget: number
+  /** Keys by their position, for the objects of a list usually share them. */
+  private readonly keys = new Map<number, string>()
 
   constructor(file: string, field: string, bytes: Uint8Array) {
     this.file = file
     this.field = field
     this.bytes = bytes
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.budget = 64 * bytes.length + 1024
+    this.budget = 16 * bytes.length + 4096
   }
 
   fail(problem: string): never {
@@ -116,10 +118,10 @@ class Reader {
     return this.fail(`it has a float of ${width} bytes`)
   }
 
-  /** Offsets point backwards. */
+  /** Offsets point backwards; an empty vector may end, that is begin, right where its offset is. */
   private indirect(position: number, width: number): number {
     const offset = this.uint(position, width)
-    if (offset === 0 || offset > position) this.fail("an offset points outside of it")
+    if (offset > position) this.fail("an offset points outside of it")
     return position - offset
   }
 
@@ -134,9 +136,14 @@ class Reader {
   }
 
   private key(start: number): string {
-    const end = this.bytes.indexOf(0, start)
-    if (end < 0) this.fail("a key does not end")
-    return this.text(start, end - start)
+    let key = this.keys.get(start)
+    if (key === undefined) {
+      const end = this.bytes.indexOf(0, start)
+      if (end < 0) this.fail("a key does not end")
+      key = this.text(start, end - start)
+      this.keys.set(start, key)
+    }
+    return key
   }
 
   /** Number of elements of `width` bytes at `start`, each with `extra` more bytes behind them. */

@@ -52,7 +52,8 @@ export const headerSize = 39
 
 /**
  * Largest payload that is read, in bytes after decompression. A flatbuffer cannot be larger than 2 GiB;
- * only manifests come near.
+ * only manifests come near. A payload beyond 32 MiB must moreover not be more than 4,096 times as large as
+ * its file, which random ids alone prevent: a few bytes cannot make us allocate gigabytes.
  *
  * @category constants
  * @since 0.1.0
@@ -63,6 +64,9 @@ export const maxPayloadBytes: Readonly<Record<FileType, number>> = {
   TransactionLog: 2 ** 30,
   RepoInfo: 2 ** 29
 }
+
+const maxExpansion = 4096
+const freePayloadBytes = 32 * 1024 * 1024
 
 const magic = new TextEncoder().encode("ICE🧊CHUNK")
 
@@ -141,7 +145,7 @@ export const decode: (
     })
   }
   const body = bytes.subarray(headerSize)
-  const maxBytes = maxPayloadBytes[expected]
+  const maxBytes = Math.min(maxPayloadBytes[expected], Math.max(freePayloadBytes, maxExpansion * body.length))
   const toFormatError = (problem: string): FormatError => new FormatError({ file, field: "payload", problem })
   if (header.compression === "none") {
     if (body.length > maxBytes) return yield* toFormatError(`it has ${body.length} bytes, more than ${maxBytes}`)

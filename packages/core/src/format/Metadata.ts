@@ -45,7 +45,7 @@ export const decode = (file: string, field: string, specVersion: number, items: 
     if (values.has(name)) item.fail(Item.name, "another item has the same name")
     const value = item.bytes(Item.value)
     values.set(name, Result.getOrThrow(codec.decode(file, `${field}[${index}].value`, value)))
-    bytes.set(name, value.slice())
+    bytes.set(name, value)
   })
   const metadata: Metadata = Object.fromEntries(values)
   if (specVersion !== 1) origins.set(metadata, bytes)
