@@ -40,10 +40,10 @@ const maxStringBytes = 64 * 1024 * 1024
 
 /**
  * What a file may make us build, in bytes of memory as estimated here: so many for each byte of the payload
- * and some to start with. Files that are what they seem need up to five for each byte; more comes of tables
+ * and some to start with. Files that are what they seem need up to ten for each byte; more comes of tables
  * that share their parts, such as dimensions that share their names.
  */
-const maxAmplification = 16
+const maxAmplification = 24
 const freeBytes = 4 * 1024 * 1024
 
 /** Memory that a table or text, and an element of a vector, take beyond their bytes. */
@@ -280,27 +280,27 @@ export class FlatTable implements Place {
     return new FlatVector(this, field.name, follow(this, field.name, position), elementSize)
   }
 
-  /** A vector of bytes, as a view into the payload. Tables may share it: copy or decode `bytes` instead. */
-  view(field: Field): Uint8Array {
-    return this.vector(field, 1).bytes()
-  }
-
-  /** As `view`; `undefined` when the field is absent. */
-  optionalView(field: Field): Uint8Array | undefined {
-    return this.optionalVector(field, 1)?.bytes()
-  }
-
-  /** A copy of a vector of bytes. It counts fourfold, for what is decoded from it takes memory too. */
+  /** A vector of bytes, as a view into the payload. Tables may share it: `copy` what is to be decoded further. */
   bytes(field: Field): Uint8Array {
-    return this.optionalBytes(field) ?? this.missing(field)
+    return this.vector(field, 1).bytes()
   }
 
   /** As `bytes`; `undefined` when the field is absent. */
   optionalBytes(field: Field): Uint8Array | undefined {
-    const view = this.optionalView(field)
-    if (view === undefined) return undefined
-    spend(this, field.name, objectOverhead + 4 * view.length)
-    return view.slice()
+    return this.optionalVector(field, 1)?.bytes()
+  }
+
+  /** A copy of a vector of bytes. It counts fourfold, for what is decoded from it takes memory too. */
+  copy(field: Field): Uint8Array {
+    return this.optionalCopy(field) ?? this.missing(field)
+  }
+
+  /** As `copy`; `undefined` when the field is absent. */
+  optionalCopy(field: Field): Uint8Array | undefined {
+    const bytes = this.optionalBytes(field)
+    if (bytes === undefined) return undefined
+    spend(this, field.name, objectOverhead + 4 * bytes.length)
+    return bytes.slice()
   }
 }
 
@@ -404,7 +404,7 @@ export const fileIdentifier = "Ichk"
  * The root table of `payload`, which is the content of `file`. Throws a `FormatError`: call it inside of
  * `decode`, or when a payload that `decode` has accepted is read again.
  *
- * Unless `unbounded`, all that is read counts towards a bound of 16 times the payload and 4 MiB, so that
+ * Unless `unbounded`, all that is read counts towards a bound of 24 times the payload and 4 MiB, so that
  * a small file whose tables share their parts cannot unfold into a large value. Set it for payloads that
  * stay in memory and are looked into again and again.
  *

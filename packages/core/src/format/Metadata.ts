@@ -43,7 +43,7 @@ export const decode = (file: string, field: string, specVersion: number, items: 
   items.mapTables((item, index) => {
     const name = item.string(Item.name)
     if (values.has(name)) item.fail(Item.name, "another item has the same name")
-    const value = item.bytes(Item.value)
+    const value = item.copy(Item.value)
     values.set(name, Result.getOrThrow(codec.decode(file, `${field}[${index}].value`, value)))
     bytes.set(name, value)
   })

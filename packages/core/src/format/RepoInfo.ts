@@ -187,10 +187,10 @@ export const decode = (file: string, payload: Uint8Array): Result.Result<RepoInf
       metadata: metadata === undefined ? noMetadata : Metadata.decode(file, Repo.metadata.name, 2, metadata),
       latestUpdates: root.vector(Repo.latest_updates, 4).mapTables(RepoUpdate.decode),
       repoBeforeUpdates: root.optionalString(Repo.repo_before_updates),
-      config: root.optionalBytes(Repo.config),
+      config: root.optionalCopy(Repo.config),
       enabledFeatureFlags: decodeFlags(root, Repo.enabled_feature_flags),
       disabledFeatureFlags: decodeFlags(root, Repo.disabled_feature_flags),
-      extra: root.optionalBytes(Repo.extra)
+      extra: root.optionalCopy(Repo.extra)
     }
   })
 

@@ -187,9 +187,9 @@ const decodeNode = (table: FlatTable.FlatTable): NodeSnapshot => {
   return {
     id: ObjectId.nodeId(table.struct(Node.id, 8)),
     path: path.success,
-    userData: table.view(Node.user_data),
+    userData: table.bytes(Node.user_data),
     data: decodeNodeData(table),
-    extra: table.optionalView(Node.extra)
+    extra: table.optionalBytes(Node.extra)
   }
 }
 
@@ -211,7 +211,7 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
       id: ObjectId.manifestId(file.struct(FileInfo.id, 12)),
       sizeBytes: file.u64(FileInfo.size_bytes),
       numChunkRefs: file.u32(FileInfo.num_chunk_refs),
-      extra: file.optionalView(FileInfo.extra)
+      extra: file.optionalBytes(FileInfo.extra)
     }))
   }
   // Structs of spec 1: 12 bytes of id, 4 of padding, 8 and 4 of numbers, 4 of padding.
@@ -244,7 +244,7 @@ export const decode = (file: string, specVersion: 1 | 2, payload: Uint8Array): R
       message: root.string(Root.message),
       metadata: Metadata.decode(file, Root.metadata.name, specVersion, root.vector(Root.metadata, 4)),
       manifestFiles: decodeManifestFiles(root),
-      extra: root.optionalView(Root.extra)
+      extra: root.optionalBytes(Root.extra)
     }
   })
 

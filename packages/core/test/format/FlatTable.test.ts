@@ -188,10 +188,10 @@ describe("FlatTable", () => {
       root.vector(T.children, 4).mapTables((table) => table.string(T.text).length)
     expect(failure(payload, lengths).problem).toMatch("more than its size allows")
     const copies = (root: FlatTable.FlatTable) =>
-      root.vector(T.children, 4).mapTables((table) => table.bytes(T.text).length)
+      root.vector(T.children, 4).mapTables((table) => table.copy(T.text).length)
     expect(failure(payload, copies).problem).toMatch("more than its size allows")
     const views = (root: FlatTable.FlatTable) =>
-      root.vector(T.children, 4).mapTables((table) => table.view(T.text).length)
+      root.vector(T.children, 4).mapTables((table) => table.bytes(T.text).length)
     const viewed = FlatTable.decode("f", payload, views)
     expect(Result.getOrThrow(viewed)).toHaveLength(10_000)
     const unbounded = FlatTable.decode("f", payload.slice(), lengths, { unbounded: true })

@@ -141,7 +141,7 @@ describe("RepoInfo", () => {
     const rounded = RepoInfo.encode({ ...info, metadata: { n: 2 ** 60 } })
     const field = Result.getOrThrow(
       FlatTable.decode("repo", rounded, (root) =>
-        root.vector({ slot: 6, name: "metadata" }, 4).table(0).view({ slot: 1, name: "value" })
+        root.vector({ slot: 6, name: "metadata" }, 4).table(0).bytes({ slot: 1, name: "value" })
       )
     )
     expect(field).toHaveLength(exact.length)
