@@ -113,7 +113,7 @@ describe("S3Options.environment", () => {
       })
       const { credentials } = options
       if (credentials === undefined || Effect.isEffect(credentials) || credentials._tag !== "AccessKey") {
-        return expect.unreachable("an access key")
+        throw new Error("these are no access key")
       }
       expect(credentials.accessKeyId).toBe("key")
       expect(Redacted.value(credentials.secretAccessKey)).toBe("secret")
