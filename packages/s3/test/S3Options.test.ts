@@ -81,7 +81,11 @@ describe("S3Dialect.forEndpoint", () => {
     ["https://nyc3.digitaloceanspaces.com", "bare", false],
     ["http://localhost:9000", "ask", false]
   ])("%s: ETags %s", (endpoint, conditionalEtag, conditionalCopy) => {
-    expect(S3Dialect.forEndpoint(endpoint)).toMatchObject({ conditionalEtag, conditionalCopy, conditionalPut: true })
+    expect(S3Dialect.forEndpoint(endpoint)).toMatchObject({
+      conditionalEtag,
+      conditionalCopy,
+      conditionalPut: conditionalEtag === "ask" ? "ask" : true
+    })
   })
 })
 
