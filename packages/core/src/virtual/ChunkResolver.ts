@@ -38,8 +38,8 @@ export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("Ch
   observed: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    const observed = this.observed === undefined ? "the store says that this no longer holds" : `it has ${this.observed}`
-    return `\`${this.location}\` has changed since its chunks were referenced: they were taken of ${this.expected}, and ${observed}. Restore the object, or write new refs for it.`
+    const observed = this.observed === undefined ? "this is no longer so" : `it has ${this.observed}`
+    return `\`${this.location}\` has changed since its chunks were referenced: expected ${this.expected}, but ${observed}. Restore the object, or write new refs for it.`
   }
 }
 

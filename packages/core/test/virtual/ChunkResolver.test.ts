@@ -329,7 +329,7 @@ describe("ChunkResolver and checksums", () => {
       assert.strictEqual(error._tag, "ChecksumMismatch")
       assert.strictEqual(
         error.message,
-        '`models://bucket/out/a` has changed since its chunks were referenced: expected ETag `"of another version"`, but the store says that it is not. Restore the object, or write new refs for it.'
+        '`models://bucket/out/a` has changed since its chunks were referenced: expected ETag `"of another version"`, but this is no longer so. Restore the object, or write new refs for it.'
       )
     })
   )
