@@ -159,7 +159,7 @@ const open = async (objects: Objects, requests: Array<Icechunk.HttpVirtualChunkR
 }
 
 /** All chunks of the array `a`, as the engine reads them. */
-const readChunks = async (objects: Objects, repository: Icechunk.Repository, path = "a") => {
+const readChunks = async (repository: Icechunk.Repository, path = "a") => {
   const { store } = await repository.readonlySession({ branch: "main" })
   const keys = (await store.list()).filter((key) => key.startsWith(`${path}/c`)).toSorted()
   const chunks = new Map<string, string>()
@@ -228,8 +228,8 @@ describe("the official engine", () => {
           expect(refsOf(yield* readManifest(objects, array.manifests[0]!.id), array.node)).toStrictEqual(before)
         }
         const repository = yield* Effect.promise(() => open(objects))
-        expect(yield* Effect.promise(() => readChunks(objects, repository))).toStrictEqual(chunks)
-        expect(yield* Effect.promise(() => readChunks(objects, repository, "scalar"))).toHaveLength(1)
+        expect(yield* Effect.promise(() => readChunks(repository))).toStrictEqual(chunks)
+        expect(yield* Effect.promise(() => readChunks(repository, "scalar"))).toHaveLength(1)
         const next = yield* Effect.promise(async () => {
           const session = await repository.writableSession("main")
           await session.store.set("a/c/0/0", Buffer.from("new"))
@@ -276,10 +276,10 @@ describe("the official engine", () => {
         yield* rewrite(objects, array.manifests[0]!.id, array, changes)
         const requests: Array<Icechunk.HttpVirtualChunkRequest> = []
         const repository = yield* Effect.promise(() => open(objects, requests))
-        expect(yield* Effect.promise(() => readChunks(objects, repository))).toStrictEqual(expected)
+        expect(yield* Effect.promise(() => readChunks(repository))).toStrictEqual(expected)
         expect(requests).toHaveLength(asked.size)
         const inOrder = [...asked.keys()].toSorted().map((index) => asked.get(index))
-        expect(requests.map(({ headers, options, ...request }) => request)).toMatchObject(inOrder)
+        expect(requests).toMatchObject(inOrder)
       })
     )
 
