@@ -7,3 +7,4 @@
 export * as FileError from "./FileError.ts"
 export * as FileIdentity from "./FileIdentity.ts"
 export * as FsObjectStore from "./FsObjectStore.ts"
+export * as FsPlatform from "./FsPlatform.ts"
