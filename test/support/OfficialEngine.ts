@@ -177,7 +177,7 @@ const fileFetcher =
     const descriptor = fs.openSync(file, "r")
     try {
       const read = fs.readSync(descriptor, data, 0, data.length, rangeStart)
-      const lastModified = Math.floor(fs.fstatSync(descriptor).mtimeMs / 1000)
+      const lastModified = Math.ceil(fs.fstatSync(descriptor).mtimeMs / 1000)
       return { data: data.subarray(0, read), etag: fileEtag(file), lastModified }
     } finally {
       fs.closeSync(descriptor)

@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { spawnSync } from "node:child_process"
 import * as NodeFs from "node:fs"
 import { createServer } from "node:net"
 import { dirname } from "node:path"
+import * as Fifo from "./support/Fifo.ts"
 
 /**
  * ```
@@ -137,7 +137,7 @@ describe("FsObjectStore.makeConfined", () => {
           }
         })
       )
-      assert.strictEqual(spawnSync("mkfifo", [`${top}/data/fifo`]).status, 0)
+      Fifo.make(`${top}/data/fifo`)
       yield* Effect.acquireRelease(
         Effect.callback<ReturnType<typeof createServer>>((resume) => {
           const server = createServer().listen(`${top}/data/socket`, () => resume(Effect.succeed(server)))

@@ -13,8 +13,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
-import { spawnSync } from "node:child_process"
 import * as NodeFs from "node:fs"
+import * as Fifo from "./support/Fifo.ts"
 
 const lacking = { metadata: false, opaqueKeys: false }
 
@@ -249,7 +249,7 @@ describe("FsObjectStore", () => {
   it.live("does not open what is no regular file", () =>
     Effect.gen(function* () {
       const { directory, store } = yield* opened()
-      makeFifo(`${directory}/fifo`)
+      Fifo.make(`${directory}/fifo`)
       const reason = yield* reasonOf(store.get("fifo"))
       assert.strictEqual(reason._tag, "Unsupported")
       assert.include(reason.detail, "FIFO")
@@ -403,11 +403,6 @@ describe("FsObjectStore", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 })
-
-const makeFifo = (path: string): void => {
-  const { status } = spawnSync("mkfifo", [path])
-  assert.strictEqual(status, 0)
-}
 
 /** Root may write anywhere: for the rest of the Scope the process is another user. */
 const asNobody = Effect.acquireRelease(

@@ -65,7 +65,7 @@ const hash = (machine: string): string =>
   createHash("sha256").update(`effect-icechunk:${machine}`).digest("hex").slice(0, 16)
 
 /** What `/proc/<pid>/stat` says; the name of the command, in parentheses, may contain anything. */
-export const statusOf = (
+const statusOf = (
   stat: string
 ): { readonly state: string; readonly threads: number; readonly start: string } | undefined => {
   // Fields 3, 20 and 22 of proc_pid_stat(5).

@@ -21,5 +21,5 @@ Effect.gen(function* () {
     yield* store.put(key!, Counter.encode(next), { mode: ObjectStore.update(meta.version) })
     writeSync(1, `${next}\n`)
   }).pipe(Effect.retry({ while: Errors.hasReason("PreconditionFailed") }))
-  yield* Effect.forever(count)
+  return yield* Effect.forever(count)
 }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)
