@@ -10,12 +10,13 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import type { FormatError } from "../format/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as RepoInfo from "../format/RepoInfo.ts"
 import type { Zstd } from "../format/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
-import { isConflict, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { isConflict, ObjectStoreError } from "../store/ObjectStoreError.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
 import { type Changed, log } from "./RepoChange.ts"
@@ -98,6 +99,21 @@ export const backOff = (attempt: number, options: RetryOptions): Effect.Effect<v
     Effect.sleep(share * Math.min(options.maxDelay, options.initialDelay * 2 ** Math.min(attempt - 2, 30)))
   )
 
+/**
+ * Retries a read a few times: whether a write happened is only known from what is there after it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const patiently = <A, E extends { readonly _tag: string }, R>(
+  read: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.retry(read, {
+    times: 5,
+    while: (error) => error instanceof ObjectStoreError && error.isRetryable,
+    schedule: Schedule.exponential("100 millis").pipe(Schedule.jittered)
+  })
+
 const copiesNamedIn = (info: RepoInfo.RepoInfo): ReadonlyArray<string> =>
   [...info.latestUpdates.map(({ backupPath }) => backupPath), info.repoBeforeUpdates].filter(
     (name) => name !== undefined
@@ -130,7 +146,6 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
   const ours = new Set<string>()
   let current = options.from ?? (yield* read(store))
   for (let attempt = 1; ; attempt++) {
-    if (copiesNamedIn(current.info).some((name) => ours.has(name))) return current
     yield* ensureOnline(store, current.info)
     const changed = yield* change(current.info)
     if (changed === undefined) return current
@@ -144,11 +159,13 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
       Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version) })),
       Effect.map(Result.succeed),
       Effect.catchTag("ObjectStoreError", (error) =>
-        attempt < retry.attempts && mayHaveHappened(error) ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
+        mayHaveHappened(error) ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
       )
     )
     if (Result.isSuccess(written)) return { info: next, version: written.success }
     yield* backOff(attempt + 1, retry)
-    current = yield* read(store)
+    current = yield* patiently(read(store))
+    if (copiesNamedIn(current.info).some((name) => ours.has(name))) return current
+    if (attempt >= retry.attempts) return yield* written.failure
   }
 })
