@@ -72,7 +72,10 @@ export interface WritableSession extends Session.Session {
     path: string,
     options: ZarrMetadata.ArrayOptions
   ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
-  /** Creates a node, or replaces the metadata of one of the same kind, from the bytes of a `zarr.json`. */
+  /**
+   * Creates a node, or replaces the metadata of one of the same kind, from the bytes of a `zarr.json`. An array
+   * that gets another number of dimensions is a new one, without the chunks of the old.
+   */
   readonly setMetadata: (
     path: string,
     zarrJson: Uint8Array
@@ -114,6 +117,9 @@ export interface WritableSession extends Session.Session {
   ) => Effect.Effect<ObjectId.SnapshotId, CommitError | NothingToCommit | ZarrMetadata.InvalidMetadata>
 }
 
+const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
+  data._tag === "Array" ? data.shape.length : 0
+
 /**
  * Opens a writable session on a snapshot that is the tip of `branch`.
  *
@@ -153,8 +159,12 @@ export const make = Effect.fnUntraced(function* (
     yield* exclusive(
       Effect.gen(function* () {
         const node = changes.node(parsed)
-        if (node !== undefined && !(replace && node.data._tag === metadata._tag)) return yield* existing(parsed, node)
-        if (node !== undefined) return changes.setMetadata(node, zarrJson, metadata)
+        if (node !== undefined) {
+          if (!replace || node.data._tag !== metadata._tag) return yield* existing(parsed, node)
+          if (rankOf(node.data) === rankOf(metadata)) return changes.setMetadata(node, zarrJson, metadata)
+          // Its chunks have no place in the new grid.
+          changes.delete(node)
+        }
         yield* checkAncestors(parsed)
         if (metadata._tag === "Array" && changes.nodes(parsed).length > 0) {
           return yield* new NodeAlreadyExists({ path: changes.nodes(parsed)[0]!.path, found: "node" })
