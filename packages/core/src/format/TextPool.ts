@@ -23,6 +23,12 @@ export class TextPool {
   /** Pairs of offset + 1, 0 where free, and hash. */
   #slots = new Uint32Array(64)
   #entries = 0
+  readonly #distinct: boolean
+
+  /** With `distinct` every text that is given is kept, for the caller knows that they differ. */
+  constructor(options?: { readonly distinct?: boolean | undefined }) {
+    this.#distinct = options?.distinct ?? false
+  }
 
   /** Bytes of the pool. */
   get size(): number {
@@ -69,6 +75,10 @@ export class TextPool {
     // The zero byte and the padding, over what a known text may have left there.
     this.#bytes.fill(0, end, end + 4)
     this.#view.setUint32(offset, length, true)
+    if (this.#distinct) {
+      this.#size = (end + 4) & ~3
+      return offset
+    }
     const words = (length + 3) >>> 2
     const hash = this.#hash(offset, words)
     const slots = this.#slots
