@@ -119,6 +119,12 @@ const copiesNamedIn = (info: RepoInfo.RepoInfo): ReadonlyArray<string> =>
     (name) => name !== undefined
   )
 
+/** What a write has come to: the object as it is now, and why it is not the one that was written. */
+interface Settled {
+  readonly now: Versioned
+  readonly failure: ObjectStoreError | undefined
+}
+
 /** After these answers the write may have happened. */
 const mayHaveHappened = (error: ObjectStoreError): boolean => isConflict(error) || error.isRetryable
 
@@ -127,6 +133,9 @@ const mayHaveHappened = (error: ObjectStoreError): boolean => isConflict(error) 
  *
  * The former object is copied to `overwritten/` before it is replaced. `change` may run several times; when
  * it returns `undefined` there is nothing to write.
+ *
+ * While the write is under way an interruption waits until it is known what became of it; `onWritten` runs
+ * before the interruption does.
  *
  * @category writing
  * @since 0.1.0
@@ -139,6 +148,7 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
     readonly updatesPerObject: number
     readonly from?: Versioned | undefined
     readonly retry?: RetryOptions | undefined
+    readonly onWritten?: (() => void) | undefined
   }
 ): Effect.fn.Return<Versioned, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError, Zstd> {
   yield* ObjectStore.ensureWritable(store)
@@ -154,18 +164,29 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
     const next = log(changed, { now: now * 1000, backup, limit: options.updatesPerObject })
     const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level: options.level })
     ours.add(backup)
-    // A copy of a newer object than `current` does no harm: the put that follows is refused.
-    const written = yield* store.copy(Layout.repo, Layout.overwritten(backup)).pipe(
-      Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version) })),
-      Effect.map(Result.succeed),
-      Effect.catchTag("ObjectStoreError", (error) =>
-        mayHaveHappened(error) ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
-      )
+    const settled: Settled = yield* Effect.uninterruptibleMask(
+      Effect.fnUntraced(function* (restore) {
+        // A copy of a newer object than `current` does no harm: the put that follows is refused.
+        const written = yield* restore(store.copy(Layout.repo, Layout.overwritten(backup))).pipe(
+          Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version) })),
+          Effect.map(Result.succeed),
+          Effect.catchTag("ObjectStoreError", (error) =>
+            mayHaveHappened(error) ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
+          )
+        )
+        if (Result.isSuccess(written)) {
+          options.onWritten?.()
+          return { now: { info: next, version: written.success }, failure: undefined }
+        }
+        yield* backOff(attempt + 1, retry)
+        const now = yield* patiently(read(store))
+        if (!copiesNamedIn(now.info).some((name) => ours.has(name))) return { now, failure: written.failure }
+        options.onWritten?.()
+        return { now, failure: undefined }
+      })
     )
-    if (Result.isSuccess(written)) return { info: next, version: written.success }
-    yield* backOff(attempt + 1, retry)
-    current = yield* patiently(read(store))
-    if (copiesNamedIn(current.info).some((name) => ours.has(name))) return current
-    if (attempt >= retry.attempts) return yield* written.failure
+    if (settled.failure === undefined) return settled.now
+    if (attempt >= retry.attempts) return yield* settled.failure
+    current = settled.now
   }
 })

@@ -245,17 +245,17 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     /** Applies a pure change, and publishes the configuration along when that is still to be done. */
     const change = <E>(
       change: RepoChange.Change<E>,
-      from?: RepoObject.Versioned
+      options?: { readonly from: RepoObject.Versioned; readonly onWritten: () => void }
     ): Effect.Effect<void, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError> =>
       withZstd(
         RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
           level: Config.compressionLevel(config.current()),
           updatesPerObject: Config.updatesPerRepoObject(config.current()),
-          from
+          ...options
         })
       )
 
-    const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, parent }) {
+    const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, onMoved, parent }) {
       yield* ObjectStore.ensureWritable(store)
       const current = yield* readRepo
       yield* RepoObject.ensureOnline(store, current.info)
@@ -266,7 +266,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
       const { flushedAt, id, message, metadata } = flushed.snapshot
       yield* change(
         RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
-        current
+        { from: current, onWritten: () => onMoved(flushed) }
       )
       return flushed
     })

@@ -47,6 +47,8 @@ export type MoveBranch = (options: {
   readonly branch: string
   readonly flush: Effect.Effect<Commit.Flushed, AssetError | WriteForbidden>
   readonly parent: ObjectId.SnapshotId
+  /** Runs as soon as the branch has moved, whatever interrupts the rest. */
+  readonly onMoved: (flushed: Commit.Flushed) => void
 }) => Effect.Effect<Commit.Flushed, CommitError>
 
 /**
@@ -110,7 +112,10 @@ export interface WritableSession extends Session.Session {
   readonly status: Effect.Effect<Status>
   /** Forgets all uncommitted changes. */
   readonly discard: Effect.Effect<void>
-  /** Makes the changes a snapshot at the tip of the branch. */
+  /**
+   * Makes the changes a snapshot at the tip of the branch. When it is interrupted the session is as after a
+   * commit that succeeded or as before it, whichever happened.
+   */
   readonly commit: (
     message: string,
     options?: { readonly metadata?: JsonObject | undefined; readonly allowEmpty?: boolean | undefined }
@@ -272,9 +277,11 @@ export const make = Effect.fnUntraced(function* (
               message,
               metadata: options?.metadata ?? {},
               flushedAt: now * 1000
-            })
+            }),
+            onMoved: ({ snapshot }) => {
+              changes = new ChangeSet(snapshot)
+            }
           })
-          changes = new ChangeSet(flushed.snapshot)
           return flushed.snapshot.id
         })
       )

@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as Repository from "../../src/repository/Repository.ts"
+import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import type * as NodePath from "../../src/values/NodePath.ts"
 import * as ZarrMetadata from "../../src/values/ZarrMetadata.ts"
 import { inWorld, pattern, world } from "./Fixture.ts"
@@ -66,4 +69,46 @@ describe("an array whose metadata is replaced", () => {
       )
     })
   )
+})
+
+describe("a commit that is interrupted", () => {
+  /** Interrupts a commit when a put of `repo` has reached the store, before or after it took effect. */
+  const interrupted = (when: "before" | "after") =>
+    Effect.gen(function* () {
+      const { objects, store: inner } = yield* world
+      const reached = yield* Deferred.make<void>()
+      let armed = false
+      const store: ObjectStore.ObjectStoreShape = {
+        ...inner,
+        put: (key, bytes, options) => {
+          const put = inner.put(key, bytes, options)
+          if (!armed || key !== "repo") return put
+          const pause = Effect.andThen(Deferred.succeed(reached, undefined), Effect.yieldNow)
+          return when === "before" ? Effect.andThen(pause, put) : Effect.tap(put, () => pause)
+        }
+      }
+      yield* inWorld({ objects, store })(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const session = yield* repository.writableSession("main")
+          yield* session.createGroup("/a")
+          armed = true
+          const commit = yield* Effect.forkChild(session.commit("interrupted"))
+          yield* Deferred.await(reached)
+          yield* Fiber.interrupt(commit)
+          armed = false
+          assert.strictEqual((yield* repository.branches).get("main"), yield* session.snapshotId)
+          yield* session.createGroup("/b")
+          assert.deepStrictEqual((yield* session.status).newGroups.at(-1), path("/b"))
+          yield* session.commit("next")
+          const [latest] = yield* repository.history({ branch: "main" })
+          assert.strictEqual(latest?.message, "next")
+          assert.strictEqual((yield* session.nodes()).length, 2)
+        })
+      )
+    })
+
+  it.effect("leaves a session that knows of it when the write happened", () => interrupted("after"))
+
+  it.effect("leaves a session that can commit when the write was just being sent", () => interrupted("before"))
 })
