@@ -276,7 +276,8 @@ export const make = Effect.fnUntraced(function* (
               config: context.config(),
               message,
               metadata: options?.metadata ?? {},
-              flushedAt: now * 1000
+              // Icechunk commits only on top of what is older, whatever the clocks of others say.
+              flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
             }),
             onMoved: ({ snapshot }) => {
               changes = new ChangeSet(snapshot)
