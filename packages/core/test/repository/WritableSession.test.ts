@@ -136,3 +136,39 @@ it.effect("snapshots are newer than their parents, whatever the clock says", () 
     )
   })
 )
+
+it.effect("a listing shows the chunks as they were when it began, whatever is written meanwhile", () =>
+  Effect.gen(function* () {
+    const within = inWorld(yield* world)
+    const rows = 5000
+    const refs = (indices: ReadonlyArray<number>) => ({
+      indices: Uint32Array.from(indices),
+      offsets: indices,
+      lengths: indices.map(() => 1),
+      locations: "s3://bucket/a.nc"
+    })
+    yield* within(
+      Effect.gen(function* () {
+        const repository = yield* Repository.create()
+        const session = yield* repository.writableSession("main")
+        yield* session.createArray("/a", array([rows + 1], [1]))
+        yield* session.setVirtualRefs("/a", refs(Array.from({ length: rows }, (_, i) => rows - 1 - i)))
+        const seen: Array<number> = []
+        yield* Stream.runForEach(session.chunkIndices("/a"), ([index]) =>
+          Effect.gen(function* () {
+            seen.push(index!)
+            if (seen.length > 1) return
+            yield* session.setVirtualRef("/a", [rows], { location: "s3://bucket/a.nc", offset: 0, length: 1 })
+            // Enough rows that no longer count to be cleared away.
+            yield* session.setVirtualRefs("/a", refs(Array.from({ length: 2 * rows }, () => 0)))
+            for (let i = 0; i < 2 * rows; i++) yield* session.deleteChunk("/a", [1])
+          })
+        )
+        assert.deepStrictEqual(
+          seen,
+          Array.from({ length: rows }, (_, i) => i)
+        )
+      })
+    )
+  })
+)
