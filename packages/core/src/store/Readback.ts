@@ -28,7 +28,7 @@ export const metadataKey = "icechunk_write_id"
  * @category predicates
  * @since 0.1.0
  */
-export const isNeeded = (failure: ObjectStoreError): boolean => isConflict(failure) || failure.isRetryable
+export const isNeeded = (failure: ObjectStoreError): boolean => failure.isRetryable || isConflict(failure)
 
 /**
  * What the put that ended in `failure` did, judged by what stands under its key now (`undefined`:
