@@ -5,4 +5,5 @@
  */
 
 export * as GcsObjectStore from "./GcsObjectStore.ts"
+export * as GcsOptions from "./GcsOptions.ts"
 export * as GcsPlatform from "./GcsPlatform.ts"

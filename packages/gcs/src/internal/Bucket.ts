@@ -10,8 +10,9 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { BucketOptions } from "../GcsObjectStore.ts"
+import type { BucketOptions } from "../GcsOptions.ts"
 import type * as Auth from "./Auth.ts"
+import * as ConditionalWrite from "./ConditionalWrite.ts"
 import * as Connection from "./Connection.ts"
 import * as Etags from "./Etags.ts"
 import type * as Http from "./Http.ts"
@@ -45,7 +46,7 @@ export const open = Effect.fnUntraced(function* (
   { auth, custom, endpoint, origin }: Place,
   options: BucketOptions
 ): Effect.fn.Return<ObjectStore.ObjectStoreShape, never, Scope.Scope> {
-  const { bucket, readOnly = false, retry, timeouts, userProject } = options
+  const { bucket, requestTimeout, retry, userProject } = options
   const readApi = options.readApi ?? (custom ? "json" : "xml")
   const target: Requests.Target = { bucket, userProject }
   const prefix = options.prefix ?? ""
@@ -57,10 +58,10 @@ export const open = Effect.fnUntraced(function* (
     auth,
     target,
     concurrency,
-    idleTimeout: Duration.fromInputUnsafe(timeouts?.idle ?? "1 minute"),
-    requestTimeout: timeouts?.request === undefined ? undefined : Duration.fromInputUnsafe(timeouts.request),
-    retries: retry?.times ?? 5,
-    firstDelay: Duration.fromInputUnsafe(retry?.firstDelay ?? "100 millis"),
+    idleTimeout: Duration.fromInputUnsafe(options.idleTimeout ?? "1 minute"),
+    requestTimeout: requestTimeout === undefined ? undefined : Duration.fromInputUnsafe(requestTimeout),
+    retries: retry?.times ?? 8,
+    firstDelay: Duration.fromInputUnsafe(retry?.baseDelay ?? "100 millis"),
     maxDelay: Duration.fromInputUnsafe(retry?.maxDelay ?? "10 seconds")
   })
 
@@ -88,25 +89,22 @@ export const open = Effect.fnUntraced(function* (
       : Effect.fail(new ObjectStoreError.Unsupported({ detail: problem }))
   }
 
-  const metaOf = Effect.fnUntraced(function* (
+  const metaOnce = Effect.fnUntraced(function* (
     operation: ObjectStoreError.Operation,
     key: string,
     api: Etags.Api = readApi
   ): Effect.fn.Return<ObjectStore.ObjectMeta, ObjectStoreError.Reason> {
     const name = yield* named(key)
-    const attempt = connection
-      .send(Requests.head(target, api, name), purpose(operation, key))
-      .pipe(
-        Effect.flatMap((answer) =>
-          lift(
-            api === "xml"
-              ? Metadata.fromHeaders(api, key, answer)
-              : Result.flatMap(Metadata.decodeResource(answer.body), (resource) => Metadata.fromResource(key, resource))
-          )
-        )
-      )
-    return yield* connection.retry(attempt)
+    const answer = yield* connection.send(Requests.head(target, api, name), purpose(operation, key))
+    return yield* lift(
+      api === "xml"
+        ? Metadata.fromHeaders(api, key, answer)
+        : Result.flatMap(Metadata.decodeResource(answer.body), (resource) => Metadata.fromResource(key, resource))
+    )
   })
+
+  const metaOf = (...args: Parameters<typeof metaOnce>): ReturnType<typeof metaOnce> =>
+    connection.retry(metaOnce(...args))
 
   /** Answers without bytes: for ranges that HTTP cannot ask for, and to judge a refused one. */
   const readNothing = Effect.fnUntraced(function* (
@@ -163,60 +161,48 @@ export const open = Effect.fnUntraced(function* (
     return meta.version.generation ?? (yield* new ObjectStoreError.Unsupported({ detail: "it has no generation" }))
   })
 
-  const insert = Effect.fnUntraced(function* (
-    key: string,
-    bytes: Uint8Array,
-    options: ObjectStore.PutOptions,
-    writeId: string | undefined
-  ): Effect.fn.Return<ObjectStore.Version, ObjectStoreError.Reason> {
-    const name = yield* named(key)
-    const mode = options.mode ?? ObjectStore.overwrite
-    const ifGenerationMatch =
-      mode._tag === "Overwrite"
-        ? undefined
-        : mode._tag === "Create"
-          ? "0"
-          : yield* generationOf("put", key, mode.version)
-    const metadata = writeId === undefined ? options.metadata : { ...options.metadata, [Readback.metadataKey]: writeId }
-    const wire = Requests.insert(target, name, bytes, {
-      contentType: options.contentType ?? "application/octet-stream",
-      metadata,
-      ifGenerationMatch,
-      boundary: crypto.randomUUID()
-    })
-    const attempt = connection.send(wire, { ...purpose("put", key), create: mode._tag === "Create" }).pipe(
-      Effect.flatMap(({ body }) => lift(Metadata.decodeResource(body))),
-      Effect.flatMap((resource) => lift(Metadata.fromResource(key, resource))),
-      Effect.flatMap(({ size, version }) =>
-        size === bytes.length
-          ? Effect.succeed(version)
-          : Effect.fail(
-              new ObjectStoreError.InvalidResponse({ detail: `${bytes.length} bytes were sent, ${size} are stored` })
-            )
-      )
-    )
-    return yield* connection.retry(attempt)
-  })
-
   const put = Effect.fnUntraced(function* (
     key: string,
     bytes: Uint8Array,
-    options: ObjectStore.PutOptions
-  ): Effect.fn.Return<ObjectStore.Version, ObjectStoreError.ObjectStoreError> {
-    if ((options.mode ?? ObjectStore.overwrite)._tag === "Overwrite") {
-      return yield* insert(key, bytes, options, undefined).pipe(failing("put", key))
-    }
-    // An attempt whose answer is lost and a further one cannot both apply: the precondition sees to it.
-    const writeId = crypto.randomUUID()
-    return yield* insert(key, bytes, options, writeId).pipe(
-      failing("put", key),
-      Effect.catchIf(Readback.isNeeded, (failure) =>
-        metaOf("put", key).pipe(
-          Effect.catchTag("NotFound", () => Effect.undefined),
-          failing("put", key),
-          Effect.flatMap((found) => Effect.fromResult(Readback.decide(writeId, failure, found)))
+    { contentType = "application/octet-stream", metadata, mode = ObjectStore.overwrite }: ObjectStore.PutOptions
+  ): Effect.fn.Return<ObjectStore.Version, ObjectStoreError.Reason> {
+    const name = yield* named(key)
+    const insert = (
+      ifGenerationMatch: string | undefined,
+      stamped: Readonly<Record<string, string>> | undefined
+    ): Effect.Effect<ObjectStore.Version, ObjectStoreError.Reason> =>
+      connection
+        .send(
+          Requests.insert(target, name, bytes, {
+            contentType,
+            metadata: stamped,
+            ifGenerationMatch,
+            boundary: crypto.randomUUID()
+          }),
+          { ...purpose("put", key), create: mode._tag === "Create" }
         )
-      )
+        .pipe(
+          Effect.flatMap(({ body }) => lift(Metadata.decodeResource(body))),
+          Effect.flatMap((resource) => lift(Metadata.fromResource(key, resource))),
+          Effect.filterOrFail(
+            ({ size }) => size === bytes.length,
+            ({ size }) =>
+              new ObjectStoreError.InvalidResponse({ detail: `${bytes.length} bytes were sent, ${size} are stored` })
+          ),
+          Effect.map(({ version }) => version)
+        )
+    if (mode._tag === "Overwrite") return yield* connection.retry(insert(undefined, metadata))
+    const generation = mode._tag === "Create" ? "0" : yield* generationOf("put", key, mode.version)
+    const writeId = Readback.writeIdOf(metadata) ?? crypto.randomUUID()
+    // Attempts whose answers are lost and further ones cannot both apply: the precondition sees to it.
+    return yield* connection.retry(
+      ConditionalWrite.settling({
+        writeId,
+        mode,
+        submit: insert(generation, { ...metadata, [Readback.metadataKey]: writeId }),
+        readBack: metaOnce("put", key).pipe(Effect.catchTag("NotFound", () => Effect.undefined)),
+        retry: connection.retry
+      })
     )
   })
 
@@ -229,7 +215,10 @@ export const open = Effect.fnUntraced(function* (
             return yield* new ObjectStoreError.Unsupported({ detail: "the prefix is not well-formed Unicode" })
           }
           const attempt = connection
-            .send(Requests.list(target, base + listed, pageToken), purpose("list", listed))
+            .send(
+              Requests.list(target, base + listed, options.listPageSize ?? 1000, pageToken),
+              purpose("list", listed)
+            )
             .pipe(Effect.flatMap(({ body }) => lift(Metadata.decodePage(body))))
           const page = yield* connection.retry(attempt)
           const metas = yield* Effect.forEach(page.items ?? [], (resource) =>
@@ -276,12 +265,12 @@ export const open = Effect.fnUntraced(function* (
     description,
     origin,
     capabilities: capabilities(readApi),
-    readOnlyBecause:
-      readOnly === true ? "it was opened with `readOnly: true`; open it without to write" : readOnly || undefined,
+    readOnlyBecause: options.readOnlyBecause,
     get: (key, options) => get(key, options ?? {}).pipe(failing("get", key)),
     head: (key) => metaOf("head", key).pipe(failing("head", key)),
     list,
-    put: (key, bytes, options) => Effect.andThen(ObjectStore.ensureWritable(store), put(key, bytes, options ?? {})),
+    put: (key, bytes, options) =>
+      Effect.andThen(ObjectStore.ensureWritable(store), put(key, bytes, options ?? {}).pipe(failing("put", key))),
     delete: (keys) =>
       Effect.andThen(
         ObjectStore.ensureWritable(store),

@@ -127,7 +127,7 @@ const xmlText = (body: string, element: string): string | undefined => {
 }
 
 /** Reads the body of an error: JSON, XML, or the plain text that `alt=media` answers with. */
-export const refusal = ({ body, headers, status }: Answer): Refusal => {
+export const refusal = ({ body, status }: Pick<Answer, "body" | "status">): Refusal => {
   const text = new TextDecoder().decode(body)
   const json = decodeErrorBody(text)
   if (Result.isSuccess(json)) {
@@ -135,6 +135,8 @@ export const refusal = ({ body, headers, status }: Answer): Refusal => {
     return { status, code: errors?.[0]?.reason, message }
   }
   if (text.includes("<Error>")) return { status, code: xmlText(text, "Code"), message: xmlText(text, "Message") }
-  // Proxies answer with pages of HTML, which say nothing.
-  return { status, message: (headers["content-type"] ?? "").startsWith("text/html") ? undefined : text }
+  // Proxies answer with pages of HTML, which say nothing; `alt=media` with plain text, whatever it calls it.
+  const message = /^\s*</.test(text) ? undefined : text
+  const isUnpaid = status === 400 && text.startsWith("Bucket is a requester pays bucket")
+  return isUnpaid ? { status, code: "UserProjectMissing", message } : { status, message }
 }

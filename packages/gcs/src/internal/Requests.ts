@@ -137,11 +137,11 @@ export const insert = (
 }
 
 /** One page of at most 1,000 objects. */
-export const list = (target: Target, prefix: string, pageToken: string | undefined): Wire => ({
+export const list = (target: Target, prefix: string, pageSize: number, pageToken: string | undefined): Wire => ({
   method: "GET",
   path: `/storage/v1/b/${encode(target.bucket)}/o${query({
     prefix: prefix === "" ? undefined : prefix,
-    maxResults: "1000",
+    maxResults: String(pageSize),
     pageToken,
     fields: `items(${Metadata.listedFields}),nextPageToken`,
     userProject: target.userProject
