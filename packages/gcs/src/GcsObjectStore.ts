@@ -19,14 +19,13 @@ import * as Auth from "./internal/Auth.ts"
 import * as Bucket from "./internal/Bucket.ts"
 import { readKeyFile } from "./internal/KeyFile.ts"
 
-/** Google's client, which knows the endpoint and how to get tokens; its retries are off. */
-const makeClient = (endpoint: string | undefined, json: Readonly<Record<string, unknown>> | undefined): Storage => {
+/** Google's client, which knows the endpoint and the application default credentials; its retries are off. */
+const makeClient = (endpoint: string | undefined): Storage => {
   const client = new Storage({
     ...(endpoint === undefined ? {} : { apiEndpoint: endpoint, useAuthWithCustomEndpoint: true }),
-    ...(json === undefined ? {} : { credentials: json }),
     retryOptions: { autoRetry: false }
   })
-  // A service account signs its tokens itself, as in other Icechunk clients: no request, no token endpoint.
+  // A service account of the environment signs its tokens itself, too.
   client.authClient.useJWTAccessWithScope = true
   return client
 }
@@ -34,7 +33,7 @@ const makeClient = (endpoint: string | undefined, json: Readonly<Record<string, 
 /** Where a client sends its requests. An endpoint that only the environment names is not part of the origin. */
 const placeOf = (client: Storage, auth: Auth.Auth, credentials: Credentials.Source): Bucket.Place => {
   const endpoint = endpointOf(client)
-  const configured = client.customEndpoint && endpoint !== endpointOf(makeClient(undefined, undefined))
+  const configured = client.customEndpoint && endpoint !== endpointOf(makeClient(undefined))
   return {
     endpoint,
     custom: client.customEndpoint,
@@ -57,9 +56,9 @@ const open = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ObjectStore.ObjectStoreShape, never, Scope.Scope> {
   const credentials =
     options.credentials ?? (options.keyFile === undefined ? Credentials.environment() : readKeyFile(options.keyFile))
-  const client = makeClient(options.endpoint, undefined)
+  const client = makeClient(options.endpoint)
   const auth = isAuthenticated(client)
-    ? yield* Auth.make(credentials, (json) => makeClient(options.endpoint, json).authClient, endpointOf(client))
+    ? yield* Auth.make(credentials, () => client.authClient, endpointOf(client))
     : Auth.none
   return yield* Bucket.open(placeOf(client, auth, credentials), options)
 })
@@ -95,7 +94,7 @@ export const fromClient: (
   function* (client: Storage, options: GcsOptions.BucketOptions) {
     yield* validate(options)
     const auth = isAuthenticated(client) ? Auth.fromGoogle(client.authClient, endpointOf(client)) : Auth.none
-    return yield* Bucket.open(placeOf(client, auth, Auth.sourceOf(client.authClient)), options)
+    return yield* Bucket.open(placeOf(client, auth, Auth.sourceOf(client.authClient, endpointOf(client))), options)
   }
 )
 

@@ -3,18 +3,17 @@
  */
 import * as Credentials from "@effect-icechunk/core/values/Credentials"
 import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
-import type { Storage } from "@google-cloud/storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import { JWT, type GoogleAuth } from "google-auth-library"
 import type { Target } from "./Requests.ts"
 
-/** The part of Google's client that knows how to get tokens. */
-export type GoogleAuth = Pick<Storage["authClient"], "getRequestHeaders" | "getAccessToken">
-
-/** Makes a client of Google's library: from the JSON of a key, or from the environment. */
-export type MakeGoogleAuth = (json: Readonly<Record<string, unknown>> | undefined) => GoogleAuth
+/** What of Google's library knows how to get tokens. */
+export type TokenClient = Pick<GoogleAuth, "getRequestHeaders">
 
 /** Names in lower case. */
 export type Headers = Readonly<Record<string, string>>
@@ -66,7 +65,7 @@ const failure = (cause: unknown): ObjectStoreError.Reason => {
 }
 
 /** The headers that Google's library adds to a request to `audience`. */
-export const fromGoogle = (auth: GoogleAuth, audience: string): Auth =>
+export const fromGoogle = (auth: TokenClient, audience: string): Auth =>
   static_(
     Effect.tryPromise({
       try: async () => Object.fromEntries((await auth.getRequestHeaders(audience)).entries()),
@@ -76,32 +75,65 @@ export const fromGoogle = (auth: GoogleAuth, audience: string): Auth =>
 
 /** Tokens of a client of Google's library, as a source for other stores at the same endpoint. */
 export const sourceOf = (
-  auth: GoogleAuth
+  auth: TokenClient,
+  audience: string
 ): Effect.Effect<Credentials.Credentials, Credentials.CredentialsUnavailable> =>
   Effect.gen(function* () {
-    const token = yield* Effect.tryPromise({
-      try: () => auth.getAccessToken(),
-      catch: () => new Credentials.CredentialsUnavailable({ problem: "Google's client has no access token" })
-    })
-    if (typeof token !== "string") {
-      return yield* Effect.fail(
-        new Credentials.CredentialsUnavailable({ problem: "Google's client has no access token" })
-      )
-    }
-    // The client renews tokens five minutes before they expire: ask it again earlier than that.
+    const headers = yield* fromGoogle(auth, audience).headers.pipe(
+      Effect.mapError(({ detail = "there is none" }) => new Credentials.CredentialsUnavailable({ problem: detail }))
+    )
+    const token = secretOf(headers)
+    if (token === undefined) return Credentials.anonymous
+    // The library renews tokens five minutes before they expire: ask it again earlier than that.
     const now = yield* Clock.currentTimeMillis
     return Credentials.bearerToken({ token: Redacted.make(token), expiresAt: now + 4 * 60_000 })
   })
 
-const parseKey = (key: string): Readonly<Record<string, unknown>> | undefined => {
-  try {
-    const json: unknown = JSON.parse(key)
-    return typeof json === "object" && json !== null && !Array.isArray(json)
-      ? (json as Readonly<Record<string, unknown>>)
-      : undefined
-  } catch {
-    return undefined
+const Key = Schema.fromJsonString(
+  Schema.Struct({
+    type: Schema.optional(Schema.String),
+    client_email: Schema.optional(Schema.String),
+    private_key: Schema.optional(Schema.String),
+    private_key_id: Schema.optional(Schema.String)
+  })
+)
+
+const decodeKey = Schema.decodeUnknownResult(Key)
+
+interface ServiceAccount {
+  readonly email: string
+  readonly key: string
+  readonly keyId: string | undefined
+}
+
+/** A service account from the JSON of its key, or what is wrong with it. */
+const parseKey = (json: Redacted.Redacted): Result.Result<ServiceAccount, string> => {
+  const decoded = decodeKey(Redacted.value(json))
+  if (Result.isFailure(decoded)) return Result.fail("the service account key is no JSON object")
+  const { client_email: email, private_key: key, private_key_id: keyId, type = "service_account" } = decoded.success
+  if (type !== "service_account") {
+    return Result.fail(
+      "the key is not of a service account; let GOOGLE_APPLICATION_CREDENTIALS name its file and use the environment"
+    )
   }
+  return email === undefined || key === undefined
+    ? Result.fail("the service account key has no `client_email` or no `private_key`")
+    : Result.succeed({ email, key, keyId })
+}
+
+/**
+ * A service account signs its tokens itself, as in other Icechunk clients: that needs no request and no
+ * token endpoint.
+ */
+const fromServiceAccount = ({ email, key, keyId }: ServiceAccount, audience: string): Auth => {
+  const client = new JWT({
+    email,
+    key,
+    ...(keyId === undefined ? {} : { keyId }),
+    scopes: ["https://www.googleapis.com/auth/devstorage.full_control"]
+  })
+  client.useJWTAccessWithScope = true
+  return fromGoogle(client, audience)
 }
 
 /** A sentence that says why credentials cannot be used on this platform, or `undefined`. */
@@ -111,19 +143,28 @@ export const problem = (credentials: Credentials.Credentials): string | undefine
     Environment: () => undefined,
     BearerToken: () => undefined,
     ServiceAccount: ({ key }) =>
-      parseKey(Redacted.value(key)) === undefined ? "the service account key is no JSON object" : undefined,
+      Result.match(parseKey(key), { onFailure: (wrong) => wrong, onSuccess: () => undefined }),
     AccessKey: () => "access keys are for S3; use a service account, a token or the environment",
     Directory: () => "a directory is for files; use a service account, a token or the environment"
   })
 
-const fromCredentials = (credentials: Credentials.Credentials, google: MakeGoogleAuth, audience: string): Auth => {
+const fromCredentials = (
+  credentials: Credentials.Credentials,
+  environment: () => TokenClient,
+  audience: string
+): Auth => {
+  const unusable = (wrong: string): Auth => static_(Effect.fail(unauthenticated(wrong)))
   const wrong = problem(credentials)
-  if (wrong !== undefined) return static_(Effect.fail(unauthenticated(wrong)))
+  if (wrong !== undefined) return unusable(wrong)
   return Credentials.match(credentials, {
     Anonymous: () => none,
-    Environment: () => fromGoogle(google(undefined), audience),
+    Environment: () => fromGoogle(environment(), audience),
     BearerToken: ({ token }) => static_(Effect.succeed({ authorization: `Bearer ${Redacted.value(token).trim()}` })),
-    ServiceAccount: ({ key }) => fromGoogle(google(parseKey(Redacted.value(key))), audience),
+    ServiceAccount: ({ key }) =>
+      Result.match(parseKey(key), {
+        onFailure: unusable,
+        onSuccess: (account) => fromServiceAccount(account, audience)
+      }),
     AccessKey: () => none,
     Directory: () => none
   })
@@ -138,10 +179,10 @@ const expiry = (credentials: Credentials.Credentials): number =>
  */
 export const make = Effect.fnUntraced(function* (
   source: Credentials.Source,
-  google: MakeGoogleAuth,
+  environment: () => TokenClient,
   audience: string
 ): Effect.fn.Return<Auth> {
-  if (!Effect.isEffect(source)) return fromCredentials(source, google, audience)
+  if (!Effect.isEffect(source)) return fromCredentials(source, environment, audience)
   const lock = yield* Semaphore.make(1)
   let current: { readonly auth: Auth; readonly expiresAt: number } | undefined
   let sent: Headers | undefined
@@ -150,7 +191,7 @@ export const make = Effect.fnUntraced(function* (
     const now = yield* Clock.currentTimeMillis
     if (current !== undefined && now < current.expiresAt - margin) return current.auth
     const credentials = yield* Effect.mapError(source, ({ problem }) => unauthenticated(problem))
-    const auth = fromCredentials(credentials, google, audience)
+    const auth = fromCredentials(credentials, environment, audience)
     current = { auth, expiresAt: expiry(credentials) }
     return auth
   })

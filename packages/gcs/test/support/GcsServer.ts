@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as http from "node:http"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import * as Api from "./GcsApi.ts"
 import * as State from "./GcsState.ts"
 
@@ -51,6 +51,11 @@ export interface GcsServer {
   readonly endpoint: string
   readonly settings: Api.Settings
   readonly requests: ReadonlyArray<Recorded>
+  /** Connections that clients opened, and those that are still open. */
+  readonly connections: () => number
+  readonly openConnections: () => number
+  /** Waits until no connection is open. */
+  readonly allClosed: Effect.Effect<void>
   /** Largest number of requests that were under way at once. */
   readonly mostAtOnce: () => number
   readonly addBucket: (name: string, options?: Partial<Omit<State.Bucket, "name" | "objects">>) => State.Bucket
@@ -62,6 +67,8 @@ export interface GcsServer {
   readonly seed: (bucket: string, name: string, bytes: Uint8Array | string, seed?: State.Seed) => State.Stored
   /** The next requests (one, unless `times` says otherwise) for which `when` holds meet this fault. */
   readonly plan: (fault: Fault, options?: { readonly when?: Planned["when"]; readonly times?: number }) => void
+  /** Forgets the faults that are still to come. */
+  readonly clearPlans: () => void
   /** The first request, from now on, for which `when` holds. */
   readonly next: (when: (request: Recorded) => boolean) => Effect.Effect<Recorded>
 }
@@ -78,6 +85,8 @@ export const make: Effect.Effect<GcsServer, never, Scope.Scope> = Effect.gen(fun
   const waiting: Array<{ readonly when: (request: Recorded) => boolean; readonly found: (request: Recorded) => void }> =
     []
   let underWay = 0
+  let connected = 0
+  const sockets = new Set<Socket>()
   let most = 0
   const settings: Api.Settings = {
     buckets: new Map(),
@@ -180,6 +189,12 @@ export const make: Effect.Effect<GcsServer, never, Scope.Scope> = Effect.gen(fun
     })
   })
 
+  server.on("connection", (socket) => {
+    connected += 1
+    sockets.add(socket)
+    socket.on("close", () => sockets.delete(socket))
+  })
+
   yield* Effect.acquireRelease(
     Effect.callback<void>((resume) => {
       server.listen(0, "127.0.0.1", () => resume(Effect.void))
@@ -195,6 +210,11 @@ export const make: Effect.Effect<GcsServer, never, Scope.Scope> = Effect.gen(fun
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     settings,
     requests,
+    connections: () => connected,
+    openConnections: () => sockets.size,
+    allClosed: Effect.promise(() =>
+      Promise.all(Array.from(sockets, (socket) => new Promise((resolve) => socket.on("close", resolve))))
+    ),
     mostAtOnce: () => most,
     addBucket: (name, options = {}) => {
       const bucket: State.Bucket = { name, objects: new Map(), requesterPays: false, isPublic: false, ...options }
@@ -211,6 +231,9 @@ export const make: Effect.Effect<GcsServer, never, Scope.Scope> = Effect.gen(fun
     },
     plan: (fault, { times = 1, when = () => true } = {}) => {
       planned.push({ fault, times, when })
+    },
+    clearPlans: () => {
+      planned.length = 0
     },
     next: (when) =>
       Effect.callback((resume) => {
