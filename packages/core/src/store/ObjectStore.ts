@@ -251,7 +251,8 @@ export const exists = (
 
 /**
  * Reads many ranges of one object with as few requests as the plan allows. The results are views on the
- * fetched bytes, in the order of `ranges`.
+ * fetched bytes, in the order of `ranges`. Fails with `InvalidRange`, before any request, when a range is
+ * malformed. When the object may change between requests, give `conditions` or compare the versions.
  *
  * @category combinators
  * @since 0.1.0
@@ -269,6 +270,14 @@ export const getRanges = (
   ReadonlyArray<{ readonly bytes: Uint8Array; readonly meta: ObjectMeta }>,
   ObjectStoreError.ObjectStoreError
 > => {
+  const malformed = ranges.find(({ end, start }) => !ByteRange.isValid(ByteRange.bounded(start, end - start)))
+  if (malformed !== undefined) {
+    const detail = `bytes ${malformed.start} to ${malformed.end} are no range`
+    const reason = new ObjectStoreError.InvalidRange({ detail })
+    return Effect.fail(
+      new ObjectStoreError.ObjectStoreError({ store: store.description, operation: "get", key, reason })
+    )
+  }
   const groups = RangePlan.plan(ranges, options?.plan)
   return Effect.map(
     Effect.forEach(
@@ -294,8 +303,8 @@ export const getRanges = (
 }
 
 /**
- * The part of a store whose keys start with `prefix`, as a store of its own. A slash is put between
- * prefix and keys unless the prefix ends with one.
+ * The part of a store whose keys start with `prefix`, as a store of its own, which its errors name. A slash
+ * is put between prefix and keys unless the prefix ends with one.
  *
  * @category combinators
  * @since 0.1.0
@@ -303,16 +312,59 @@ export const getRanges = (
 export const prefixed = (store: ObjectStoreShape, prefix: string): ObjectStoreShape => {
   if (prefix === "") return store
   const base = prefix.endsWith("/") ? prefix : `${prefix}/`
+  const description = `${store.description.replace(/\/$/, "")}/${base.slice(0, -1)}`
   const inner = (meta: ObjectMeta): ObjectMeta => ({ ...meta, key: meta.key.slice(base.length) })
-  return {
+  const innerError = <E extends ObjectStoreError.ObjectStoreError | WriteForbidden>(
+    error: E
+  ): ObjectStoreError.ObjectStoreError | Exclude<E, ObjectStoreError.ObjectStoreError> =>
+    error instanceof ObjectStoreError.ObjectStoreError
+      ? new ObjectStoreError.ObjectStoreError({
+          store: description,
+          operation: error.operation,
+          key: error.key.startsWith(base) ? error.key.slice(base.length) : error.key,
+          reason: error.reason
+        })
+      : (error as Exclude<E, ObjectStoreError.ObjectStoreError>)
+  // With the prefix in front, the empty key would be a key.
+  const request = <A, E extends ObjectStoreError.ObjectStoreError | WriteForbidden>(
+    operation: ObjectStoreError.Operation,
+    keys: ReadonlyArray<string>,
+    run: () => Effect.Effect<A, E>
+  ): Effect.Effect<A, ObjectStoreError.ObjectStoreError | Exclude<E, ObjectStoreError.ObjectStoreError>> =>
+    keys.includes("")
+      ? Effect.fail(
+          new ObjectStoreError.ObjectStoreError({
+            store: description,
+            operation,
+            key: "",
+            reason: new ObjectStoreError.Unsupported({ detail: "a key is never empty" })
+          })
+        )
+      : Effect.mapError(Effect.suspend(run), innerError)
+  const self: ObjectStoreShape = {
     ...store,
-    description: `${store.description.replace(/\/$/, "")}/${base.slice(0, -1)}`,
+    description,
     get: (key, options) =>
-      Effect.map(store.get(base + key, options), (result) => ({ ...result, meta: inner(result.meta) })),
-    put: (key, bytes, options) => store.put(base + key, bytes, options),
-    head: (key) => Effect.map(store.head(base + key), inner),
-    list: (keys) => Stream.map(store.list(base + keys), inner),
-    delete: (keys) => store.delete(keys.map((key) => base + key)),
-    copy: (from, to, options) => store.copy(base + from, base + to, options)
+      request("get", [key], () =>
+        Effect.map(store.get(base + key, options), (result) => ({ ...result, meta: inner(result.meta) }))
+      ),
+    put: (key, bytes, options) =>
+      Effect.andThen(
+        ensureWritable(self),
+        request("put", [key], () => store.put(base + key, bytes, options))
+      ),
+    head: (key) => request("head", [key], () => Effect.map(store.head(base + key), inner)),
+    list: (keys) => Stream.mapError(Stream.map(store.list(base + keys), inner), innerError),
+    delete: (keys) =>
+      Effect.andThen(
+        ensureWritable(self),
+        request("delete", keys, () => store.delete(keys.map((key) => base + key)))
+      ),
+    copy: (from, to, options) =>
+      Effect.andThen(
+        ensureWritable(self),
+        request("copy", [from, to], () => store.copy(base + from, base + to, options))
+      )
   }
+  return self
 }

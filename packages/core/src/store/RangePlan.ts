@@ -45,7 +45,7 @@ export const plan = (ranges: ReadonlyArray<Span>, options?: Options): ReadonlyAr
   const maxRequest = options?.maxRequest ?? 16 * 1024 * 1024
   const order = ranges
     .map((_, i) => i)
-    .sort((a, b) => ranges[a]!.start - ranges[b]!.start || ranges[a]!.end - ranges[b]!.end)
+    .toSorted((a, b) => ranges[a]!.start - ranges[b]!.start || ranges[a]!.end - ranges[b]!.end)
   const groups: Array<{ start: number; end: number; wanted: number; readonly members: Array<number> }> = []
   for (const member of order) {
     const { end, start } = ranges[member]!

@@ -43,6 +43,7 @@ export type NodeId = string & Brand.Brand<"NodeId">
 
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 const values: ReadonlyMap<string, number> = new Map([...alphabet].map((letter, value) => [letter, value]))
+const codes: ReadonlyArray<number> = [...alphabet].map((letter) => letter.charCodeAt(0))
 
 /**
  * The Crockford base 32 text of `bytes`: upper case, without padding, zero bits appended.
@@ -51,19 +52,21 @@ const values: ReadonlyMap<string, number> = new Map([...alphabet].map((letter, v
  * @since 0.1.0
  */
 export const encode = (bytes: Uint8Array): string => {
-  let text = ""
+  // From all codes at once: appending leaves a rope, ten times as large, and there are ids by the 100,000.
+  const text: Array<number> = []
   let buffer = 0
   let bits = 0
-  for (const byte of bytes) {
-    buffer = (buffer << 8) | byte
+  for (let i = 0; i < bytes.length; i++) {
+    buffer = (buffer << 8) | bytes[i]!
     bits += 8
     while (bits >= 5) {
       bits -= 5
-      text += alphabet[(buffer >>> bits) & 31]
+      text.push(codes[(buffer >>> bits) & 31]!)
     }
     buffer &= (1 << bits) - 1
   }
-  return bits > 0 ? text + alphabet[(buffer << (5 - bits)) & 31] : text
+  if (bits > 0) text.push(codes[(buffer << (5 - bits)) & 31]!)
+  return String.fromCharCode.apply(null, text)
 }
 
 /**

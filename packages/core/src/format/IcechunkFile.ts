@@ -1,0 +1,180 @@
+/**
+ * What all of Icechunk's files but chunks have in common: a header of 39 bytes, then a flatbuffer,
+ * usually compressed.
+ *
+ * Source: Icechunk spec 2, "Binary File Format".
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Result from "effect/Result"
+import * as FlatTable from "./FlatTable.ts"
+import { FormatError } from "./FormatError.ts"
+import * as Zstd from "./Zstd.ts"
+
+/**
+ * The kinds of file with a header.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FileType = "Snapshot" | "Manifest" | "TransactionLog" | "RepoInfo"
+
+/**
+ * What a header says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Header {
+  /** Who wrote the file, such as `ic-2.1.0`. */
+  readonly implementation: string
+  readonly specVersion: 1 | 2
+  readonly fileType: FileType
+  readonly compression: "none" | "zstd"
+}
+
+/**
+ * How the files that we write name their writer.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const implementation = "ic-effect-0.1.0"
+
+/**
+ * Bytes of the header.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const headerSize = 39
+
+/**
+ * Largest payload that is read, in bytes after decompression. A flatbuffer cannot be larger than 2 GiB;
+ * only manifests come near. A payload beyond 32 MiB must moreover not be more than 4,096 times as large as
+ * its file, which random ids alone prevent: a few bytes cannot make us allocate gigabytes.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxPayloadBytes: Readonly<Record<FileType, number>> = {
+  Manifest: 2 ** 31 - 1,
+  Snapshot: 2 ** 30,
+  TransactionLog: 2 ** 30,
+  RepoInfo: 2 ** 29
+}
+
+const maxExpansion = 4096
+const freePayloadBytes = 32 * 1024 * 1024
+
+const magic = new TextEncoder().encode("ICE🧊CHUNK")
+
+const implementationAt = magic.length
+const specVersionAt = implementationAt + 24
+const fileTypeAt = specVersionAt + 1
+const compressionAt = fileTypeAt + 1
+
+const fileTypeCodes: Readonly<Record<FileType, number>> = { Snapshot: 1, Manifest: 2, TransactionLog: 4, RepoInfo: 6 }
+
+const fileTypes: ReadonlyMap<number, FileType> = new Map(
+  Object.entries(fileTypeCodes).map(([name, code]) => [code, name as FileType])
+)
+
+/**
+ * The header of a file, from its first 39 bytes or more. `file` is its key, for the error.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeHeader = (file: string, bytes: Uint8Array): Result.Result<Header, FormatError> =>
+  FlatTable.attempt(() => {
+    const fail = (field: string, problem: string): never => {
+      throw new FormatError({ file, field: `header.${field}`, problem })
+    }
+    if (!magic.every((byte, i) => bytes[i] === byte)) {
+      fail("magic", "it does not start with `ICE🧊CHUNK`, so it is no file of Icechunk")
+    }
+    if (bytes.length < headerSize) fail("length", `it has ${bytes.length} bytes, a header has ${headerSize}`)
+    const specVersion = bytes[specVersionAt]!
+    if (specVersion !== 1 && specVersion !== 2) {
+      return fail("spec_version", `it follows version ${specVersion} of the specification, not 1 or 2`)
+    }
+    const code = bytes[fileTypeAt]!
+    const fileType = fileTypes.get(code) ?? fail("file_type", `no type of file has the code ${code}`)
+    const compression = bytes[compressionAt]!
+    if (compression > 1) fail("compression", `no compression has the code ${compression}`)
+    return {
+      implementation: new TextDecoder().decode(bytes.subarray(implementationAt, specVersionAt)).replace(/[ \0]+$/, ""),
+      specVersion,
+      fileType,
+      compression: compression === 0 ? "none" : "zstd"
+    }
+  })
+
+/**
+ * A file, decoded as far as all types share: its header and its decompressed payload.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface IcechunkFile {
+  readonly header: Header
+  /** Without compression, a view into the file. */
+  readonly payload: Uint8Array
+}
+
+/**
+ * Header and payload of a file. Fails with `FormatError` when the header is not that of an `expected`
+ * file, and when the payload is damaged or larger than `maxPayloadBytes`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode: (
+  file: string,
+  bytes: Uint8Array,
+  expected: FileType
+) => Effect.Effect<IcechunkFile, FormatError, Zstd.Zstd> = Effect.fnUntraced(function* (file, bytes, expected) {
+  const header = yield* Effect.fromResult(decodeHeader(file, bytes))
+  if (header.fileType !== expected) {
+    return yield* new FormatError({
+      file,
+      field: "header.file_type",
+      problem: `it is a ${header.fileType} where a ${expected} is expected`
+    })
+  }
+  const body = bytes.subarray(headerSize)
+  const maxBytes = Math.min(maxPayloadBytes[expected], Math.max(freePayloadBytes, maxExpansion * body.length))
+  const toFormatError = (problem: string): FormatError => new FormatError({ file, field: "payload", problem })
+  if (header.compression === "none") {
+    if (body.length > maxBytes) return yield* toFormatError(`it has ${body.length} bytes, more than ${maxBytes}`)
+    return { header, payload: body }
+  }
+  const zstd = yield* Zstd.Zstd
+  const payload = yield* Effect.mapError(zstd.decompress(body, maxBytes), (error) => toFormatError(error.problem))
+  return { header, payload }
+})
+
+/**
+ * A file from its payload: zstd of `level` 3 and spec version 2, unless given otherwise.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encode: (
+  fileType: FileType,
+  payload: Uint8Array,
+  options?: { readonly level?: number | undefined; readonly specVersion?: 1 | 2 | undefined }
+) => Effect.Effect<Uint8Array, never, Zstd.Zstd> = Effect.fnUntraced(function* (fileType, payload, options) {
+  const zstd = yield* Zstd.Zstd
+  const body = yield* zstd.compress(payload, options?.level ?? 3)
+  const file = new Uint8Array(headerSize + body.length)
+  file.set(magic)
+  file.set(new TextEncoder().encode(implementation.padEnd(24)), implementationAt)
+  file[specVersionAt] = options?.specVersion ?? 2
+  file[fileTypeAt] = fileTypeCodes[fileType]
+  file[compressionAt] = 1
+  file.set(body, headerSize)
+  return file
+})

@@ -1,0 +1,405 @@
+/**
+ * The chunk refs of one array in a manifest, read where they lie: nothing is built per ref, and a ref is
+ * checked when it is looked at.
+ *
+ * @since 0.1.0
+ */
+import type * as Result from "effect/Result"
+import * as Checksum from "../values/Checksum.ts"
+import type { ChunkIndex } from "../values/ChunkIndex.ts"
+import * as ObjectId from "../values/ObjectId.ts"
+import * as ChunkRef from "./ChunkRef.ts"
+import * as FlatTable from "./FlatTable.ts"
+import { FormatError } from "./FormatError.ts"
+import { PositionMap } from "./PositionMap.ts"
+import { ZstdError } from "./Zstd.ts"
+
+/**
+ * The fields of a chunk ref in the schema.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const Ref = FlatTable.fields(
+  "index",
+  "inline",
+  "offset",
+  "length",
+  "chunk_id",
+  "location",
+  "checksum_etag",
+  "checksum_last_modified",
+  "compressed_location",
+  "extra"
+)
+
+/** Bytes that each field takes in the table, by slot. */
+const widths = [4, 4, 8, 8, 12, 4, 4, 4, 4, 4] as const
+
+/** Longest location that a compressed one may hold, in bytes. Source: Icechunk's reader. */
+const maxLocationBytes = 1024
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/**
+ * What all rows of a manifest share.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Source {
+  /** The key of the file, for errors. */
+  readonly file: string
+  readonly bytes: Uint8Array
+  readonly view: DataView
+  /** Throws a `FormatError` or a `ZstdError`. */
+  readonly decompress: (bytes: Uint8Array, maxBytes: number) => Uint8Array
+}
+
+/**
+ * Where the refs of an array are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Refs {
+  /** Position of the array in the manifest. */
+  readonly number: number
+  /** Where the vector's first element is in the payload. */
+  readonly start: number
+  readonly count: number
+}
+
+/**
+ * A cursor over the refs of one array. `seek` puts it on a row, which is checked as far as its index;
+ * other parts are checked when they are asked for. All methods throw a `FormatError` about a damaged
+ * ref: call them inside of `FlatTable.attempt`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class ManifestRows {
+  readonly count: number
+  /** Numbers in the row's index. */
+  rank = 0
+  /** Distinct locations that `locationId` has met, by id. */
+  readonly locations: Array<string> = []
+  readonly #source: Source
+  readonly #refs: Refs
+  readonly #view: DataView
+  readonly #size: number
+  #row = -1
+  #table = 0
+  #index = 0
+  /** The vtable that the following belong to, or -1. */
+  #vtable = -1
+  #tableSize = 0
+  readonly #at = new Uint16Array(widths.length)
+  #kind: ChunkRef.ChunkRef["_tag"] | undefined
+  /** Position of a location's vector, plain or compressed, to its id. */
+  #ids: PositionMap | undefined
+  readonly #idsByText = new Map<string, number>()
+  #lastLocation = -1
+  #lastId = 0
+
+  constructor(source: Source, refs: Refs) {
+    this.#source = source
+    this.#refs = refs
+    this.#view = source.view
+    this.#size = source.bytes.length
+    this.count = refs.count
+  }
+
+  /** Throws a `FormatError` about a field of the row. */
+  fail(field: FlatTable.Field | undefined, problem: string): never {
+    const row = `arrays[${this.#refs.number}].refs[${this.#row}]`
+    this.#vtable = -1
+    throw new FormatError({
+      file: this.#source.file,
+      field: field === undefined ? row : `${row}.${field.name}`,
+      problem
+    })
+  }
+
+  /** Goes to a row from 0 below `count`. */
+  seek(row: number): void {
+    const view = this.#view
+    this.#row = row
+    const element = this.#refs.start + 4 * row
+    const table = element + view.getUint32(element, true)
+    if (table + 4 > this.#size) this.fail(undefined, "its offset points outside of the payload")
+    const vtable = table - view.getInt32(table, true)
+    if (vtable !== this.#vtable) this.#lookAtVtable(vtable)
+    if (table + this.#tableSize > this.#size) this.fail(undefined, "the table reaches beyond the payload")
+    const field = table + this.#at[0]!
+    const vector = field + view.getUint32(field, true)
+    if (vector + 4 > this.#size) this.fail(Ref.index, "its offset points outside of the payload")
+    const rank = view.getUint32(vector, true)
+    if (rank > (this.#size - vector - 4) / 4) this.fail(Ref.index, `its ${rank} elements reach beyond the payload`)
+    this.#table = table
+    this.#index = vector + 4
+    this.rank = rank
+  }
+
+  #lookAtVtable(vtable: number): void {
+    const view = this.#view
+    const bytes = this.#size
+    if (vtable < 0 || vtable + 4 > bytes) this.fail(undefined, "its vtable lies outside of the payload")
+    const vtableSize = view.getUint16(vtable, true)
+    if (vtableSize < 4 || vtableSize % 2 !== 0 || vtable + vtableSize > bytes) {
+      this.fail(undefined, "its vtable is malformed")
+    }
+    const tableSize = view.getUint16(vtable + 2, true)
+    if (tableSize < 4) this.fail(undefined, "its vtable is malformed")
+    const at = this.#at
+    for (let slot = 0; slot < widths.length; slot++) {
+      const entry = 4 + 2 * slot
+      const offset = entry < vtableSize ? view.getUint16(vtable + entry, true) : 0
+      if (offset !== 0 && (offset < 4 || offset + widths[slot]! > tableSize)) {
+        this.fail(undefined, "a field lies outside of its table")
+      }
+      at[slot] = offset
+    }
+    if (at[Ref.index.slot] === 0) this.fail(Ref.index, "the field is required and absent")
+    this.#vtable = vtable
+    this.#tableSize = tableSize
+    // In the order in which Icechunk looks.
+    this.#kind =
+      at[Ref.chunk_id.slot] !== 0
+        ? "Native"
+        : at[Ref.compressed_location.slot] !== 0 || at[Ref.location.slot] !== 0
+          ? "Virtual"
+          : at[Ref.inline.slot] !== 0
+            ? "Inline"
+            : undefined
+  }
+
+  /** Whether the row has the field. */
+  has(field: FlatTable.Field): boolean {
+    return this.#at[field.slot] !== 0
+  }
+
+  /** A number of the row's index. */
+  coordinate(axis: number): number {
+    return this.#view.getUint32(this.#index + 4 * axis, true)
+  }
+
+  /** Fails unless the row's index has `rank` numbers. */
+  checkRank(rank: number): void {
+    if (this.rank !== rank) this.fail(Ref.index, `it has ${this.rank} dimension(s), the array has ${rank}`)
+  }
+
+  /** Negative when the row's index comes before `index`, 0 when it is the same. */
+  compare(index: ArrayLike<number>): number {
+    this.checkRank(index.length)
+    for (let axis = 0; axis < this.rank; axis++) {
+      const order = this.coordinate(axis) - index[axis]!
+      if (order !== 0) return order
+    }
+    return 0
+  }
+
+  /** Whether the row's index lies in a part of the grid: chunk numbers for each dimension, `to` exclusive. */
+  isWithin(extents: ReadonlyArray<{ readonly from: number; readonly to: number }>): boolean {
+    this.checkRank(extents.length)
+    for (let axis = 0; axis < this.rank; axis++) {
+      const at = this.coordinate(axis)
+      if (at < extents[axis]!.from || at >= extents[axis]!.to) return false
+    }
+    return true
+  }
+
+  /** What the row refers to. */
+  get kind(): ChunkRef.ChunkRef["_tag"] {
+    return this.#kind ?? this.fail(undefined, "it has neither bytes nor a chunk nor a location")
+  }
+
+  /** Bytes from the start of the chunk file or object. */
+  get offset(): number {
+    return this.#u64(Ref.offset)
+  }
+
+  /** Bytes of a native or virtual chunk. */
+  get length(): number {
+    return this.#u64(Ref.length)
+  }
+
+  #u64(field: FlatTable.Field): number {
+    const at = this.#at[field.slot]!
+    if (at === 0) return 0
+    const high = this.#view.getUint32(this.#table + at + 4, true)
+    if (high > 0x1f_ffff) this.fail(field, "the number is larger than 2^53 - 1")
+    return high * 0x1_0000_0000 + this.#view.getUint32(this.#table + at, true)
+  }
+
+  /** When the object changed last, in seconds since 1970; 0 for no such checksum. */
+  get lastModified(): number {
+    const at = this.#at[Ref.checksum_last_modified.slot]!
+    return at === 0 ? 0 : this.#view.getUint32(this.#table + at, true)
+  }
+
+  /** The 12 bytes of a native chunk's id, as a view. */
+  get chunkId(): Uint8Array {
+    const start = this.#table + this.#at[Ref.chunk_id.slot]!
+    return this.#source.bytes.subarray(start, start + 12)
+  }
+
+  /**
+   * Where a vector of bytes or a text is: the position of its length, which is checked. The row must have
+   * the field.
+   */
+  vector(field: FlatTable.Field): number {
+    const at = this.#table + this.#at[field.slot]!
+    const vector = at + this.#view.getUint32(at, true)
+    if (vector + 4 > this.#size) this.fail(field, "its offset points outside of the payload")
+    const length = this.#view.getUint32(vector, true)
+    if (length > this.#size - vector - 4) this.fail(field, `its ${length} bytes reach beyond the payload`)
+    return vector
+  }
+
+  /** The bytes of a field that is a vector or a text, as a view; `undefined` when the row has none. */
+  bytes(field: FlatTable.Field): Uint8Array | undefined {
+    if (!this.has(field)) return undefined
+    const vector = this.vector(field)
+    return this.#source.bytes.subarray(vector + 4, vector + 4 + this.#view.getUint32(vector, true))
+  }
+
+  /** The entity tag of a virtual chunk's object, if there is one. */
+  get etag(): string | undefined {
+    const bytes = this.bytes(Ref.checksum_etag)
+    return bytes === undefined ? undefined : this.text(Ref.checksum_etag, bytes)
+  }
+
+  /** Bytes of a field as text. */
+  text(field: FlatTable.Field, bytes: Uint8Array): string {
+    try {
+      return utf8.decode(bytes)
+    } catch {
+      return this.fail(field, "the text is not UTF-8")
+    }
+  }
+
+  /** The field of a virtual chunk that has its location. */
+  get locationField(): FlatTable.Field {
+    return this.has(Ref.compressed_location) ? Ref.compressed_location : Ref.location
+  }
+
+  /** The location of a virtual chunk in UTF-8, decompressed where needed. */
+  locationBytes(): Uint8Array {
+    const { locationField } = this
+    const stored = this.bytes(locationField)
+    if (stored === undefined) return this.fail(Ref.location, "the chunk is not virtual")
+    return locationField === Ref.compressed_location ? this.#decompress(stored) : stored
+  }
+
+  #decompress(compressed: Uint8Array): Uint8Array {
+    let location: Uint8Array
+    try {
+      location = this.#source.decompress(compressed, maxLocationBytes)
+    } catch (error) {
+      if (error instanceof ZstdError) return this.fail(Ref.compressed_location, error.problem)
+      throw error
+    }
+    if (location.length > maxLocationBytes) {
+      this.fail(Ref.compressed_location, `it holds ${location.length} bytes, more than ${maxLocationBytes}`)
+    }
+    return location
+  }
+
+  /** The location of a virtual chunk. */
+  get location(): string {
+    return this.text(this.locationField, this.locationBytes())
+  }
+
+  /**
+   * The number of a virtual chunk's location among `locations`. Where refs share a location in the file it
+   * is read once.
+   */
+  locationId(): number {
+    const vector = this.vector(this.locationField)
+    if (vector === this.#lastLocation) return this.#lastId
+    const ids = (this.#ids ??= new PositionMap())
+    let id = ids.get(vector)
+    if (id === undefined) {
+      id = this.#newId()
+      ids.set(vector, id)
+    }
+    this.#lastLocation = vector
+    this.#lastId = id
+    return id
+  }
+
+  #newId(): number {
+    // Writers that compress do it for each ref anew: the same bytes need not be decompressed again.
+    const compressed = this.bytes(Ref.compressed_location)
+    const short = compressed !== undefined && compressed.length <= 2 * maxLocationBytes
+    const key = short ? `\0${String.fromCharCode(...compressed)}` : this.location
+    const known = this.#idsByText.get(key)
+    if (known !== undefined) return known
+    const location = this.location
+    const id = this.#idsByText.get(location) ?? this.locations.push(location) - 1
+    this.#idsByText.set(location, id)
+    this.#idsByText.set(key, id)
+    return id
+  }
+
+  /** The row's index. */
+  index(): ChunkIndex {
+    return Array.from({ length: this.rank }, (_, axis) => this.coordinate(axis))
+  }
+
+  /** The checksum of a virtual chunk, if there is one. */
+  checksum(): Checksum.Checksum | undefined {
+    const { etag, lastModified } = this
+    if (etag !== undefined) return Checksum.etag(etag)
+    return lastModified === 0 ? undefined : Checksum.lastModified(lastModified * 1000)
+  }
+
+  /** The indices of the rows from `from` to before `to`. */
+  indices(from: number, to: number): Result.Result<ReadonlyArray<ChunkIndex>, FormatError> {
+    return FlatTable.attempt(() => {
+      const indices: Array<ChunkIndex> = []
+      for (let row = from; row < to; row++) {
+        this.seek(row)
+        indices.push(this.index())
+      }
+      return indices
+    })
+  }
+
+  /**
+   * The locations of the virtual refs among the rows from `from` to before `to`, or of those whose index is
+   * `wanted`. With `distinct`, only those that this cursor has not met before.
+   */
+  virtualLocations(
+    from: number,
+    to: number,
+    options?: {
+      readonly wanted?: ((index: ChunkIndex) => boolean) | undefined
+      readonly distinct?: boolean | undefined
+    }
+  ): Result.Result<ReadonlyArray<string>, FormatError> {
+    const { distinct = false, wanted } = options ?? {}
+    return FlatTable.attempt(() => {
+      const found: Array<string> = []
+      for (let row = from; row < to; row++) {
+        this.seek(row)
+        if (this.kind !== "Virtual" || wanted?.(this.index()) === false) continue
+        const known = this.locations.length
+        const id = this.locationId()
+        if (!distinct || id >= known) found.push(this.locations[id]!)
+      }
+      return found
+    })
+  }
+
+  /** The row as a value. Inline bytes are a view. */
+  ref(): ChunkRef.ChunkRef {
+    const { kind } = this
+    if (kind === "Inline") return ChunkRef.inline(this.bytes(Ref.inline)!)
+    const { length, offset } = this
+    if (!Number.isSafeInteger(offset + length)) this.fail(Ref.length, "the chunk ends beyond 2^53 - 1 bytes")
+    if (kind === "Native") return ChunkRef.native(ObjectId.chunkId(this.chunkId), offset, length)
+    return ChunkRef.virtual({ location: this.location, offset, length, checksum: this.checksum() })
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Named JSON values: what a commit, or the repository as a whole, carries along.
+ *
+ * Source: Icechunk spec 2, `MetadataItem`.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import type { Json } from "../values/Json.ts"
+import * as NodePath from "../values/NodePath.ts"
+import type { FlatBuilder } from "./FlatBuilder.ts"
+import { fields, type FlatVector } from "./FlatTable.ts"
+import * as Flexbuffer from "./Flexbuffer.ts"
+import * as Msgpack from "./Msgpack.ts"
+
+/**
+ * JSON values by name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Metadata = Readonly<Record<string, Json>>
+
+const Item = fields("name", "value")
+
+/**
+ * The bytes that metadata was decoded from. What nobody changed is written back as it was, so that
+ * integers beyond 2^53 and the difference of 1 and 1.0, which JSON in JavaScript loses, survive.
+ */
+const origins = new WeakMap<Metadata, ReadonlyMap<string, Uint8Array>>()
+
+/**
+ * Metadata from a vector of items: MessagePack in spec 1, flexbuffers in spec 2. Throws a `FormatError`,
+ * as the methods of `FlatTable` do.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (file: string, field: string, specVersion: number, items: FlatVector): Metadata => {
+  const codec = specVersion === 1 ? Msgpack : Flexbuffer
+  const values = new Map<string, Json>()
+  const bytes = new Map<string, Uint8Array>()
+  items.mapTables((item, index) => {
+    const name = item.string(Item.name)
+    if (values.has(name)) item.fail(Item.name, "another item has the same name")
+    const value = item.copy(Item.value)
+    values.set(name, Result.getOrThrow(codec.decode(file, `${field}[${index}].value`, value)))
+    bytes.set(name, value)
+  })
+  const metadata: Metadata = Object.fromEntries(values)
+  if (specVersion !== 1) origins.set(metadata, bytes)
+  return metadata
+}
+
+/**
+ * Writes metadata as a vector of items in the order of their names.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encode = (builder: FlatBuilder, metadata: Metadata): number => {
+  const origin = origins.get(metadata)
+  const items = Object.keys(metadata)
+    .toSorted(NodePath.compare)
+    .map((key) => {
+      const name = builder.sharedString(key)
+      const value = builder.bytes(origin?.get(key) ?? Flexbuffer.encode(metadata[key]!))
+      return builder.table(2, (table) => {
+        table.offset(Item.name, name)
+        table.offset(Item.value, value)
+      })
+    })
+  return builder.offsets(items)
+}

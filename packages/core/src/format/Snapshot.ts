@@ -1,0 +1,348 @@
+/**
+ * A snapshot: all groups and arrays of a repository at one commit, with the manifests that have the
+ * arrays' chunk refs.
+ *
+ * Source: Icechunk spec 2, "Snapshot Files", and spec 1 for files that it wrote.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import * as NodePath from "../values/NodePath.ts"
+import * as ObjectId from "../values/ObjectId.ts"
+import type { ManifestId, NodeId, SnapshotId } from "../values/ObjectId.ts"
+import { FlatBuilder } from "./FlatBuilder.ts"
+import * as FlatTable from "./FlatTable.ts"
+import type { FormatError } from "./FormatError.ts"
+import * as Metadata from "./Metadata.ts"
+
+/**
+ * A manifest that has refs of an array, and the part of the chunk grid that it covers: chunk numbers for
+ * each dimension, `to` exclusive.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ManifestRef {
+  readonly id: ManifestId
+  readonly extents: ReadonlyArray<{ readonly from: number; readonly to: number }>
+}
+
+/**
+ * What a node is. `length` counts elements, `numChunks` chunks along a dimension; no dimensions for a
+ * scalar. An unnamed dimension is `undefined` among `dimensionNames`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NodeData =
+  | { readonly _tag: "Group" }
+  | {
+      readonly _tag: "Array"
+      readonly shape: ReadonlyArray<{ readonly length: number; readonly numChunks: number }>
+      readonly dimensionNames: ReadonlyArray<string | undefined> | undefined
+      readonly manifests: ReadonlyArray<ManifestRef>
+    }
+
+/**
+ * A group or array. `userData` is its Zarr metadata document, as bytes of JSON.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NodeSnapshot {
+  readonly id: NodeId
+  readonly path: NodePath.NodePath
+  readonly userData: Uint8Array
+  readonly data: NodeData
+  /** Kept for versions that know what it is. */
+  readonly extra: Uint8Array | undefined
+}
+
+/**
+ * A manifest file, the size of the file in bytes and the number of refs in it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ManifestFileInfo {
+  readonly id: ManifestId
+  readonly sizeBytes: number
+  readonly numChunkRefs: number
+  readonly extra: Uint8Array | undefined
+}
+
+/**
+ * A snapshot. Bytes in it are views into the payload that it was decoded from.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Snapshot {
+  readonly id: SnapshotId
+  /** Only in files of spec 1; in spec 2 the repo object knows it. */
+  readonly parentId: SnapshotId | undefined
+  /** By the UTF-8 bytes of their paths. */
+  readonly nodes: ReadonlyArray<NodeSnapshot>
+  /** Microseconds since 1970. */
+  readonly flushedAt: number
+  readonly message: string
+  readonly metadata: Metadata.Metadata
+  readonly manifestFiles: ReadonlyArray<ManifestFileInfo>
+  /** Kept for versions that know what it is. */
+  readonly extra: Uint8Array | undefined
+}
+
+const Root = FlatTable.fields(
+  "id",
+  "parent_id",
+  "nodes",
+  "flushed_at",
+  "message",
+  "metadata",
+  "manifest_files",
+  "manifest_files_v2",
+  "extra"
+)
+const Node = FlatTable.fields("id", "path", "user_data", "node_data_type", "node_data", "extra")
+const ArrayData = FlatTable.fields("shape", "dimension_names", "manifests", "shape_v2")
+const Dimension = FlatTable.fields("array_length", "num_chunks")
+const DimensionName = FlatTable.fields("name")
+const Ref = FlatTable.fields("object_id", "extents")
+const FileInfo = FlatTable.fields("id", "size_bytes", "num_chunk_refs", "extra")
+
+/** The codes of the union `NodeData`. */
+const arrayCode = 1
+const groupCode = 2
+
+/**
+ * The node at `path`, `undefined` when there is none.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const find = (snapshot: Snapshot, path: NodePath.NodePath): NodeSnapshot | undefined => {
+  let low = 0
+  let high = snapshot.nodes.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const order = NodePath.compare(snapshot.nodes[middle]!.path, path)
+    if (order === 0) return snapshot.nodes[middle]
+    if (order < 0) low = middle + 1
+    else high = middle
+  }
+  return undefined
+}
+
+const decodeShape = (table: FlatTable.FlatTable) => {
+  const shape = table.optionalVector(ArrayData.shape_v2, 4)
+  if (shape !== undefined) {
+    return shape.mapTables((dimension) => ({
+      length: dimension.u64(Dimension.array_length),
+      numChunks: dimension.u32(Dimension.num_chunks)
+    }))
+  }
+  // Spec 1 has the length of a chunk instead of their number.
+  const old = table.vector(ArrayData.shape, 16)
+  return Array.from({ length: old.length }, (_, i) => {
+    const length = old.u64(i)
+    const chunkLength = old.u64(i, 8)
+    if (chunkLength === 0 && length > 0) old.fail(i, "chunks of length 0 hold no elements")
+    return { length, numChunks: length === 0 ? 0 : Math.ceil(length / chunkLength) }
+  })
+}
+
+const decodeManifestRef = (table: FlatTable.FlatTable): ManifestRef => {
+  const ranges = table.vector(Ref.extents, 8)
+  const extents: Array<{ from: number; to: number }> = []
+  for (let i = 0; i < ranges.length; i++) {
+    const from = ranges.u32(i)
+    const to = ranges.u32(i, 4)
+    if (from > to) ranges.fail(i, `it starts at chunk ${from} and ends before chunk ${to}`)
+    extents.push({ from, to })
+  }
+  return { id: ObjectId.manifestId(table.struct(Ref.object_id, 12)), extents }
+}
+
+const group: NodeData = { _tag: "Group" }
+
+const decodeNodeData = (table: FlatTable.FlatTable): NodeData => {
+  const code = table.u8(Node.node_data_type)
+  if (code !== arrayCode && code !== groupCode) table.fail(Node.node_data_type, `no type of node has the code ${code}`)
+  const data = table.table(Node.node_data)
+  if (code === groupCode) return group
+  return {
+    _tag: "Array",
+    shape: decodeShape(data),
+    dimensionNames: data
+      .optionalVector(ArrayData.dimension_names, 4)
+      // As in Icechunk, an empty name is none.
+      ?.mapTables((dimension) => dimension.optionalString(DimensionName.name) || undefined),
+    manifests: data.vector(ArrayData.manifests, 4).mapTables(decodeManifestRef)
+  }
+}
+
+const decodeNode = (table: FlatTable.FlatTable): NodeSnapshot => {
+  const path = NodePath.parse(table.string(Node.path))
+  if (Result.isFailure(path)) return table.fail(Node.path, path.failure)
+  return {
+    id: ObjectId.nodeId(table.struct(Node.id, 8)),
+    path: path.success,
+    userData: table.bytes(Node.user_data),
+    data: decodeNodeData(table),
+    extra: table.optionalBytes(Node.extra)
+  }
+}
+
+/** Sorted by path, whoever wrote the file. */
+const decodeNodes = (root: FlatTable.FlatTable): ReadonlyArray<NodeSnapshot> => {
+  const vector = root.vector(Root.nodes, 4)
+  const nodes = vector.mapTables(decodeNode)
+  const byPath = (a: NodeSnapshot, b: NodeSnapshot) => NodePath.compare(a.path, b.path)
+  if (nodes.some((node, i) => i > 0 && byPath(nodes[i - 1]!, node) > 0)) nodes.sort(byPath)
+  const twin = nodes.findIndex((node, i) => i > 0 && nodes[i - 1]!.path === node.path)
+  if (twin >= 0) root.fail(Root.nodes, `there are two nodes at \`${nodes[twin]!.path}\``)
+  return nodes
+}
+
+const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestFileInfo> => {
+  const files = root.optionalVector(Root.manifest_files_v2, 4)
+  if (files !== undefined) {
+    return files.mapTables((file) => ({
+      id: ObjectId.manifestId(file.struct(FileInfo.id, 12)),
+      sizeBytes: file.u64(FileInfo.size_bytes),
+      numChunkRefs: file.u32(FileInfo.num_chunk_refs),
+      extra: file.optionalBytes(FileInfo.extra)
+    }))
+  }
+  // Structs of spec 1: 12 bytes of id, 4 of padding, 8 and 4 of numbers, 4 of padding.
+  const old = root.vector(Root.manifest_files, 32)
+  return Array.from({ length: old.length }, (_, i) => ({
+    id: ObjectId.manifestId(old.struct(i, 0, 12)),
+    sizeBytes: old.u64(i, 16),
+    numChunkRefs: old.u32(i, 24),
+    extra: undefined
+  }))
+}
+
+/**
+ * The snapshot in a payload. `file` is its key, for the error; `specVersion` is that of its header, for a
+ * repository that was migrated has snapshots of both versions.
+ *
+ * Fails with `FormatError` also when a path is malformed or occurs twice.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (file: string, specVersion: 1 | 2, payload: Uint8Array): Result.Result<Snapshot, FormatError> =>
+  FlatTable.decode(file, payload, (root) => {
+    const parentId = root.optionalStruct(Root.parent_id, 12)
+    return {
+      id: ObjectId.snapshotId(root.struct(Root.id, 12)),
+      parentId: parentId === undefined ? undefined : ObjectId.snapshotId(parentId),
+      nodes: decodeNodes(root),
+      flushedAt: root.u64(Root.flushed_at),
+      message: root.string(Root.message),
+      metadata: Metadata.decode(file, Root.metadata.name, specVersion, root.vector(Root.metadata, 4)),
+      manifestFiles: decodeManifestFiles(root),
+      extra: root.optionalBytes(Root.extra)
+    }
+  })
+
+const encodeArray = (builder: FlatBuilder, array: Extract<NodeData, { readonly _tag: "Array" }>): number => {
+  const manifests = builder.offsets(
+    array.manifests.map(({ extents, id }) => {
+      const ranges = builder.u32s(
+        extents.flatMap(({ from, to }) => [from, to]),
+        2
+      )
+      return builder.table(2, (table) => {
+        table.struct(Ref.object_id, ObjectId.bytes12(id))
+        table.offset(Ref.extents, ranges)
+      })
+    })
+  )
+  const dimensionNames =
+    array.dimensionNames === undefined
+      ? undefined
+      : builder.offsets(
+          array.dimensionNames.map((text) => {
+            const name = text === undefined ? undefined : builder.sharedString(text)
+            return builder.table(1, (table) => table.offset(DimensionName.name, name))
+          })
+        )
+  const shape = builder.offsets(
+    array.shape.map(({ length, numChunks }) =>
+      builder.table(2, (table) => {
+        table.u64(Dimension.array_length, length)
+        table.u32(Dimension.num_chunks, numChunks)
+      })
+    )
+  )
+  const noOldShape = builder.structs(16, [], 8)
+  return builder.table(4, (table) => {
+    table.offset(ArrayData.shape, noOldShape)
+    table.offset(ArrayData.dimension_names, dimensionNames)
+    table.offset(ArrayData.manifests, manifests)
+    table.offset(ArrayData.shape_v2, shape)
+  })
+}
+
+const encodeNode = (builder: FlatBuilder, node: NodeSnapshot): number => {
+  const path = builder.string(node.path)
+  const userData = builder.bytes(node.userData)
+  const data = node.data._tag === "Group" ? builder.table(0, () => {}) : encodeArray(builder, node.data)
+  const extra = builder.optionalBytes(node.extra)
+  return builder.table(6, (table) => {
+    table.struct(Node.id, ObjectId.bytes8(node.id))
+    table.offset(Node.path, path)
+    table.offset(Node.user_data, userData)
+    table.u8(Node.node_data_type, node.data._tag === "Group" ? groupCode : arrayCode)
+    table.offset(Node.node_data, data)
+    table.offset(Node.extra, extra)
+  })
+}
+
+const encodeManifestFile = (builder: FlatBuilder, info: ManifestFileInfo): number => {
+  const extra = builder.optionalBytes(info.extra)
+  return builder.table(4, (table) => {
+    table.struct(FileInfo.id, ObjectId.bytes12(info.id))
+    table.u64(FileInfo.size_bytes, info.sizeBytes)
+    table.u32(FileInfo.num_chunk_refs, info.numChunkRefs)
+    table.offset(FileInfo.extra, extra)
+  })
+}
+
+/**
+ * The payload of a snapshot in spec version 2, nodes by path and manifest files by id, without the parent.
+ * A payload beyond 2 GiB is a defect.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encode = (snapshot: Snapshot): Uint8Array => {
+  const builder = new FlatBuilder(4096 + snapshot.nodes.reduce((size, node) => size + node.userData.length + 256, 0))
+  const manifestFiles = builder.offsets(
+    snapshot.manifestFiles
+      .toSorted((a, b) => ObjectId.compare(a.id, b.id))
+      .map((info) => encodeManifestFile(builder, info))
+  )
+  const noOldFiles = builder.structs(32, [], 8)
+  const metadata = Metadata.encode(builder, snapshot.metadata)
+  const message = builder.string(snapshot.message)
+  const nodes = builder.offsets(
+    snapshot.nodes.toSorted((a, b) => NodePath.compare(a.path, b.path)).map((node) => encodeNode(builder, node))
+  )
+  const extra = builder.optionalBytes(snapshot.extra)
+  return builder.finish(
+    builder.table(9, (table) => {
+      table.struct(Root.id, ObjectId.bytes12(snapshot.id))
+      table.offset(Root.nodes, nodes)
+      table.u64(Root.flushed_at, snapshot.flushedAt)
+      table.offset(Root.message, message)
+      table.offset(Root.metadata, metadata)
+      table.offset(Root.manifest_files, noOldFiles)
+      table.offset(Root.manifest_files_v2, manifestFiles)
+      table.offset(Root.extra, extra)
+    })
+  )
+}

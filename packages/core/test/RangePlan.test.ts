@@ -1,0 +1,117 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as RangePlan from "@effect-icechunk/core/store/RangePlan"
+import type { Span } from "@effect-icechunk/core/values/ByteRange"
+import * as fc from "fast-check"
+
+const span: fc.Arbitrary<Span> = fc
+  .tuple(fc.nat({ max: 5000 }), fc.oneof(fc.constant(0), fc.nat({ max: 400 })))
+  .map(([start, length]) => ({ start, end: start + length }))
+const spans = fc.array(span, { maxLength: 60 })
+const options = fc.record({
+  maxGap: fc.nat({ max: 500 }),
+  maxOverRead: fc.constantFrom(0, 0.1, 0.5, 1),
+  maxRequest: fc.integer({ min: 1, max: 3000 })
+})
+
+/** Lengths of the gaps between ranges, in ascending order, once overlapping ones are merged. */
+const gapsOf = (ranges: ReadonlyArray<Span>): ReadonlyArray<number> => {
+  const gaps: Array<number> = []
+  let end: number | undefined
+  for (const range of ranges.toSorted((a, b) => a.start - b.start)) {
+    if (end !== undefined && range.start > end) gaps.push(range.start - end)
+    end = Math.max(end ?? 0, range.end)
+  }
+  return gaps
+}
+
+describe("RangePlan.plan", () => {
+  it("serves every range exactly once, by a group that covers it", () => {
+    fc.assert(
+      fc.property(spans, options, (ranges, options) => {
+        const groups = RangePlan.plan(ranges, options)
+        const served = groups.flatMap(({ members }) => members)
+        assert.deepStrictEqual(
+          served.toSorted((a, b) => a - b),
+          ranges.map((_, i) => i)
+        )
+        for (const group of groups) {
+          const members = group.members.map((i) => ranges[i]!)
+          assert.strictEqual(group.start, Math.min(...members.map(({ start }) => start)))
+          assert.strictEqual(group.end, Math.max(...members.map(({ end }) => end)))
+        }
+      })
+    )
+  })
+
+  it("reads no byte twice and asks in ascending order", () => {
+    fc.assert(
+      fc.property(spans, options, (ranges, options) => {
+        const groups = RangePlan.plan(ranges, options)
+        for (let i = 1; i < groups.length; i++) assert.isAtLeast(groups[i]!.start, groups[i - 1]!.end)
+      })
+    )
+  })
+
+  it("respects the bounds on gaps, over-read and merged requests", () => {
+    fc.assert(
+      fc.property(spans, options, (ranges, options) => {
+        for (const { end, members, start } of RangePlan.plan(ranges, options)) {
+          const gaps = gapsOf(members.map((i) => ranges[i]!))
+          const overRead = gaps.reduce((sum, gap) => sum + gap, 0)
+          for (const gap of gaps) assert.isAtMost(gap, options.maxGap)
+          assert.isAtMost(overRead, options.maxOverRead * (end - start) + 1e-9)
+          // Overlapping ranges are one however long they are; nothing else grows beyond the bound.
+          if (end - start > options.maxRequest) {
+            const last = members.map((i) => ranges[i]!).toSorted((a, b) => a.start - b.start)
+            let reached = last[0]!.end
+            for (const range of last.slice(1)) {
+              if (reached > start + options.maxRequest) assert.isBelow(range.start, reached)
+              reached = Math.max(reached, range.end)
+            }
+          }
+        }
+      })
+    )
+  })
+
+  it("reads adjacent ranges together, up to the largest request", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 50 }), (lengths) => {
+        let at = 0
+        const ranges = lengths.map((length) => ({ start: at, end: (at += length) }))
+        assert.lengthOf(RangePlan.plan(ranges, { maxGap: 0, maxOverRead: 0 }), 1)
+        for (const group of RangePlan.plan(ranges, { maxRequest: 100 })) assert.isAtMost(group.end - group.start, 100)
+      })
+    )
+  })
+
+  it("keeps a range that is larger than the largest request whole", () => {
+    const [group, ...others] = RangePlan.plan([{ start: 5, end: 1005 }], { maxRequest: 10 })
+    assert.deepStrictEqual(group, { start: 5, end: 1005, members: [0] })
+    assert.lengthOf(others, 0)
+  })
+
+  it("reads along a small gap and not a large one", () => {
+    const ranges = [
+      { start: 200, end: 300 },
+      { start: 0, end: 100 },
+      { start: 110, end: 190 }
+    ]
+    assert.deepStrictEqual(RangePlan.plan(ranges), [{ start: 0, end: 300, members: [1, 2, 0] }])
+    assert.deepStrictEqual(RangePlan.plan(ranges, { maxGap: 9 }), [
+      { start: 0, end: 100, members: [1] },
+      { start: 110, end: 190, members: [2] },
+      { start: 200, end: 300, members: [0] }
+    ])
+    assert.lengthOf(RangePlan.plan([]), 0)
+  })
+
+  it("plans 100,000 ranges in well under a second", () => {
+    const ranges = Array.from({ length: 100_000 }, (_, i) => ({ start: (i * 7919) % 1_000_003, end: 0 })).map(
+      ({ start }) => ({ start, end: start + 5 })
+    )
+    const before = performance.now()
+    RangePlan.plan(ranges)
+    assert.isBelow(performance.now() - before, 1000)
+  })
+})
