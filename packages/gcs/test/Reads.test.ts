@@ -292,3 +292,22 @@ describe.each(apis)("reads through the %s API", (readApi) => {
     )
   })
 })
+
+describe("an emulator without the XML API", () => {
+  it.live("is read through the JSON API, and tells another object by its ETag", () =>
+    Effect.gen(function* () {
+      const { open, server } = yield* make
+      server.settings.hasXmlApi = false
+      const stored = server.seed("data", "a", "one")
+      const store = yield* open()
+      for (const ifMatch of [undefined, GcsState.xmlEtag(stored), GcsState.jsonEtag(stored)]) {
+        expect(text((yield* store.get("a", { ifMatch })).bytes)).toBe("one")
+      }
+      expect((yield* store.head("a")).size).toBe(3)
+      for (const ifMatch of ['"other"', "0000", '"7fc8f92280ac3c975f300cb64412c16f-9"']) {
+        expect((yield* reason(store.get("a", { ifMatch })))._tag).toBe("PreconditionFailed")
+      }
+      expect((yield* reason(store.get("missing", { ifMatch: '"other"' })))._tag).toBe("NotFound")
+    })
+  )
+})

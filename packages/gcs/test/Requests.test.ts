@@ -176,9 +176,9 @@ describe("requests", () => {
         Object.assign(Object.fromEntries(attributes), { kind, name })
       )
       expect(seen).toMatchObject([
-        { name: "GcsObjectStore.put", kind: "client", "http.response.status_code": 503, bytes: 5 },
-        { name: "GcsObjectStore.put", operation: "put", "http.response.status_code": 200 },
-        { name: "GcsObjectStore.get", store: "gcs://data", key: "a", "http.response.status_code": 200, bytes: 5 }
+        { name: "ObjectStore.put", kind: "client", "http.response.status_code": 503, bytes: 5 },
+        { name: "ObjectStore.put", operation: "put", "http.response.status_code": 200 },
+        { name: "ObjectStore.get", store: "gcs://data", key: "a", "http.response.status_code": 200, bytes: 5 }
       ])
     })
   )

@@ -108,10 +108,11 @@ export const open = Effect.fnUntraced(function* (
 
   /** Answers without bytes: for ranges that HTTP cannot ask for, and to judge a refused one. */
   const readNothing = Effect.fnUntraced(function* (
+    api: Etags.Api,
     key: string,
     options: ObjectStore.GetOptions
   ): Effect.fn.Return<ObjectStore.GetResult, ObjectStoreError.Reason> {
-    const meta = yield* metaOf("get", key, Etags.apiFor(options.ifMatch, readApi))
+    const meta = yield* metaOf("get", key, api)
     yield* lift(Media.checkConditions(meta, options))
     const span = yield* lift(Media.resolve(options.range, meta.size))
     if (span.start !== span.end) {
@@ -120,15 +121,13 @@ export const open = Effect.fnUntraced(function* (
     return { bytes: new Uint8Array(), span, meta }
   })
 
-  const get = Effect.fnUntraced(function* (
+  const readThrough = (
+    api: Etags.Api,
+    name: string,
     key: string,
-    given: ObjectStore.GetOptions
-  ): Effect.fn.Return<ObjectStore.GetResult, ObjectStoreError.Reason> {
-    const options = { ...given, range: Media.normalize(given.range) }
-    const name = yield* named(key)
-    yield* lift(Media.checkRange(options.range))
-    if (Media.isEmpty(options.range)) return yield* readNothing(key, options)
-    const api = Etags.apiFor(options.ifMatch, readApi)
+    options: ObjectStore.GetOptions
+  ): Effect.Effect<ObjectStore.GetResult, ObjectStoreError.Reason> => {
+    if (Media.isEmpty(options.range)) return readNothing(api, key, options)
     const check = (head: Http.Head): ReturnType<typeof Media.check> => Media.check(api, key, options, head)
     // Bytes of an answer that fails the check are not even read.
     const limit = (head: Http.Head): number =>
@@ -139,11 +138,26 @@ export const open = Effect.fnUntraced(function* (
       yield* lift(Media.checkBody(media, answer))
       return { bytes: answer.body, ...media }
     })
-    return yield* connection.retry(attempt).pipe(
+    return connection.retry(attempt).pipe(
       // The range may be empty in this object, or the object may be another one.
       Effect.catchTag("InvalidRange", (reason) =>
-        reason.size === undefined ? readNothing(key, options) : Effect.fail(reason)
+        reason.size === undefined ? readNothing(api, key, options) : Effect.fail(reason)
       )
+    )
+  }
+
+  const get = Effect.fnUntraced(function* (
+    key: string,
+    given: ObjectStore.GetOptions
+  ): Effect.fn.Return<ObjectStore.GetResult, ObjectStoreError.Reason> {
+    const options = { ...given, range: Media.normalize(given.range) }
+    const name = yield* named(key)
+    yield* lift(Media.checkRange(options.range))
+    const api = Etags.apiFor(options.ifMatch, readApi)
+    if (api === readApi) return yield* readThrough(api, name, key, options)
+    return yield* readThrough(api, name, key, options).pipe(
+      // Emulators have one of the APIs: the ETag is not that one's, but it can say so.
+      Effect.catchTag(["NotFound", "Unsupported"], () => readThrough(readApi, name, key, options))
     )
   })
 

@@ -3,6 +3,7 @@
  * of retries.
  */
 import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
+import * as RequestSpan from "@effect-icechunk/core/store/RequestSpan"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -104,23 +105,20 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
             )
         })
 
-  const once = (wire: Wire, purpose: Purpose): ReturnType<typeof exchange> =>
-    bounded(wire, purpose.limit ?? (() => maxMetadataBody)).pipe(
+  const once = (wire: Wire, { key, limit, operation, store }: Purpose): ReturnType<typeof exchange> =>
+    bounded(wire, limit ?? (() => maxMetadataBody)).pipe(
       Effect.tap(({ answer }) =>
-        Effect.annotateCurrentSpan({
-          "http.response.status_code": answer.status,
-          bytes: wire.body.reduce((length, part) => length + part.length, isRefusal(answer) ? 0 : answer.body.length)
-        })
+        Effect.andThen(
+          Effect.annotateCurrentSpan({
+            "http.request.method": wire.method,
+            "http.response.status_code": answer.status
+          }),
+          RequestSpan.bytes(
+            wire.body.reduce((length, part) => length + part.length, isRefusal(answer) ? 0 : answer.body.length)
+          )
+        )
       ),
-      Effect.withSpan(`GcsObjectStore.${purpose.operation}`, {
-        kind: "client",
-        attributes: {
-          store: purpose.store,
-          operation: purpose.operation,
-          key: purpose.key,
-          "http.request.method": wire.method
-        }
-      }),
+      RequestSpan.within({ description: store }, operation, key),
       permits.withPermits(1)
     )
 

@@ -37,6 +37,8 @@ export interface Settings {
   readonly rewrites: Map<string, { copied: number; readonly generation: bigint }>
   /** A rewrite copies so many bytes in one call. */
   rewriteBytes: number
+  /** Emulators often have none. */
+  hasXmlApi: boolean
   now: () => number
 }
 
@@ -392,7 +394,7 @@ const route = (settings: Settings, request: ApiRequest): ApiAnswer => {
     isUpload || path[0] === "download" ? path.slice(1) : path
   const isJson = storage === "storage" && v1 === "v1" && b === "b" && o === "o" && bucketName !== undefined
   if (!isJson) {
-    if (method === "GET" || method === "HEAD") return xmlObject(settings, request)
+    if (settings.hasXmlApi && (method === "GET" || method === "HEAD")) return xmlObject(settings, request)
     throw new Refused(405, "methodNotAllowed", "Method not allowed.")
   }
   if (isUpload) return insert(settings, request, bucketName)

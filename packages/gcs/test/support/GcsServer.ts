@@ -94,6 +94,7 @@ export const make: Effect.Effect<GcsServer, never, Scope.Scope> = Effect.gen(fun
     serviceAccounts: new Map(),
     rewrites: new Map(),
     rewriteBytes: Infinity,
+    hasXmlApi: true,
     now: Date.now
   }
 
