@@ -2,6 +2,7 @@
  * What the test server stores, and the ETags and times it gives out. Sources: "Objects resource", "Hashes
  * and ETags", "Object versioning".
  */
+import { CRC32C } from "@google-cloud/storage"
 import { createHash } from "node:crypto"
 
 export interface Stored {
@@ -15,6 +16,8 @@ export interface Stored {
   /** Milliseconds since 1970. */
   readonly created: number
   readonly updated: number
+  /** In base64. */
+  readonly crc32c: string
   /** In base64; composite objects have none. */
   readonly md5: string | undefined
   readonly componentCount: number | undefined
@@ -51,6 +54,12 @@ const nextGeneration = (): bigint => {
   return clock
 }
 
+const crc32c = (bytes: Uint8Array): string => {
+  const sum = new CRC32C()
+  sum.update(Buffer.from(bytes))
+  return sum.toString()
+}
+
 export const makeObject = (name: string, bytes: Uint8Array, seed: Seed): Stored => {
   const now = seed.updated ?? Date.now()
   const isWhole = seed.componentCount === undefined && seed.partsEtag === undefined
@@ -64,6 +73,7 @@ export const makeObject = (name: string, bytes: Uint8Array, seed: Seed): Stored 
     metadata: seed.metadata ?? {},
     created: now,
     updated: now,
+    crc32c: crc32c(bytes),
     md5: isWhole ? createHash("md5").update(bytes).digest("base64") : undefined,
     componentCount: seed.componentCount,
     kmsKeyName: seed.kmsKeyName,
@@ -100,7 +110,7 @@ export const resource = (bucket: string, stored: Stored): Record<string, unknown
   timeCreated: new Date(stored.created).toISOString(),
   updated: new Date(stored.updated).toISOString(),
   ...(stored.md5 === undefined ? {} : { md5Hash: stored.md5 }),
-  crc32c: "AAAAAA==",
+  crc32c: stored.crc32c,
   ...(stored.contentEncoding === undefined ? {} : { contentEncoding: stored.contentEncoding }),
   ...(stored.componentCount === undefined ? {} : { componentCount: stored.componentCount }),
   ...(stored.kmsKeyName === undefined ? {} : { kmsKeyName: stored.kmsKeyName }),
@@ -114,7 +124,7 @@ export const headers = (api: "json" | "xml", stored: Stored): Record<string, str
   "last-modified": new Date(stored.updated).toUTCString(),
   "x-goog-generation": String(stored.generation),
   "x-goog-metageneration": String(stored.metageneration),
-  "x-goog-hash": stored.md5 === undefined ? "crc32c=AAAAAA==" : `crc32c=AAAAAA==,md5=${stored.md5}`,
+  "x-goog-hash": `crc32c=${stored.crc32c}${stored.md5 === undefined ? "" : `,md5=${stored.md5}`}`,
   "x-goog-storage-class": "STANDARD",
   "x-goog-stored-content-encoding": stored.contentEncoding ?? "identity",
   "x-goog-stored-content-length": String(stored.bytes.length),
