@@ -129,6 +129,47 @@ describe("GcsObjectStore", () => {
     })
   )
 
+  it.live("a listing that does not end is invalid", () =>
+    Effect.gen(function* () {
+      const { open, server } = yield* make
+      for (let i = 0; i < 3; i++) server.seed("data", String(i), "x")
+      const store = yield* open({ listPageSize: 1, retry: { times: 0 } })
+      server.plan(
+        {
+          _tag: "Tamper",
+          answer: (answer) => {
+            const page = JSON.parse(Buffer.from(answer.body).toString()) as object
+            const body = Buffer.from(JSON.stringify({ ...page, nextPageToken: "again" }))
+            return { ...answer, body, headers: { ...answer.headers, "content-length": String(body.length) } }
+          }
+        },
+        { times: 10 }
+      )
+      expect((yield* reason(Stream.runCollect(store.list(""))))._tag).toBe("InvalidResponse")
+      expect(server.requests.length).toBe(2)
+    })
+  )
+
+  it.live("an object that has the name of the prefix is not of the store", () =>
+    Effect.gen(function* () {
+      const { open, server } = yield* make
+      server.seed("data", "p/", "")
+      server.seed("data", "p/a", "x")
+      const store = yield* open({ prefix: "p" })
+      expect((yield* Stream.runCollect(store.list(""))).map(({ key }) => key)).toEqual(["a"])
+    })
+  )
+
+  it.live("a copy to a key that cannot be names that key", () =>
+    Effect.gen(function* () {
+      const { open, server } = yield* make
+      server.seed("data", "a", "x")
+      const store = yield* open()
+      const error = yield* Effect.flip(store.copy("a", "b\n"))
+      expect(error).toMatchObject({ operation: "copy", key: "b\n", reason: { _tag: "Unsupported" } })
+    })
+  )
+
   it.live("deletes many at a time, and a missing object counts as deleted", () =>
     Effect.gen(function* () {
       const { open, server } = yield* make

@@ -31,6 +31,9 @@ const capabilities = (readApi: Etags.Api): ObjectStore.Capabilities => ({
 const lift = <A>(result: Result.Result<A, ObjectStoreError.Reason>): Effect.Effect<A, ObjectStoreError.Reason> =>
   Effect.fromResult(result)
 
+const invalid = (detail: string): Effect.Effect<never, ObjectStoreError.Reason> =>
+  Effect.fail(new ObjectStoreError.InvalidResponse({ detail }))
+
 /** Where the bucket is and how requests are authenticated. */
 export interface Place {
   /** Base URL without slashes at its end. */
@@ -116,7 +119,7 @@ export const open = Effect.fnUntraced(function* (
     yield* lift(Media.checkConditions(meta, options))
     const span = yield* lift(Media.resolve(options.range, meta.size))
     if (span.start !== span.end) {
-      return yield* new ObjectStoreError.InvalidResponse({ detail: "a range inside the object was refused" })
+      return yield* invalid("a range inside the object was refused")
     }
     return { bytes: new Uint8Array(), span, meta }
   })
@@ -235,14 +238,15 @@ export const open = Effect.fnUntraced(function* (
             )
             .pipe(Effect.flatMap(({ body }) => lift(Metadata.decodePage(body))))
           const page = yield* connection.retry(attempt)
-          const metas = yield* Effect.forEach(page.items ?? [], (resource) =>
-            lift(
-              resource.name.startsWith(base + listed)
-                ? Metadata.fromListed(resource.name.slice(base.length), resource)
-                : Result.fail(new ObjectStoreError.InvalidResponse({ detail: "an object without the prefix" }))
-            )
-          )
           const next = page.nextPageToken === "" ? undefined : page.nextPageToken
+          if (next !== undefined && next === pageToken) return yield* invalid("a page that names itself as the next")
+          const metas: Array<ObjectStore.ObjectMeta> = []
+          for (const resource of page.items ?? []) {
+            if (!resource.name.startsWith(base + listed)) return yield* invalid("an object without the prefix")
+            // What has the name of the prefix itself is no object of this store.
+            if (resource.name === base) continue
+            metas.push(yield* lift(Metadata.fromListed(resource.name.slice(base.length), resource)))
+          }
           return [metas, Option.fromUndefinedOr(next)] as const
         }).pipe(failing("list", listed))
     )
@@ -256,11 +260,10 @@ export const open = Effect.fnUntraced(function* (
 
   const copy = Effect.fnUntraced(function* (
     from: string,
-    to: string,
+    destination: string,
     ifMatch: ObjectStore.Version | undefined
   ): Effect.fn.Return<void, ObjectStoreError.Reason> {
     const source = yield* named(from)
-    const destination = yield* named(to)
     const ifSourceGenerationMatch = ifMatch === undefined ? undefined : yield* generationOf("copy", from, ifMatch)
     let rewriteToken: string | undefined
     // Large objects, and those that change place or class, are copied in several calls.
@@ -269,9 +272,7 @@ export const open = Effect.fnUntraced(function* (
       const { body } = yield* connection.retry(connection.send(wire, purpose("copy", from)))
       const state = yield* lift(Metadata.decodeRewrite(body))
       if (state.done) return
-      rewriteToken =
-        state.rewriteToken ??
-        (yield* new ObjectStoreError.InvalidResponse({ detail: "a copy that is not done has no rewrite token" }))
+      rewriteToken = state.rewriteToken ?? (yield* invalid("a copy that is not done has no rewrite token"))
     }
   })
 
@@ -294,7 +295,10 @@ export const open = Effect.fnUntraced(function* (
         })
       ),
     copy: (from, to, options) =>
-      Effect.andThen(ObjectStore.ensureWritable(store), copy(from, to, options?.ifMatch).pipe(failing("copy", from)))
+      ObjectStore.ensureWritable(store).pipe(
+        Effect.andThen(named(to).pipe(failing("copy", to))),
+        Effect.flatMap((destination) => copy(from, destination, options?.ifMatch).pipe(failing("copy", from)))
+      )
   }
   return store
 })

@@ -64,7 +64,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const base = parse(endpoint)
   const permits = yield* Semaphore.make(concurrency)
   const agent = yield* Effect.acquireRelease(
-    Effect.sync(() => Http.makeAgent(base?.protocol === "https:", concurrency)),
+    Effect.sync(() => Http.makeAgent(base ?? new URL("https://storage.googleapis.com"), concurrency)),
     (agent) => Effect.sync(() => agent.destroy())
   )
 

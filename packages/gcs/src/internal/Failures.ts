@@ -27,7 +27,7 @@ interface Row {
 }
 
 /** The first row that fits counts. */
-export const table: ReadonlyArray<Row> = [
+const table: ReadonlyArray<Row> = [
   { status: "3xx", reason: "InvalidResponse" },
   // A requester pays bucket without a project that pays.
   { status: 400, codes: ["required", "UserProjectMissing"], reason: "PermissionDenied" },

@@ -45,18 +45,20 @@ export interface Options {
   readonly limit: (head: Head) => number
 }
 
+const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(host)
+
 /**
  * An agent that keeps its connections open for the next request. From Node 22.21 and 24.5 on it uses the
- * proxy that the environment names.
+ * proxy that the environment names, as Google's client does.
  */
-export const makeAgent = (secure: boolean, maxSockets: number): http.Agent => {
+export const makeAgent = (endpoint: URL, maxSockets: number): http.Agent => {
   const options: https.AgentOptions = {
     keepAlive: true,
     maxSockets,
     scheduling: "lifo",
-    proxyEnv: process.env
+    ...(isLoopback(endpoint.hostname) ? {} : { proxyEnv: process.env })
   }
-  return secure ? new https.Agent(options) : new http.Agent(options)
+  return endpoint.protocol === "https:" ? new https.Agent(options) : new http.Agent(options)
 }
 
 const flatten = (headers: http.IncomingHttpHeaders): Readonly<Record<string, string>> =>
