@@ -64,8 +64,8 @@ export interface BucketOptions {
  */
 export interface GcsOptions extends BucketOptions {
   /**
-   * `Environment` (the default) are Google's application default credentials, `ServiceAccount` the JSON of a
-   * key, `BearerToken` an access token, `Anonymous` none. An Effect is run again a minute before what it
+   * `Environment` (the default) are Google's application default credentials (there are no profiles),
+   * `ServiceAccount` the JSON of a key, `BearerToken` an access token, `Anonymous` none. An Effect is run again a minute before what it
    * returned expires, and when the store refuses it.
    */
   readonly credentials?: Credentials.Source | undefined
