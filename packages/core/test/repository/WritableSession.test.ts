@@ -172,3 +172,26 @@ it.effect("a listing shows the chunks as they were when it began, whatever is wr
     )
   })
 )
+
+it.effect("an array has nothing below it, in the session or in its snapshot", () =>
+  Effect.gen(function* () {
+    const within = inWorld(yield* world)
+    yield* within(
+      Effect.gen(function* () {
+        const repository = yield* Repository.create()
+        const session = yield* repository.writableSession("main")
+        // Sorts between `/a` and what is below it.
+        yield* session.createGroup("/a-b")
+        yield* session.createGroup("/a/b")
+        const refused = () => Effect.map(Effect.flip(session.createArray("/a", array([4], [2]))), ({ _tag }) => _tag)
+        assert.strictEqual(yield* refused(), "NodeAlreadyExists")
+        yield* session.commit("groups")
+        assert.strictEqual(yield* refused(), "NodeAlreadyExists")
+        yield* session.deleteNode("/a/b")
+        yield* session.createArray("/a", array([4], [2]))
+        const root = yield* Effect.flip(session.createArray("/", array([4], [2])))
+        assert.strictEqual(root._tag, "NodeAlreadyExists")
+      })
+    )
+  })
+)
