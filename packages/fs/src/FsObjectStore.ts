@@ -98,6 +98,29 @@ export const make = Effect.fnUntraced(function* (
         )
       : Effect.void
 
+  const isDirectory = (directory: string): Effect.Effect<boolean> =>
+    FileIdentity.ofPath(directory).pipe(
+      Effect.map(({ type }) => type === "Directory"),
+      Effect.orElseSucceed(() => false)
+    )
+
+  /**
+   * Makes one directory, unless it is there. Those above it are not left to Node, which tries for ever where none
+   * can be made, as in `/proc`.
+   */
+  const makeDirectory = (directory: string): Effect.Effect<void, Errors.Reason> =>
+    fs.makeDirectory(directory).pipe(
+      Effect.uninterruptible,
+      Effect.catch((error) =>
+        Effect.flatMap(isDirectory(directory), (isThere) => (isThere ? Effect.void : Effect.fail(error)))
+      ),
+      Effect.mapError((error) =>
+        codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR"
+          ? new Errors.Unsupported({ detail: `a part of the key is an object already`, cause: error })
+          : FileReader.reasonOfWrite(error)
+      )
+    )
+
   /** Makes a directory and those above it. A new one is only there for good once the one above it is flushed. */
   const settle = (directory: string): Effect.Effect<void, Errors.Reason> =>
     Effect.suspend(() => {
@@ -106,12 +129,14 @@ export const make = Effect.fnUntraced(function* (
       const isOurs = directory !== root && above !== directory
       return (isOurs ? settle(above) : Effect.void).pipe(
         Effect.andThen(
-          fs.makeDirectory(directory, { recursive: true }).pipe(
-            Effect.uninterruptible,
-            Effect.mapError((error) =>
-              codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR"
-                ? new Errors.Unsupported({ detail: `a part of the key is an object already`, cause: error })
-                : FileReader.reasonOfWrite(error)
+          makeDirectory(directory).pipe(
+            // The one above it is missing, or somebody has removed it since.
+            Effect.catchIf(
+              (reason) => isMissing(reason) && above !== directory,
+              () => {
+                settled.delete(above)
+                return Effect.andThen(settle(above), makeDirectory(directory))
+              }
             )
           )
         ),
@@ -440,8 +465,8 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
   const description = `file://${root}`
   const noFollow = process.platform !== "win32"
 
-  const denied = (cause?: unknown): Errors.Reason =>
-    new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read`, cause })
+  const denied = (cause?: unknown, besides = ""): Errors.Reason =>
+    new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read${besides}`, cause })
 
   const isWithin = (directory: string, file: string): boolean =>
     file.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep)
@@ -452,7 +477,13 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
       const problem = FileKey.pathProblem(relative, path.sep)
       if (problem !== undefined) return yield* new Errors.Unsupported({ detail: problem })
       const named = path.join(root, ...relative.split("/"))
-      const directory = yield* FileReader.asReason("read")(fs.realPath(allowed))
+      const directory = yield* fs.realPath(allowed).pipe(
+        FileReader.asReason("read"),
+        // What is missing is not the file.
+        Effect.mapError((reason) =>
+          reason._tag === "NotFound" ? denied(reason.cause, ", and there is no such directory") : reason
+        )
+      )
       const real = yield* fs.realPath(named).pipe(
         FileReader.asReason("read"),
         // What is not there, or what it is, is not told of other directories.

@@ -160,6 +160,24 @@ export class ChunkRefColumns {
     }
   }
 
+  /** The rows as they stand, to be read while this is written to. Rows are shared, not copied. */
+  frozen(): ChunkRefColumns {
+    const frozen = new ChunkRefColumns(this.rank)
+    frozen.#count = this.#count
+    frozen.#indices = this.#indices
+    frozen.#kinds = this.#kinds
+    frozen.#offsets = this.#offsets
+    frozen.#lengths = this.#lengths
+    frozen.#targets = this.#targets
+    frozen.#checksums = this.#checksums
+    frozen.#locations = this.#locations
+    frozen.#etags = this.#etags
+    frozen.#inline = this.#inline
+    frozen.#ids = this.#ids
+    frozen.#order = this.#order
+    return frozen
+  }
+
   /** A chunk whose bytes are in the manifest. The bytes are copied. */
   setInline(index: ChunkIndex, bytes: Uint8Array): void {
     this.#inline = room(this.#inline, this.#inlineSize, bytes.length)
@@ -242,18 +260,6 @@ export class ChunkRefColumns {
     }
     this.#count = start + rows
     this.#order = undefined
-  }
-
-  /** The rows of `other` that count, tombstones too. */
-  append(other: ChunkRefColumns): void {
-    for (const row of other.rowsInOrder()) {
-      const index = other.indexAt(row)
-      const ref = other.at(row)
-      if (ref === "Deleted") this.setDeleted(index)
-      else if (ref._tag === "Inline") this.setInline(index, ref.bytes)
-      else if (ref._tag === "Native") this.setNative(index, ObjectId.bytes12(ref.id), ref.offset, ref.length)
-      else this.setVirtual(index, ref.ref)
-    }
   }
 
   #checksum(checksum: Checksum.Checksum | undefined): { readonly kind: number; readonly value: number } {

@@ -32,6 +32,7 @@ import * as ConfigControl from "./ConfigControl.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Layout from "./Layout.ts"
+import * as RandomId from "./RandomId.ts"
 import * as RepoChange from "./RepoChange.ts"
 import * as RepoObject from "./RepoObject.ts"
 import { RepositoryAlreadyExists, RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
@@ -193,6 +194,9 @@ const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyAr
   return found
 }
 
+const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
+  Config.fromJson("run-time override", config ?? {})
+
 /**
  * Opens the repository of the store in the context. Clients of containers are released with the Scope.
  *
@@ -213,9 +217,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     if (info.specVersion !== 2) {
       return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
     }
-    if (options.config !== undefined) {
-      yield* Effect.fromResult(Config.fromJson("run-time override", options.config))
-    }
+    yield* Effect.fromResult(checkOverride(options))
     const config = yield* ConfigControl.make(store, info, options.config ?? {})
     const stores = yield* ContainerStores.make({
       platforms,
@@ -244,17 +246,17 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     /** Applies a pure change, and publishes the configuration along when that is still to be done. */
     const change = <E>(
       change: RepoChange.Change<E>,
-      from?: RepoObject.Versioned
+      options?: { readonly from: RepoObject.Versioned; readonly onWritten: () => void }
     ): Effect.Effect<void, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError> =>
       withZstd(
         RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
           level: Config.compressionLevel(config.current()),
           updatesPerObject: Config.updatesPerRepoObject(config.current()),
-          from
+          ...options
         })
       )
 
-    const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, parent }) {
+    const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, onMoved, parent }) {
       yield* ObjectStore.ensureWritable(store)
       const current = yield* readRepo
       yield* RepoObject.ensureOnline(store, current.info)
@@ -265,7 +267,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
       const { flushedAt, id, message, metadata } = flushed.snapshot
       yield* change(
         RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
-        current
+        { from: current, onWritten: () => onMoved(flushed) }
       )
       return flushed
     })
@@ -316,7 +318,8 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
 /**
  * Creates a repository in the store of the context and opens it. `persist` becomes its `config.json`.
  *
- * Fails with `RepositoryAlreadyExists` when the store is not empty; of two creators one wins.
+ * Fails with `RepositoryAlreadyExists` when the store is not empty; of two creators one wins. What a creator
+ * left that was stopped half-way is no obstacle.
  *
  * @category constructors
  * @since 0.1.0
@@ -330,8 +333,14 @@ export const create: (
 > = Effect.fn("Repository.create")(function* (options = {}) {
   const store = yield* ObjectStore.ObjectStore
   yield* ObjectStore.ensureWritable(store)
-  const persist = yield* Effect.fromResult(Config.fromJson("new configuration", options.persist ?? {}))
-  const [found] = yield* Stream.runCollect(Stream.take(store.list(""), 1))
+  // What would be refused later is refused before anything is written.
+  const persist = yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist ?? {}))
+  yield* Effect.fromResult(checkOverride(options))
+  const [found] = yield* store.list("").pipe(
+    Stream.filter(({ key }) => !initialFiles.has(key)),
+    Stream.take(1),
+    Stream.runCollect
+  )
   if (found !== undefined) {
     const isRepository = yield* exists
     return yield* new RepositoryAlreadyExists({
@@ -355,7 +364,14 @@ export const create: (
  * @since 0.1.0
  */
 export const openOrCreate = (options?: Parameters<typeof create>[0]): ReturnType<typeof create> =>
-  Effect.catchTag(open(options), "RepositoryNotFound", () => create(options))
+  open(options).pipe(
+    Effect.catchTag("RepositoryNotFound", () => create(options)),
+    // Somebody else was faster.
+    Effect.catchIf(
+      (error) => error._tag === "RepositoryAlreadyExists" && error.found === Layout.repo,
+      () => open(options)
+    )
+  )
 
 /**
  * Opens the repository as a service.
@@ -365,6 +381,26 @@ export const openOrCreate = (options?: Parameters<typeof create>[0]): ReturnType
  */
 export const layer = (options?: OpenOptions): Layer.Layer<Repository, OpenError, Services> =>
   Layer.effect(Repository, open(options))
+
+/**
+ * Opens the repository as a service, or creates it where there is none.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerOpenOrCreate = (
+  options?: Parameters<typeof create>[0]
+): Layer.Layer<Repository, Effect.Error<ReturnType<typeof create>>, Services> =>
+  Layer.effect(Repository, openOrCreate(options))
+
+/** Metadata that tells one writer's object from another's, where the store keeps any. */
+const writeIdName = "icechunk_write_id"
+
+/** What is written before the repository object: the same names in every repository. */
+const initialFiles: ReadonlySet<string> = new Set([
+  Layout.snapshot(ObjectId.initialSnapshotId),
+  Layout.transaction(ObjectId.initialSnapshotId)
+])
 
 /** The first snapshot, its empty log, and last the repository object, by a write that only one can win. */
 const writeInitial = Effect.fnUntraced(function* (
@@ -408,5 +444,19 @@ const writeInitial = Effect.fnUntraced(function* (
     extra: undefined
   }
   const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(info), { level })
-  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create })
+  const writeId = yield* RandomId.writeId
+  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create, metadata: { [writeIdName]: writeId } }).pipe(
+    // The answer may be lost, and the client's own retry then meets what it has written itself.
+    Effect.catchTag("ObjectStoreError", (error) =>
+      RepoObject.mayHaveHappened(error)
+        ? RepoObject.patiently(store.head(Layout.repo)).pipe(
+            Effect.orElseSucceed(() => undefined),
+            Effect.filterOrFail(
+              (found) => found?.metadata?.[writeIdName] === writeId,
+              () => error
+            )
+          )
+        : Effect.fail(error)
+    )
+  )
 })

@@ -395,7 +395,7 @@ describe("a manifest with compressed locations", () => {
     for (const [options, field] of cases) {
       const manifest = Result.getOrThrow(decode(forged(options)))
       const refs = merge([100], [{ manifest, extents: whole([100]) }], undefined)
-      const failures: ReadonlyArray<Result.Result<unknown, FormatError>> = [
+      const failures: ReadonlyArray<Result.Result<unknown, FormatError | ManifestWriter.ManifestTooLarge>> = [
         manifest.get(node, [3]),
         manifest.rows(node)!.virtualLocations(3, 4),
         ...(options.dictionary === undefined ? [ManifestWriter.encode({ id, arrays: [{ refs }] })] : [])

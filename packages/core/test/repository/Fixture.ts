@@ -3,6 +3,7 @@
  */
 import type * as Zstd from "@effect-icechunk/core/format/Zstd"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
+import * as MemoryObjectStore from "@effect-icechunk/core/store/MemoryObjectStore"
 import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
 import * as Platform from "@effect-icechunk/core/virtual/Platform"
 import * as Effect from "effect/Effect"
@@ -41,6 +42,9 @@ export const world: Effect.Effect<World, never, ObjectStore.ObjectStore | Scope.
     objects: ObjectStore.prefixed(store, `${prefix}/objects`)
   }
 })
+
+/** A new place in memory. */
+export const worldInMemory: Effect.Effect<World, never, Scope.Scope> = Effect.provide(world, MemoryObjectStore.layer())
 
 /** Runs an effect with the stores of a world, each time as a new program would. */
 export const inWorld =

@@ -7,13 +7,14 @@ import type * as NodePath from "@effect-icechunk/core/values/NodePath"
 import * as Config from "@effect-icechunk/core/values/RepositoryConfig"
 import * as Repository from "@effect-icechunk/core/repository/Repository"
 import type * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
 import { assert, describe, layer, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { inWorld, pattern, text, world } from "./Fixture.ts"
 
-const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) => ({
+export const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) => ({
   shape,
   chunkShape,
   dataType: "uint8",
@@ -22,6 +23,22 @@ const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) 
 
 const keys = (store: ObjectStore.ObjectStoreShape) =>
   Effect.map(Stream.runCollect(store.list("")), (all) => all.map(({ key }) => key).toSorted())
+
+/** A store whose puts are refused, or done with their answers lost. */
+const failingPuts = (
+  store: ObjectStore.ObjectStoreShape,
+  fate: (key: string) => "done" | "lost" | "refused"
+): ObjectStore.ObjectStoreShape => ({
+  ...store,
+  put: (key, bytes, options) => {
+    const reason = new Errors.Unavailable({})
+    const error = new Errors.ObjectStoreError({ store: store.description, operation: "put", key, reason })
+    const what = fate(key)
+    if (what === "refused") return Effect.fail(error)
+    const put = store.put(key, bytes, options)
+    return what === "done" ? put : Effect.andThen(put, Effect.fail(error))
+  }
+})
 
 type Tests = Vitest.MethodsNonLive<ObjectStore.ObjectStore>
 
@@ -419,6 +436,38 @@ const creating = (it: Tests): void => {
       assert.strictEqual(nodes.length, 1)
     })
   )
+
+  it.effect("openOrCreate opens what somebody else was faster to create", () =>
+    Effect.gen(function* () {
+      const at = yield* world
+      yield* Effect.all(
+        Array.from({ length: 8 }, () => inWorld(at)(Repository.openOrCreate())),
+        { concurrency: "unbounded" }
+      )
+    })
+  )
+
+  it.effect("goes on where a creator was stopped half-way", () =>
+    Effect.gen(function* () {
+      const at = yield* world
+      const stopped = {
+        ...at,
+        store: failingPuts(at.store, (key) => (key === "repo" ? "refused" : "done"))
+      }
+      assert.strictEqual((yield* Effect.flip(inWorld(stopped)(Repository.create())))._tag, "ObjectStoreError")
+      assert.isNotEmpty(yield* keys(at.store))
+      yield* inWorld(at)(Repository.create())
+    })
+  )
+
+  it.effect("recognises its own creation when the answer is lost", () =>
+    Effect.gen(function* () {
+      const at = yield* world
+      const lossy = { ...at, store: failingPuts(at.store, (key) => (key === "repo" ? "lost" : "done")) }
+      yield* inWorld(lossy)(Repository.create())
+      assert.strictEqual((yield* Effect.flip(inWorld(lossy)(Repository.create())))._tag, "RepositoryAlreadyExists")
+    })
+  )
 }
 
 /**
@@ -427,7 +476,13 @@ const creating = (it: Tests): void => {
  */
 export const suite = <E>(name: string, store: Layer.Layer<ObjectStore.ObjectStore, E>): void =>
   layer(store, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
-    describe("a repository", () => versions(it))
-    describe("virtual chunks of a repository", () => virtualChunks(it))
-    describe("creating and opening", () => creating(it))
+    describe("a repository", () => {
+      versions(it)
+    })
+    describe("virtual chunks of a repository", () => {
+      virtualChunks(it)
+    })
+    describe("creating and opening", () => {
+      creating(it)
+    })
   })
