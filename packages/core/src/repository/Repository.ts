@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -32,7 +33,6 @@ import * as ConfigControl from "./ConfigControl.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Layout from "./Layout.ts"
-import * as RandomId from "./RandomId.ts"
 import * as RepoChange from "./RepoChange.ts"
 import * as RepoObject from "./RepoObject.ts"
 import { RepositoryAlreadyExists, RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
@@ -393,8 +393,10 @@ export const layerOpenOrCreate = (
 ): Layer.Layer<Repository, Effect.Error<ReturnType<typeof create>>, Services> =>
   Layer.effect(Repository, openOrCreate(options))
 
-/** Metadata that tells one writer's object from another's, where the store keeps any. */
-const writeIdName = "icechunk_write_id"
+/** A time of this millisecond, in microseconds: those below the clock's are made up, and tell writers apart. */
+const distinctNow: Effect.Effect<number> = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+  Effect.map(Random.nextIntBetween(0, 999), (micros) => now * 1000 + micros)
+)
 
 /** What is written before the repository object: the same names in every repository. */
 const initialFiles: ReadonlySet<string> = new Set([
@@ -408,6 +410,7 @@ const writeInitial = Effect.fnUntraced(function* (
   config: Config.RepositoryConfig
 ): Effect.fn.Return<void, ObjectStoreError | ObjectStore.WriteForbidden, Zstd> {
   const now = (yield* Clock.currentTimeMillis) * 1000
+  const [setAt, updatedAt] = yield* Effect.all([distinctNow, distinctNow])
   const id = ObjectId.initialSnapshotId
   const message = "Repository initialized"
   const metadata = { __icechunk: { is_root: true } }
@@ -434,9 +437,9 @@ const writeInitial = Effect.fnUntraced(function* (
     snapshots: new Map([
       [id, { id, parentId: undefined, flushedAt: now, message, metadata, prunedAncestorTxLogs: [] }]
     ]),
-    status: { availability: "Online", setAt: now, reason: undefined },
+    status: { availability: "Online", setAt, reason: undefined },
     metadata: {},
-    latestUpdates: [{ update: { _tag: "RepoInitialized" }, updatedAt: now, backupPath: undefined }],
+    latestUpdates: [{ update: { _tag: "RepoInitialized" }, updatedAt, backupPath: undefined }],
     repoBeforeUpdates: undefined,
     config: Object.keys(published).length === 0 ? undefined : Flexbuffer.encode(published),
     enabledFeatureFlags: undefined,
@@ -444,15 +447,17 @@ const writeInitial = Effect.fnUntraced(function* (
     extra: undefined
   }
   const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(info), { level })
-  const writeId = yield* RandomId.writeId
-  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create, metadata: { [writeIdName]: writeId } }).pipe(
-    // The answer may be lost, and the client's own retry then meets what it has written itself.
+  const isOurs = ({ latestUpdates, status }: RepoInfo.RepoInfo): boolean =>
+    status.setAt === setAt && latestUpdates.at(-1)?.updatedAt === updatedAt
+  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create }).pipe(
+    // The answer may be lost, and the client's own retry then meets what it has written itself. What tells is in the
+    // object: not every store keeps metadata, and others may have built on it already.
     Effect.catchTag("ObjectStoreError", (error) =>
       RepoObject.mayHaveHappened(error)
-        ? RepoObject.patiently(store.head(Layout.repo)).pipe(
+        ? RepoObject.patiently(RepoObject.read(store)).pipe(
             Effect.orElseSucceed(() => undefined),
             Effect.filterOrFail(
-              (found) => found?.metadata?.[writeIdName] === writeId,
+              (found) => found !== undefined && isOurs(found.info),
               () => error
             )
           )

@@ -460,6 +460,38 @@ const creating = (it: Tests): void => {
     })
   )
 
+  it.effect("recognises its own creation when somebody built on it before the answer was missed", () =>
+    Effect.gen(function* () {
+      const at = yield* world
+      const buildOn = Effect.gen(function* () {
+        const repository = yield* Repository.open()
+        const session = yield* repository.writableSession("main")
+        yield* session.createGroup("/")
+        yield* session.commit("somebody else's")
+      })
+      const reason = new Errors.AlreadyExists({ detail: "an earlier attempt of this write was not answered" })
+      const store: ObjectStore.ObjectStoreShape = {
+        ...at.store,
+        put: (key, bytes, options) =>
+          key === "repo" && options?.mode?._tag === "Create"
+            ? at.store
+                .put(key, bytes, options)
+                .pipe(
+                  Effect.andThen(Effect.orDie(inWorld(at)(buildOn))),
+                  Effect.andThen(new Errors.ObjectStoreError({ store: "s3://bucket", operation: "put", key, reason }))
+                )
+            : at.store.put(key, bytes, options)
+      }
+      const messages = yield* inWorld({ ...at, store })(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          return (yield* repository.history({ branch: "main" })).map(({ message }) => message)
+        })
+      )
+      assert.deepStrictEqual(messages, ["somebody else's", "Repository initialized"])
+    })
+  )
+
   it.effect("recognises its own creation when the answer is lost", () =>
     Effect.gen(function* () {
       const at = yield* world
