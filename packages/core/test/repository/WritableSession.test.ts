@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Repository from "../../src/repository/Repository.ts"
 import type * as ObjectStore from "../../src/store/ObjectStore.ts"
+import * as Errors from "../../src/store/ObjectStoreError.ts"
 import type * as NodePath from "../../src/values/NodePath.ts"
 import * as ZarrMetadata from "../../src/values/ZarrMetadata.ts"
 import { inWorld, pattern, worldInMemory as world } from "./Fixture.ts"
@@ -111,6 +112,38 @@ describe("a commit that is interrupted", () => {
 
   it.effect("leaves a session that knows of it when the write happened", () => interrupted("after"))
 
+  it.effect("leaves a session that knows of it when the answer was lost", () =>
+    Effect.gen(function* () {
+      const { objects, store: inner } = yield* world
+      const reason = new Errors.Unavailable({})
+      const lost = new Errors.ObjectStoreError({ store: inner.description, operation: "put", key: "repo", reason })
+      const reached = yield* Deferred.make<void>()
+      let armed = false
+      const store: ObjectStore.ObjectStoreShape = {
+        ...inner,
+        put: (key, bytes, options) => {
+          const put = inner.put(key, bytes, options)
+          return armed && key === "repo"
+            ? put.pipe(Effect.andThen(Deferred.succeed(reached, undefined)), Effect.andThen(Effect.fail(lost)))
+            : put
+        }
+      }
+      yield* inWorld({ objects, store })(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const session = yield* repository.writableSession("main")
+          yield* session.createGroup("/a")
+          armed = true
+          const commit = yield* Effect.forkChild(session.commit("interrupted while it waits"))
+          yield* Deferred.await(reached)
+          // The clock stands still: the interruption does not wait for the next attempt.
+          yield* Fiber.interrupt(commit)
+          assert.strictEqual((yield* repository.branches).get("main"), yield* session.snapshotId)
+        })
+      )
+    })
+  )
+
   it.effect("leaves a session that can commit when the write was just being sent", () => interrupted("before"))
 })
 
@@ -191,6 +224,39 @@ it.effect("an array has nothing below it, in the session or in its snapshot", ()
         yield* session.createArray("/a", array([4], [2]))
         const root = yield* Effect.flip(session.createArray("/", array([4], [2])))
         assert.strictEqual(root._tag, "NodeAlreadyExists")
+      })
+    )
+  })
+)
+
+it.live("a commit whose answer is lost is recognised when the log has no room for it", () =>
+  Effect.gen(function* () {
+    const { objects, store: inner } = yield* world
+    const reason = new Errors.Unavailable({})
+    const lost = new Errors.ObjectStoreError({ store: inner.description, operation: "put", key: "repo", reason })
+    yield* inWorld({ objects, store: inner })(
+      Effect.gen(function* () {
+        const other = yield* Repository.create({ persist: { num_updates_per_repo_info_file: 1 } })
+        const at = (yield* other.branches).get("main")!
+        let armed = false
+        const store: ObjectStore.ObjectStoreShape = {
+          ...inner,
+          put: (key, bytes, options) => {
+            const put = inner.put(key, bytes, options)
+            if (!armed || key !== "repo") return put
+            armed = false
+            const others = Effect.orDie(other.createTag("of another writer", at))
+            return put.pipe(Effect.andThen(others), Effect.andThen(Effect.fail(lost)))
+          }
+        }
+        yield* inWorld({ objects, store })(
+          Effect.gen(function* () {
+            const session = yield* (yield* Repository.open()).writableSession("main")
+            yield* session.createGroup("/a")
+            armed = true
+            assert.strictEqual(yield* session.commit("answer lost"), (yield* other.branches).get("main"))
+          })
+        )
       })
     )
   })
