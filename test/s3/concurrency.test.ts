@@ -26,7 +26,7 @@ const suite = (name: string, newBucket: Effect.Effect<S3Options.S3Options, never
           )
           yield* S3Programs.assertUpdated(options, updaters, 1)
         }),
-      120_000
+      240_000
     )
 
     it.live(
@@ -44,7 +44,7 @@ const suite = (name: string, newBucket: Effect.Effect<S3Options.S3Options, never
           yield* S3Programs.assertComplete(options, { writers, each })
           assert.isAbove(Math.max(...conflicts), 0, "they did meet")
         }),
-      120_000
+      240_000
     )
   })
 }
