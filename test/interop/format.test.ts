@@ -1,6 +1,7 @@
 /**
  * Our codecs against the official engine: it writes, we read; we write again, it reads.
  */
+import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"
 import * as IcechunkFile from "@effect-icechunk/core/format/IcechunkFile"
 import type { Metadata } from "@effect-icechunk/core/format/Metadata"
 import * as Flexbuffer from "@effect-icechunk/core/format/Flexbuffer"
@@ -245,6 +246,17 @@ describe("the official engine", () => {
         const snapshot = yield* readSnapshot(objects, committed)
         expect(Snapshot.find(snapshot, "/after" as NodePath.NodePath)).toBeDefined()
         expect(Snapshot.find(snapshot, "/a/x" as NodePath.NodePath)!.data).toMatchObject({ _tag: "Array" })
+      })
+    )
+
+    it.effect("reads what a browser writes, which is not compressed", () =>
+      Effect.gen(function* () {
+        const objects = new Objects()
+        yield* Effect.promise(() => build(objects))
+        const before = yield* Effect.promise(() => describeRepository(objects))
+        yield* Effect.provide(rewrite(objects), BrowserZstd.layer)
+        expect(yield* Effect.promise(() => describeRepository(objects))).toStrictEqual(before)
+        yield* Effect.provide(rewrite(objects), BrowserZstd.layer)
       })
     )
 

@@ -1,1 +1,37 @@
-export {}
+/**
+ * Icechunk for Effect: versioned, transactional Zarr arrays whose chunks may live in files that nobody
+ * copies.
+ *
+ * @since 0.1.0
+ */
+export * as ByteRange from "./values/ByteRange.ts"
+export * as Checksum from "./values/Checksum.ts"
+export * as ChunkIndex from "./values/ChunkIndex.ts"
+export * as Credentials from "./values/Credentials.ts"
+export * as Location from "./values/Location.ts"
+export * as NodePath from "./values/NodePath.ts"
+export * as ObjectId from "./values/ObjectId.ts"
+export * as RepositoryConfig from "./values/RepositoryConfig.ts"
+export * as VirtualChunkContainer from "./values/VirtualChunkContainer.ts"
+export * as VirtualChunkRef from "./values/VirtualChunkRef.ts"
+export * as ZarrMetadata from "./values/ZarrMetadata.ts"
+
+export * as MemoryObjectStore from "./store/MemoryObjectStore.ts"
+export * as ObjectStore from "./store/ObjectStore.ts"
+export * as ObjectStoreError from "./store/ObjectStoreError.ts"
+
+export * as FormatError from "./format/FormatError.ts"
+export * as Zstd from "./format/Zstd.ts"
+
+export * as ChunkResolver from "./virtual/ChunkResolver.ts"
+export * as ContainerMatch from "./virtual/ContainerMatch.ts"
+export * as Platform from "./virtual/Platform.ts"
+
+export * as Repository from "./repository/Repository.ts"
+export * as RepositoryError from "./repository/RepositoryError.ts"
+export * as Session from "./repository/Session.ts"
+export * as SessionError from "./repository/SessionError.ts"
+export * as WritableSession from "./repository/WritableSession.ts"
+
+export * as ZarritaStore from "./zarr/ZarritaStore.ts"
+export * as ZarrStore from "./zarr/ZarrStore.ts"

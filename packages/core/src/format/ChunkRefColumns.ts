@@ -98,8 +98,8 @@ const setNumbers = (to: Float64Array, at: number, numbers: ArrayLike<number> | B
   for (let i = 0; i < numbers.length; i++) to[at + i] = Number(numbers[i])
 }
 
-const allBelow = (ids: Uint32Array | undefined, limit: number): boolean => {
-  for (let i = 0; ids !== undefined && i < ids.length; i++) if (ids[i]! >= limit) return false
+const areBelow = (limit: number, ids: Uint32Array): boolean => {
+  for (let i = 0; i < ids.length; i++) if (ids[i]! >= limit) return false
   return true
 }
 
@@ -206,7 +206,7 @@ export class ChunkRefColumns {
         : (perRow !== undefined && perRow.length !== rows) ||
             (perLocation !== undefined && perLocation.length !== texts.length)
           ? "checksums are neither one a row nor one a location"
-          : !allBelow(ids, texts.length) || (texts.length === 0 && rows > 0)
+          : ids !== undefined && !areBelow(texts.length, ids)
             ? "a row's location is none of the locations"
             : undefined
     if (problem !== undefined) throw new RangeError(`Refs of rank ${this.rank} in bulk: ${problem}`)

@@ -46,6 +46,9 @@ export type Dictionary = (dictionary: Uint8Array) => (bytes: Uint8Array, maxByte
  */
 export type Extents = ReadonlyArray<{ readonly from: number; readonly to: number }>
 
+/** zstd with a dictionary: the default, and the only algorithm there is besides none. */
+const zstdAlgorithm = 1
+
 /** The part of a manifest that is about one array. */
 interface ArrayPart {
   readonly node: NodeId
@@ -83,12 +86,13 @@ export class Manifest {
     this.file = file
     this.byteLength = payload.byteLength
     this.id = ObjectId.manifestId(root.struct(Root.id, 12))
-    this.locationDictionary = root.optionalBytes(Root.location_dictionary)
+    const algorithm = root.u8(Root.compression_algorithm, zstdAlgorithm)
+    this.locationDictionary = algorithm > zstdAlgorithm ? undefined : root.optionalBytes(Root.location_dictionary)
     this.extra = root.optionalBytes(Root.extra)
     const parts = root
       .vector(Root.arrays, 4)
       .mapTables(arrayPart)
-      .sort((a, b) => ObjectId.compare(a.node, b.node))
+      .toSorted((a, b) => ObjectId.compare(a.node, b.node))
     this.#parts = new Map(parts.map((part) => [part.node, part]))
     if (this.#parts.size < parts.length) root.fail(Root.arrays, "an array occurs twice")
     this.nodes = parts.map(({ node, refs }) => ({ node, count: refs.count }))
@@ -97,7 +101,7 @@ export class Manifest {
       file,
       bytes: payload,
       view: new DataView(payload.buffer, payload.byteOffset, payload.byteLength),
-      decompress: lazyDecompressor(file, this.locationDictionary, root.u8(Root.compression_algorithm, 1), dictionary)
+      decompress: lazyDecompressor(file, this.locationDictionary, algorithm, dictionary)
     }
   }
 
@@ -132,9 +136,6 @@ const arrayPart = (table: FlatTable.FlatTable, number: number): ArrayPart => {
     extra: table.optionalBytes(ArrayManifest.extra)
   }
 }
-
-/** zstd with a dictionary, the only algorithm there is. */
-const zstdAlgorithm = 1
 
 const lazyDecompressor = (
   file: string,

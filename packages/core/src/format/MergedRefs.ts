@@ -178,6 +178,11 @@ export const byBox = (
   FlatTable.attempt(() => {
     if (refs.count === 0) return []
     const { rank } = refs
+    if (sizes.every((size, axis) => size >= gridShape[axis]!)) {
+      const all = new Uint32Array(refs.count)
+      for (let position = 0; position < refs.count; position++) all[position] = position
+      return [all]
+    }
     const index = new Uint32Array(rank)
     // The number of each ref's box, in the order in which boxes are met.
     const boxOf = new Uint32Array(refs.count)

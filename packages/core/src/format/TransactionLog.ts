@@ -101,7 +101,7 @@ const nodeTypes = ["Group", "Array"] as const
 /** In ascending order, whoever wrote the file. */
 const decodeIds = (root: FlatTable.FlatTable, field: FlatTable.Field): ReadonlyArray<ObjectId.NodeId> => {
   const vector = root.vector(field, 8)
-  return Array.from({ length: vector.length }, (_, i) => ObjectId.nodeId(vector.struct(i))).sort(ObjectId.compare)
+  return Array.from({ length: vector.length }, (_, i) => ObjectId.nodeId(vector.struct(i))).toSorted(ObjectId.compare)
 }
 
 /** As many indices as a payload can hold: those of different chunks do not share their bytes. */
@@ -184,7 +184,7 @@ export const decode = (file: string, payload: Uint8Array): Result.Result<Transac
     const updatedChunks = root
       .vector(Root.updated_chunks, 4)
       .mapTables((table) => decodeChunks(payload, room, table))
-      .sort((a, b) => ObjectId.compare(a.node, b.node))
+      .toSorted((a, b) => ObjectId.compare(a.node, b.node))
     if (updatedChunks.some(({ node }, i) => node === updatedChunks[i - 1]?.node)) {
       throw new FormatError({ file, field: Root.updated_chunks.name, problem: "an array occurs twice" })
     }
@@ -197,8 +197,8 @@ export const decode = (file: string, payload: Uint8Array): Result.Result<Transac
       updatedArrays: decodeIds(root, Root.updated_arrays),
       updatedGroups: decodeIds(root, Root.updated_groups),
       updatedChunks,
-      movedNodes: (root.optionalVector(Root.moved_nodes, 4)?.mapTables(decodeMove) ?? []).sort(byNewPath),
-      extra: root.optionalBytes(Root.extra)?.slice()
+      movedNodes: (root.optionalVector(Root.moved_nodes, 4)?.mapTables(decodeMove) ?? []).toSorted(byNewPath),
+      extra: root.optionalCopy(Root.extra)
     }
   })
 
@@ -256,10 +256,11 @@ export const encode = (log: TransactionLog): Uint8Array => {
   ] as const
   const arrays = log.updatedChunks.toSorted((a, b) => ObjectId.compare(a.node, b.node))
   const paths = new TextPool()
-  const moves = log.movedNodes.toSorted(byNewPath).map((move) => ({
-    ...move,
-    from: paths.text(move.from),
-    to: paths.text(move.to)
+  const moves = log.movedNodes.toSorted(byNewPath).map(({ from, node, to, type }) => ({
+    node,
+    type,
+    from: paths.text(from),
+    to: paths.text(to)
   }))
   const capacity =
     1024 +

@@ -51,6 +51,10 @@ export class Zstd extends Context.Service<
  * @since 0.1.0
  */
 export interface FrameHeader {
+  /** Bytes of the header. */
+  readonly size: number
+  /** 0 when the frame does not say. */
+  readonly dictionaryId: number
   /** Bytes of the content, unless the frame does not say. */
   readonly contentSize: number | undefined
   /** Bytes that a decoder keeps while it decodes. */
@@ -62,7 +66,7 @@ const fail = (problem: string): never => {
 }
 
 /** Size of the dictionary id by the flag in the descriptor. */
-const dictionaryIdSizes = [0, 1, 2, 4] as const
+const dictionaryIdSizes = [0, 1, 2, 4]
 
 /**
  * The header of the frame that `bytes` start with (RFC 8878, section 3.1.1.1). Throws a `ZstdError`.
@@ -74,11 +78,15 @@ export const frameHeader = (bytes: Uint8Array): FrameHeader => {
   if (bytes.length < 6) fail(`${bytes.length} bytes are too few for a zstd frame`)
   if (bytes[0] !== 0x28 || bytes[1] !== 0xb5 || bytes[2] !== 0x2f || bytes[3] !== 0xfd) fail("they are no zstd frame")
   const descriptor = bytes[4]!
+  if ((descriptor & 8) !== 0) fail("the zstd frame has reserved bits set")
   const singleSegment = (descriptor & 0x20) !== 0
   const sizeFlag = descriptor >> 6
   const sizeBytes = sizeFlag === 0 ? (singleSegment ? 1 : 0) : 1 << sizeFlag
-  const sizeAt = 5 + (singleSegment ? 0 : 1) + dictionaryIdSizes[descriptor & 3]!
+  const dictionaryAt = 5 + (singleSegment ? 0 : 1)
+  const sizeAt = dictionaryAt + dictionaryIdSizes[descriptor & 3]!
   if (bytes.length < sizeAt + sizeBytes) fail("the header of the zstd frame is cut off")
+  let dictionaryId = 0
+  for (let i = sizeAt - 1; i >= dictionaryAt; i--) dictionaryId = dictionaryId * 256 + bytes[i]!
   let contentSize: number | undefined
   if (sizeBytes > 0) {
     contentSize = 0
@@ -87,7 +95,12 @@ export const frameHeader = (bytes: Uint8Array): FrameHeader => {
   }
   const window = bytes[5]!
   const base = 2 ** (10 + (window >> 3))
-  return { contentSize, windowSize: singleSegment ? contentSize! : base + (base / 8) * (window & 7) }
+  return {
+    size: sizeAt + sizeBytes,
+    dictionaryId,
+    contentSize,
+    windowSize: singleSegment ? contentSize! : base + (base / 8) * (window & 7)
+  }
 }
 
 /** What every decoder of zstd is expected to have for its window (RFC 8878, section 3.1.1.1.2). */

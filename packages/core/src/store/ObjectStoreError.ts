@@ -236,5 +236,5 @@ export const isNotFound: (error: {
  * @category predicates
  * @since 0.1.0
  */
-export const isConflict = (error: { readonly _tag: string }): error is ObjectStoreError =>
+export const isConflict = (error: { readonly _tag: string }): boolean =>
   hasReason("PreconditionFailed")(error) || hasReason("AlreadyExists")(error)

@@ -43,16 +43,20 @@ const SplitCondition: Schema.Codec<SplitCondition> = Schema.Union([
 export interface SplitDimension {
   readonly condition: "Any" | { readonly Axis: number } | { readonly DimensionName: string }
   readonly num_chunks: number
+  readonly [field: string]: unknown
 }
 
-const SplitDimension: Schema.Codec<SplitDimension> = Schema.Struct({
-  condition: Schema.Union([
-    Schema.Literal("Any"),
-    Schema.Struct({ Axis: Count }),
-    Schema.Struct({ DimensionName: Schema.String })
-  ]),
-  num_chunks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
-})
+const SplitDimension: Schema.Codec<SplitDimension> = Schema.StructWithRest(
+  Schema.Struct({
+    condition: Schema.Union([
+      Schema.Literal("Any"),
+      Schema.Struct({ Axis: Count }),
+      Schema.Struct({ DimensionName: Schema.String })
+    ]),
+    num_chunks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+  }),
+  [Fields]
+)
 
 /**
  * How the refs of an array are spread over manifests: the first rule whose condition holds.
@@ -75,12 +79,19 @@ export interface RepositoryConfig {
   readonly virtual_chunk_containers?: ReadonlyArray<Container.VirtualChunkContainer> | null | undefined
   /** Compression of metadata files: zstd, level 1 to 22 (default 3). */
   readonly compression?:
-    | { readonly algorithm?: "zstd" | null | undefined; readonly level?: number | null | undefined }
+    | {
+        readonly algorithm?: "zstd" | null | undefined
+        readonly level?: number | null | undefined
+        readonly [field: string]: unknown
+      }
     | null
     | undefined
   readonly manifest?:
     | {
-        readonly splitting?: { readonly split_sizes?: ReadonlyArray<SplitRule> | null | undefined } | null | undefined
+        readonly splitting?:
+          | { readonly split_sizes?: ReadonlyArray<SplitRule> | null | undefined; readonly [field: string]: unknown }
+          | null
+          | undefined
         readonly [field: string]: unknown
       }
     | null
@@ -104,12 +115,15 @@ export const RepositoryConfig: Schema.Codec<RepositoryConfig> = Schema.StructWit
     virtual_chunk_containers: Schema.optional(Schema.NullOr(Schema.Array(Container.VirtualChunkContainer))),
     compression: Schema.optional(
       Schema.NullOr(
-        Schema.Struct({
-          algorithm: Schema.optional(Schema.NullOr(Schema.Literal("zstd"))),
-          level: Schema.optional(
-            Schema.NullOr(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(22)))
-          )
-        })
+        Schema.StructWithRest(
+          Schema.Struct({
+            algorithm: Schema.optional(Schema.NullOr(Schema.Literal("zstd"))),
+            level: Schema.optional(
+              Schema.NullOr(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(22)))
+            )
+          }),
+          [Fields]
+        )
       )
     ),
     manifest: Schema.optional(
@@ -118,11 +132,14 @@ export const RepositoryConfig: Schema.Codec<RepositoryConfig> = Schema.StructWit
           Schema.Struct({
             splitting: Schema.optional(
               Schema.NullOr(
-                Schema.Struct({
-                  split_sizes: Schema.optional(
-                    Schema.NullOr(Schema.Array(Schema.Tuple([SplitCondition, Schema.Array(SplitDimension)])))
-                  )
-                })
+                Schema.StructWithRest(
+                  Schema.Struct({
+                    split_sizes: Schema.optional(
+                      Schema.NullOr(Schema.Array(Schema.Tuple([SplitCondition, Schema.Array(SplitDimension)])))
+                    )
+                  }),
+                  [Fields]
+                )
               )
             )
           }),
@@ -223,26 +240,33 @@ export const validate = (source: string, config: RepositoryConfig): Result.Resul
     }
     names.add(container.name)
   }
-  for (const [rule] of config.manifest?.splitting?.split_sizes ?? []) {
-    const problem = regexProblem(rule)
-    if (problem !== undefined) {
-      return Result.fail(new InvalidConfig({ source, field: "manifest.splitting.split_sizes", problem }))
-    }
-  }
   return Result.succeed(config)
 }
 
-const regexProblem = (condition: SplitCondition): string | undefined => {
-  if (condition === "any_array") return undefined
-  if ("or" in condition) return condition.or.map(regexProblem).find((problem) => problem !== undefined)
-  if ("and" in condition) return condition.and.map(regexProblem).find((problem) => problem !== undefined)
-  const { regex } = "path_matches" in condition ? condition.path_matches : condition.name_matches
+/**
+ * The regular expression of a rule. Icechunk writes them for another engine: one that JavaScript does not
+ * know is `undefined` and matches nothing, as in Icechunk itself; an update with such a rule is refused.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const ruleExpression = (regex: string): RegExp | undefined => {
   try {
-    new RegExp(regex, "u")
-    return undefined
+    return new RegExp(regex, "u")
   } catch {
-    return `\`${regex}\` is no regular expression`
+    return undefined
   }
+}
+
+const badExpression = (condition: SplitCondition): string | undefined => {
+  if (condition === "any_array") return undefined
+  const nested = "or" in condition ? condition.or : "and" in condition ? condition.and : undefined
+  if (nested !== undefined) return nested.map(badExpression).find((regex) => regex !== undefined)
+  if ("path_matches" in condition) {
+    return ruleExpression(condition.path_matches.regex) === undefined ? condition.path_matches.regex : undefined
+  }
+  if (!("name_matches" in condition)) return undefined
+  return ruleExpression(condition.name_matches.regex) === undefined ? condition.name_matches.regex : undefined
 }
 
 /**
@@ -256,21 +280,28 @@ export const validateUpdate = (
   source: string,
   current: RepositoryConfig,
   next: RepositoryConfig
-): Result.Result<RepositoryConfig, InvalidConfig> => {
-  const kept = new Set((next.virtual_chunk_containers ?? []).map(({ name }) => name))
-  const gone = (current.virtual_chunk_containers ?? []).find(({ name }) => !kept.has(name))
-  if (gone !== undefined) {
-    return Result.fail(
-      new InvalidConfig({
-        source,
-        field: "virtual_chunk_containers",
-        problem: `container \`${gone.name}\` is missing; containers are added and edited, never deleted, for older snapshots may refer to them`
-      })
-    )
-  }
+): Result.Result<RepositoryConfig, InvalidConfig> =>
   // What a user's function returned went through no decoder.
-  return fromJson(source, next)
-}
+  Result.flatMap(fromJson(source, next), (next) => {
+    const kept = new Set((next.virtual_chunk_containers ?? []).map(({ name }) => name))
+    const gone = (current.virtual_chunk_containers ?? []).find(({ name }) => !kept.has(name))
+    if (gone !== undefined) {
+      return Result.fail(
+        new InvalidConfig({
+          source,
+          field: "virtual_chunk_containers",
+          problem: `container \`${gone.name}\` is missing; containers are added and edited, never deleted, for older snapshots may refer to them`
+        })
+      )
+    }
+    for (const [rule] of next.manifest?.splitting?.split_sizes ?? []) {
+      const regex = badExpression(rule)
+      if (regex === undefined) continue
+      const problem = `\`${regex}\` is no regular expression of JavaScript`
+      return Result.fail(new InvalidConfig({ source, field: "manifest.splitting.split_sizes", problem }))
+    }
+    return Result.succeed(next)
+  })
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -278,9 +309,10 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const mergeFields = (base: unknown, over: unknown): unknown => {
   if (over === undefined || over === null) return base
   if (!isRecord(base) || !isRecord(over)) return over
-  const merged: Record<string, unknown> = { ...base }
-  for (const [field, value] of Object.entries(over)) merged[field] = mergeFields(base[field], value)
-  return merged
+  // Not by assignment: fields may have names of `Object.prototype`.
+  const merged = new Map(Object.entries(base))
+  for (const [field, value] of Object.entries(over)) merged.set(field, mergeFields(merged.get(field), value))
+  return Object.fromEntries(merged)
 }
 
 /**

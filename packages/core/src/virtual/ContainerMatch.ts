@@ -81,7 +81,7 @@ export const make = (options: {
   add("override", options.overrides)
   for (const name of options.without ?? []) byName.delete(name)
   return {
-    inOrder: [...byName.values()].sort(
+    inOrder: [...byName.values()].toSorted(
       (a, b) =>
         Container.prefix(b.container).length - Container.prefix(a.container).length || rank[b.source] - rank[a.source]
     )

@@ -99,11 +99,6 @@ export interface ContainerStores {
   ) => Effect.Effect<Place, MissingCredentials | MissingPlatform | Location.InvalidLocation, Scope.Scope>
 }
 
-interface Request {
-  readonly container: Container.VirtualChunkContainer
-  readonly bucket: string
-}
-
 /**
  * Makes the cache of container stores. Closing the Scope closes every store.
  *
@@ -117,13 +112,12 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly idleTimeToLive?: Duration.Input | undefined
 }): Effect.fn.Return<ContainerStores, never, Scope.Scope> {
   const { platforms, policy } = options
-  // Containers of one repository are told apart by name, so name and bucket identify a store.
-  const requests = new Map<string, Request>()
+  // The key is the whole container, so that an edited one gets a client of its own.
   const stores = yield* RcMap.make({
     idleTimeToLive: options.idleTimeToLive ?? "1 minute",
     lookup: (id: string) =>
       Effect.gen(function* () {
-        const { bucket, container } = requests.get(id)!
+        const [container, bucket] = JSON.parse(id) as [Container.VirtualChunkContainer, string]
         const platform = platforms.get(container.platform)
         if (platform === undefined) {
           return yield* new MissingPlatform({
@@ -147,9 +141,7 @@ export const make = Effect.fnUntraced(function* (options: {
           problem: "it names a bucket but no object in it"
         })
       }
-      const id = JSON.stringify([container.name, bucket])
-      if (!requests.has(id)) requests.set(id, { container, bucket })
-      const store = yield* RcMap.get(stores, id)
+      const store = yield* RcMap.get(stores, JSON.stringify([container, bucket]))
       return { store, key }
     })
   }

@@ -1,0 +1,413 @@
+/**
+ * Writing the refs of one array into a manifest: measured first, so that the whole fits into one buffer.
+ *
+ * Each ref is a table with its index right behind it, in a block of a multiple of 8 bytes.
+ *
+ * @since 0.1.0
+ */
+import * as ObjectId from "../values/ObjectId.ts"
+import { Kind } from "./ChunkRefColumns.ts"
+import type * as FlatTable from "./FlatTable.ts"
+import { type FlatWriter, type Shape, shape } from "./FlatWriter.ts"
+import type { Extents, Manifest } from "./Manifest.ts"
+import { type ManifestRows, Ref } from "./ManifestRows.ts"
+import type { MergedRefs } from "./MergedRefs.ts"
+import { PositionMap } from "./PositionMap.ts"
+import { TextPool } from "./TextPool.ts"
+
+/**
+ * The refs of one array that go into a manifest.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ArrayPart {
+  readonly refs: MergedRefs
+  /** Positions in `refs`, ascending; all unless given. */
+  readonly positions?: Uint32Array | undefined
+}
+
+/** Kinds of refs as they are written; times 6, plus 2 for each kind of checksum, plus 1 for `extra`. */
+const inline = 0
+const native = 6
+const virtual = 12
+const compressed = 18
+const withETag = 2
+const withLastModified = 4
+const withExtra = 1
+
+/** Where fields are in tables of these shapes. */
+const offsetAt = 4
+const lengthAt = 12
+const indexAt = 20
+const targetAt = 24
+const checksumAt = 28
+const inlineIndexAt = 4
+const inlineAt = 8
+
+const shapes: ReadonlyArray<Shape> = Array.from({ length: 24 }, (_, code) => {
+  const kind = code - (code % 6)
+  const checksum = (code % 6) & ~1
+  const fields: Array<readonly [FlatTable.Field, number]> =
+    kind === inline
+      ? [
+          [Ref.index, 4],
+          [Ref.inline, 4]
+        ]
+      : [
+          [Ref.offset, 8],
+          [Ref.length, 8],
+          [Ref.index, 4],
+          kind === native ? [Ref.chunk_id, 12] : [kind === virtual ? Ref.location : Ref.compressed_location, 4]
+        ]
+  if (checksum === withETag) fields.push([Ref.checksum_etag, 4])
+  if (checksum === withLastModified) fields.push([Ref.checksum_last_modified, 4])
+  if ((code & withExtra) !== 0) fields.push([Ref.extra, 4])
+  return shape(10, fields)
+})
+
+const codeOfKind: ReadonlyArray<number> = [-1, inline, native, virtual, virtual + withETag, virtual + withLastModified]
+if (codeOfKind.length !== Object.keys(Kind).length) throw new Error("a kind of row has no code")
+
+/** Bytes that Icechunk's reader visits for a ref, besides its index and its texts. */
+const visitedPerRef = 96
+
+const roundUp = (size: number, to: number): number => Math.ceil(size / to) * to
+
+/**
+ * What the arrays of a manifest share while it is written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class SharedParts {
+  readonly pool = new TextPool()
+  /** Shapes of refs that occur: 1 at their code. */
+  readonly #used = new Uint8Array(shapes.length)
+  readonly #vtables = new Float64Array(shapes.length)
+  /** The dictionary of compressed locations that are kept. */
+  readonly dictionary: Uint8Array | undefined
+  /** Bytes that Icechunk's reader visits, where a shared text counts for each ref. */
+  visited = 0
+  readonly #keepsDictionary = new Map<Manifest, boolean>()
+
+  constructor(dictionary: Uint8Array | undefined) {
+    this.dictionary = dictionary
+  }
+
+  /** Whether compressed locations of a manifest can stay as they are. */
+  keeps(manifest: Manifest): boolean {
+    const known = this.#keepsDictionary.get(manifest)
+    if (known !== undefined) return known
+    const keeps = this.dictionary !== undefined && sameBytes(manifest.locationDictionary, this.dictionary)
+    this.#keepsDictionary.set(manifest, keeps)
+    return keeps
+  }
+
+  /** Notes that there are refs of a shape. */
+  use(code: number): void {
+    this.#used[code] = 1
+  }
+
+  /** Whether there are compressed locations that stay as they are. */
+  get needsDictionary(): boolean {
+    return this.#used.subarray(compressed).includes(1)
+  }
+
+  /** Writes the vtables of the shapes that occur. */
+  writeVtables(writer: FlatWriter): void {
+    this.#used.forEach((used, code) => {
+      if (used === 1) this.#vtables[code] = writer.vtable(shapes[code]!)
+    })
+  }
+
+  /** Where the vtable of a shape was written. */
+  vtable(code: number): number {
+    return this.#vtables[code]!
+  }
+}
+
+const sameBytes = (a: Uint8Array | undefined, b: Uint8Array): boolean =>
+  a === b || (a !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]))
+
+/** Texts of one manifest that is read, by where they are in it: their place in the pool. */
+class BaseTexts {
+  readonly rows: ManifestRows
+  readonly #shared: SharedParts
+  readonly #keeps: boolean
+  readonly #texts = new PositionMap()
+  readonly #vectors = new PositionMap()
+  readonly #decompressed = new PositionMap()
+
+  constructor(rows: ManifestRows, keeps: boolean, shared: SharedParts) {
+    this.rows = rows
+    this.#keeps = keeps
+    this.#shared = shared
+  }
+
+  /** How the row that the cursor is on is written. */
+  code(): number {
+    const { rows } = this
+    const extra = rows.has(Ref.extra) ? withExtra : 0
+    if (rows.kind === "Inline") return inline + extra
+    if (rows.kind === "Native") return native + extra
+    const kind = rows.has(Ref.compressed_location) && this.#keeps ? compressed : virtual
+    if (rows.has(Ref.checksum_etag)) return kind + withETag + extra
+    return kind + (rows.lastModified === 0 ? 0 : withLastModified) + extra
+  }
+
+  /** The location of a virtual ref. */
+  location(): number {
+    const { rows } = this
+    if (!rows.has(Ref.compressed_location)) return this.text(Ref.location)
+    if (this.#keeps) return this.vector(Ref.compressed_location)
+    const position = rows.vector(Ref.compressed_location)
+    let place = this.#decompressed.get(position)
+    if (place === undefined) {
+      place = this.#shared.pool.text(rows.locations[rows.locationId()]!)
+      this.#decompressed.set(position, place)
+    }
+    return place
+  }
+
+  /** A field that has a text, which is checked when it is met first. */
+  text(field: FlatTable.Field): number {
+    const position = this.rows.vector(field)
+    let place = this.#texts.get(position)
+    if (place === undefined) {
+      const bytes = this.rows.bytes(field)!
+      this.rows.text(field, bytes)
+      place = this.#shared.pool.copy(bytes)
+      this.#texts.set(position, place)
+    }
+    return place
+  }
+
+  /** A field that has bytes. */
+  vector(field: FlatTable.Field): number {
+    const position = this.rows.vector(field)
+    let place = this.#vectors.get(position)
+    if (place === undefined) {
+      place = this.#shared.pool.copy(this.rows.bytes(field)!)
+      this.#vectors.set(position, place)
+    }
+    return place
+  }
+}
+
+/**
+ * The refs of one array: measured when this is made, then written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class ArrayRefsWriter {
+  /** The eight bytes of the array's id. */
+  readonly node: Uint8Array
+  /** Kept for versions that know what it is. */
+  readonly extra: Uint8Array | undefined
+  readonly count: number
+  /** Bytes of all refs without their vector; a multiple of 8. */
+  size = 0
+  readonly #shared: SharedParts
+  readonly #refs: MergedRefs
+  readonly #positions: Uint32Array | undefined
+  readonly #bases: ReadonlyArray<BaseTexts>
+  /** Places in the pool of the changes' locations and entity tags. */
+  readonly #locations = new PositionMap()
+  readonly #etags = new PositionMap()
+  readonly #from: Array<number>
+  readonly #to: Array<number>
+
+  constructor(shared: SharedParts, { positions, refs }: ArrayPart) {
+    this.#shared = shared
+    this.#refs = refs
+    this.#positions = positions
+    this.count = positions?.length ?? refs.count
+    this.node = ObjectId.bytes8(refs.node)
+    this.extra = refs.bases.map(({ manifest }) => manifest.arrayExtra(refs.node)).find((extra) => extra !== undefined)
+    this.#bases = refs.bases.map(({ manifest, rows }) => new BaseTexts(rows, shared.keeps(manifest), shared))
+    this.#from = new Array<number>(refs.rank).fill(0xffff_ffff)
+    this.#to = new Array<number>(refs.rank).fill(0)
+    this.#measure()
+  }
+
+  /** The smallest box around the refs. */
+  get extents(): Extents {
+    return this.#from.map((from, axis) => ({ from, to: this.#to[axis]! }))
+  }
+
+  #measure(): void {
+    const { rank, rows, sources } = this.#refs
+    const { pool } = this.#shared
+    const counts = new Float64Array(shapes.length)
+    const positions = this.#positions
+    let texts = 0
+    for (let i = 0; i < this.count; i++) {
+      const position = positions === undefined ? i : positions[i]!
+      const row = rows[position]!
+      const source = sources === undefined ? 0 : sources[position]!
+      if (source === 0) {
+        texts += this.#measureChange(row, counts)
+        continue
+      }
+      const base = this.#bases[source - 1]!
+      base.rows.seek(row)
+      const code = base.code()
+      counts[code]!++
+      for (let axis = 0; axis < rank; axis++) this.#extend(axis, base.rows.coordinate(axis))
+      if (code < native) {
+        const { length } = base.rows.bytes(Ref.inline)!
+        this.#addInline(length)
+        texts += length
+      } else if (code >= virtual) {
+        texts += pool.length(base.location())
+        if (base.rows.has(Ref.checksum_etag)) texts += pool.length(base.text(Ref.checksum_etag))
+      }
+      if (base.rows.has(Ref.extra)) texts += pool.length(base.vector(Ref.extra))
+    }
+    for (let code = 0; code < shapes.length; code++) {
+      if (counts[code] === 0) continue
+      this.#shared.use(code)
+      this.size += counts[code]! * this.#blockSize(code)
+    }
+    this.#shared.visited += texts + this.count * (visitedPerRef + 8 * rank)
+  }
+
+  #measureChange(row: number, counts: Float64Array): number {
+    const { rank } = this.#refs
+    const { checksums, etags, indices, kinds, lengths, locations, targets } = this.#refs.changes!
+    const { pool } = this.#shared
+    const kind = kinds[row]!
+    counts[codeOfKind[kind]!]!++
+    for (let axis = 0; axis < rank; axis++) this.#extend(axis, indices[row * rank + axis]!)
+    if (kind === Kind.Inline) {
+      this.#addInline(lengths[row]!)
+      return lengths[row]!
+    }
+    if (kind === Kind.Native) return 0
+    let texts = pool.length(placeOf(this.#locations, targets[row]!, locations, pool))
+    if (kind === Kind.VirtualETag) texts += pool.length(placeOf(this.#etags, checksums[row]!, etags, pool))
+    return texts
+  }
+
+  #extend(axis: number, value: number): void {
+    if (value < this.#from[axis]!) this.#from[axis] = value
+    if (value >= this.#to[axis]!) this.#to[axis] = value + 1
+  }
+
+  /** Bytes of a table and its index, so that the next table is aligned as this one. */
+  #blockSize(code: number): number {
+    return roundUp(shapes[code]!.size + 4 + 4 * this.#refs.rank, 8)
+  }
+
+  #addInline(length: number): void {
+    this.size += roundUp(4 + length, 8)
+  }
+
+  /** Where the refs end when writing goes on at `at`. */
+  end(at: number): number {
+    const vector = roundUp(at, 4) + 4 + 4 * this.count
+    // Blocks start 4 bytes after a multiple of 8.
+    return roundUp(vector - 4, 8) + 4 + this.size
+  }
+
+  /** Writes the vector of refs and the refs; `pool` is where the pool will be. */
+  write(writer: FlatWriter, pool: number): number {
+    const { rows, sources } = this.#refs
+    const vector = writer.vector(this.count, 4)
+    writer.align(8, 4)
+    const positions = this.#positions
+    for (let i = 0; i < this.count; i++) {
+      const position = positions === undefined ? i : positions[i]!
+      const source = sources === undefined ? 0 : sources[position]!
+      writer.refer(vector + 4 + 4 * i, writer.at)
+      if (source === 0) this.#writeChange(writer, rows[position]!, pool)
+      else this.#writeBase(writer, this.#bases[source - 1]!, rows[position]!, pool)
+    }
+    return vector
+  }
+
+  #writeChange(writer: FlatWriter, row: number, pool: number): void {
+    const columns = this.#refs.changes!
+    const { rank } = this.#refs
+    const { view } = writer
+    const kind = columns.kinds[row]!
+    const code = codeOfKind[kind]!
+    const at = writer.at
+    const index = at + shapes[code]!.size
+    view.setInt32(at, at - this.#shared.vtable(code), true)
+    view.setUint32(index, rank, true)
+    for (let axis = 0; axis < rank; axis++) {
+      view.setUint32(index + 4 + 4 * axis, columns.indices[row * rank + axis]!, true)
+    }
+    writer.at = at + this.#blockSize(code)
+    const offset = columns.offsets[row]!
+    const length = columns.lengths[row]!
+    if (kind === Kind.Inline) {
+      writer.refer(at + inlineIndexAt, index)
+      this.#writeInline(writer, at, columns.inline.subarray(offset, offset + length))
+      return
+    }
+    writer.u64(at + offsetAt, offset)
+    writer.u64(at + lengthAt, length)
+    writer.refer(at + indexAt, index)
+    const target = columns.targets[row]!
+    if (kind === Kind.Native) {
+      writer.bytes.set(columns.ids.subarray(target, target + 12), at + targetAt)
+      return
+    }
+    writer.refer(at + targetAt, pool + this.#locations.get(target)!)
+    const checksum = columns.checksums[row]!
+    if (kind === Kind.VirtualETag) writer.refer(at + checksumAt, pool + this.#etags.get(checksum)!)
+    else if (kind === Kind.VirtualLastModified) view.setUint32(at + checksumAt, checksum, true)
+  }
+
+  #writeInline(writer: FlatWriter, at: number, bytes: Uint8Array): void {
+    const start = writer.at
+    writer.refer(at + inlineAt, writer.vectorOf(bytes))
+    writer.at = start + roundUp(4 + bytes.length, 8)
+  }
+
+  #writeBase(writer: FlatWriter, base: BaseTexts, row: number, pool: number): void {
+    const { rank } = this.#refs
+    const { rows } = base
+    const { view } = writer
+    rows.seek(row)
+    const code = base.code()
+    const at = writer.at
+    const { size } = shapes[code]!
+    const index = at + size
+    view.setInt32(at, at - this.#shared.vtable(code), true)
+    view.setUint32(index, rank, true)
+    for (let axis = 0; axis < rank; axis++) view.setUint32(index + 4 + 4 * axis, rows.coordinate(axis), true)
+    writer.at = at + this.#blockSize(code)
+    if ((code & withExtra) !== 0) writer.refer(at + size - 4, pool + base.vector(Ref.extra))
+    if (code < native) {
+      writer.refer(at + inlineIndexAt, index)
+      this.#writeInline(writer, at, rows.bytes(Ref.inline)!)
+      return
+    }
+    writer.u64(at + offsetAt, rows.offset)
+    writer.u64(at + lengthAt, rows.length)
+    writer.refer(at + indexAt, index)
+    if (code < virtual) {
+      writer.bytes.set(rows.chunkId, at + targetAt)
+      return
+    }
+    writer.refer(at + targetAt, pool + base.location())
+    const checksum = (code % 6) & ~1
+    if (checksum === withETag) writer.refer(at + checksumAt, pool + base.text(Ref.checksum_etag))
+    else if (checksum === withLastModified) view.setUint32(at + checksumAt, rows.lastModified, true)
+  }
+}
+
+/** The place of a text in the pool, where it is put when it is met first. */
+const placeOf = (places: PositionMap, id: number, texts: ReadonlyArray<string>, pool: TextPool): number => {
+  let place = places.get(id)
+  if (place === undefined) {
+    place = pool.text(texts[id]!)
+    places.set(id, place)
+  }
+  return place
+}

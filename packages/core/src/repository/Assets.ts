@@ -1,0 +1,134 @@
+/**
+ * Snapshots and manifests: each is fetched once at a time and kept while there is room. They never change,
+ * so what is kept is always right.
+ *
+ * @since 0.1.0
+ */
+import * as Cache from "effect/Cache"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { FormatError } from "../format/FormatError.ts"
+import * as IcechunkFile from "../format/IcechunkFile.ts"
+import * as Manifest from "../format/Manifest.ts"
+import * as Snapshot from "../format/Snapshot.ts"
+import * as TransactionLog from "../format/TransactionLog.ts"
+import { Zstd } from "../format/Zstd.ts"
+import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
+import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
+import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
+import * as Layout from "./Layout.ts"
+
+/**
+ * A metadata file could not be had.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AssetError = ObjectStoreError | FormatError
+
+/**
+ * The immutable metadata files of a repository.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Assets {
+  readonly snapshot: (id: SnapshotId) => Effect.Effect<Snapshot.Snapshot, AssetError>
+  readonly manifest: (id: ManifestId) => Effect.Effect<Manifest.Manifest, AssetError>
+  readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+  /** Writes a manifest and returns the size of its file in bytes. */
+  readonly writeManifest: (
+    id: ManifestId,
+    payload: Uint8Array
+  ) => Effect.Effect<number, ObjectStoreError | WriteForbidden>
+  readonly writeTransactionLog: (
+    log: TransactionLog.TransactionLog
+  ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+}
+
+/** What the cached manifests may take, in bytes; the newest is kept whatever its size. */
+const manifestBudget = 512 * 1024 * 1024
+
+/** Evicts the manifests that were used longest ago when all together exceed the budget. */
+class Budget {
+  readonly #sizes = new Map<ManifestId, number>()
+  #total = 0
+
+  /** Notes a use and returns the manifests to forget. */
+  use(id: ManifestId, size: number): ReadonlyArray<ManifestId> {
+    this.#total += size - (this.#sizes.get(id) ?? 0)
+    this.#sizes.delete(id)
+    this.#sizes.set(id, size)
+    const forgotten: Array<ManifestId> = []
+    for (const [oldest, bytes] of this.#sizes) {
+      if (this.#total <= manifestBudget || oldest === id) break
+      this.#sizes.delete(oldest)
+      this.#total -= bytes
+      forgotten.push(oldest)
+    }
+    return forgotten
+  }
+}
+
+/**
+ * The files of the repository in `store`; `level` is the zstd level of what is written.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  store: ObjectStoreShape,
+  level: () => number
+): Effect.fn.Return<Assets, never, Zstd> {
+  const zstd = yield* Zstd
+  const withZstd = Effect.provideService(Zstd, zstd)
+
+  const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
+    const file = Layout.snapshot(id)
+    const { bytes } = yield* store.get(file)
+    const { header, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
+    return yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload))
+  })
+  const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
+    const file = Layout.manifest(id)
+    const { bytes } = yield* store.get(file)
+    const { payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
+    return yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary))
+  })
+
+  // A failure is not kept: the next reader asks again.
+  const timeToLive = (exit: Exit.Exit<unknown, unknown>): Duration.Duration =>
+    Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
+  const snapshots = yield* Cache.makeWith(fetchSnapshot, { capacity: 16, timeToLive })
+  const manifests = yield* Cache.makeWith(fetchManifest, { capacity: 4096, timeToLive })
+  const budget = new Budget()
+
+  const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
+    Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream" }))
+
+  return {
+    snapshot: (id) => Cache.get(snapshots, id),
+    manifest: (id) =>
+      Effect.tap(Cache.get(manifests, id), (manifest) =>
+        Effect.forEach(budget.use(id, manifest.byteLength), (old) => Cache.invalidate(manifests, old), {
+          discard: true
+        })
+      ),
+    writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
+      const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
+      yield* put(Layout.snapshot(snapshot.id), bytes)
+    }),
+    writeManifest: Effect.fn("Assets.writeManifest")(function* (id, payload) {
+      const bytes = yield* withZstd(IcechunkFile.encode("Manifest", payload, { level: level() }))
+      yield* put(Layout.manifest(id), bytes)
+      return bytes.length
+    }),
+    writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
+      const bytes = yield* withZstd(
+        IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
+      )
+      yield* put(Layout.transaction(log.id), bytes)
+    })
+  }
+})

@@ -1,0 +1,174 @@
+/**
+ * The configuration that Icechunk itself carries, in the repository object (spec 2) or in `config.yaml`
+ * (spec 1), from and to ours. Pure.
+ *
+ * Other clients keep containers in a map from `url_prefix` to name, prefix and store. Source: field names
+ * of Icechunk's `RepositoryConfig`, `VirtualChunkContainer` and `S3Options`.
+ *
+ * @since 0.1.0
+ */
+import type { Json, JsonObject } from "../values/Json.ts"
+import * as Location from "../values/Location.ts"
+import * as Config from "../values/RepositoryConfig.ts"
+import * as Container from "../values/VirtualChunkContainer.ts"
+import * as Result from "effect/Result"
+
+/** Fields that both configurations have, with the same meaning. */
+const sharedFields = [
+  "inline_chunk_threshold_bytes",
+  "get_partial_values_concurrency",
+  "compression",
+  "max_concurrent_requests",
+  "caching",
+  "storage",
+  "manifest",
+  "repo_update_retries",
+  "num_updates_per_repo_info_file"
+] as const
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const asString = (value: Json | undefined): string | undefined => (typeof value === "string" ? value : undefined)
+
+const platformOfStore: ReadonlyMap<string, Container.PlatformName> = new Map([
+  ["s3", "s3"],
+  ["s3_compatible", "s3"],
+  ["tigris", "tigris"],
+  ["gcs", "gcs"],
+  ["local_file_system", "fs"],
+  ["http", "http"],
+  ["azure", "azure"]
+])
+
+/** A container of ours from an entry of Icechunk's map; `undefined` for one that no platform here could serve. */
+const containerFromIcechunk = (key: string, entry: Json): Container.VirtualChunkContainer | undefined => {
+  if (!isObject(entry) || !isObject(entry["store"])) return undefined
+  const urlPrefix = asString(entry["url_prefix"]) ?? key
+  const split = urlPrefix.indexOf("://")
+  const [[kind, options]] = Object.entries(entry["store"]) as [[string, Json]]
+  const platform = platformOfStore.get(kind)
+  if (split < 0 || platform === undefined) return undefined
+  const path = urlPrefix.slice(split + 3).replace(/\/+$/, "")
+  const protocol = Location.canonicalProtocol(urlPrefix.slice(0, split))
+  const settings = isObject(options) ? options : {}
+  const endpoint = asString(settings["endpoint_url"])
+  const client: Record<string, unknown> = {
+    ...(endpoint === undefined ? {} : { endpoint_url: endpoint }),
+    ...(settings["force_path_style"] === true ? { force_path_style: true } : {}),
+    ...(settings["anonymous"] === true ? { anonymous: true } : {}),
+    ...(settings["requester_pays"] === true ? { requester_pays: true } : {})
+  }
+  const region = asString(settings["region"])
+  return {
+    // Containers without a name get one that their prefix tells; names have no slash.
+    name: asString(entry["name"]) ?? `${protocol}:${path}`.replaceAll("/", ":"),
+    protocol,
+    platform,
+    bucket_prefix: platform === "fs" ? Result.getOrElse(Location.normaliseFilePath(path), () => path) : path,
+    ...(region === undefined ? {} : { region }),
+    ...(Object.keys(client).length === 0 ? {} : { cloud_client_config: client })
+  }
+}
+
+/**
+ * Our configuration from Icechunk's. Containers that are malformed, as persisted data may be, are left out.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const toConfig = (source: string, json: Json): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> => {
+  if (!isObject(json)) {
+    return Result.fail(new Config.InvalidConfig({ source, field: "(whole file)", problem: "it is no object" }))
+  }
+  const shared: Record<string, Json> = {}
+  for (const field of sharedFields) {
+    const value = json[field]
+    if (value !== undefined && value !== null) shared[field] = value
+  }
+  const entries = json["virtual_chunk_containers"]
+  const byName = new Map<string, Container.VirtualChunkContainer>()
+  if (isObject(entries)) {
+    for (const [key, entry] of Object.entries(entries)) {
+      const container = containerFromIcechunk(key, entry)
+      if (container !== undefined && Container.problem(container) === undefined) byName.set(container.name, container)
+    }
+  }
+  return Config.fromJson(source, {
+    ...shared,
+    ...(byName.size === 0 ? {} : { virtual_chunk_containers: [...byName.values()] })
+  })
+}
+
+const s3Options = ({ cloud_client_config: client, region }: Container.VirtualChunkContainer): JsonObject => ({
+  region: region ?? null,
+  endpoint_url: client?.endpoint_url ?? null,
+  anonymous: client?.anonymous ?? false,
+  allow_http: client?.endpoint_url?.startsWith("http://") ?? false,
+  force_path_style: client?.force_path_style ?? false,
+  network_stream_timeout_seconds: null,
+  requester_pays: client?.requester_pays ?? false,
+  checksum_algorithm: null
+})
+
+const schemes: ReadonlyMap<Container.PlatformName, string> = new Map([
+  ["s3", "s3"],
+  ["tigris", "tigris"],
+  ["gcs", "gcs"],
+  ["fs", "file"]
+])
+
+/** Icechunk's entry for a container; `undefined` where it has none: no bucket, or a platform of the user's own. */
+const containerToIcechunk = (container: Container.VirtualChunkContainer): JsonObject | undefined => {
+  const scheme = schemes.get(container.platform)
+  const prefix = Container.prefix(container)
+  if (scheme === undefined || prefix === "") return undefined
+  const store = ((): JsonObject => {
+    switch (container.platform) {
+      case "fs":
+        return { local_file_system: prefix }
+      case "gcs":
+        return { gcs: {} }
+      case "tigris":
+        return { tigris: s3Options(container) }
+      default:
+        return {
+          [container.cloud_client_config?.endpoint_url === undefined ? "s3" : "s3_compatible"]: s3Options(container)
+        }
+    }
+  })()
+  return { name: container.name, url_prefix: `${Location.format(Location.absolute(scheme, prefix))}/`, store }
+}
+
+/**
+ * Icechunk's configuration with ours published into it: shared fields that ours sets, and containers by
+ * name. What Icechunk knows and we do not stays.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const publish = (icechunk: Json | undefined, config: Config.RepositoryConfig): JsonObject => {
+  const base = isObject(icechunk) ? icechunk : {}
+  const shared: Record<string, Json> = {}
+  for (const field of sharedFields) {
+    const value = config[field]
+    if (value !== undefined && value !== null) shared[field] = value as Json
+  }
+  const published = (config.virtual_chunk_containers ?? [])
+    .map(containerToIcechunk)
+    .filter((entry) => entry !== undefined)
+  const names = new Set(published.map((entry) => entry["name"]))
+  const kept = Object.entries(
+    isObject(base["virtual_chunk_containers"]) ? base["virtual_chunk_containers"] : {}
+  ).filter(([, entry]) => !(isObject(entry) && names.has(entry["name"] ?? null)))
+  const containers: Record<string, Json> = Object.fromEntries(kept)
+  for (const entry of published) {
+    const prefix = entry["url_prefix"] as string
+    containers[prefix in containers ? (entry["name"] as string) : prefix] = entry
+  }
+  return {
+    ...base,
+    ...shared,
+    ...(Object.keys(containers).length === 0 ? {} : { virtual_chunk_containers: containers })
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Changes of the repository object, as functions from one to the next. Pure: who reads, retries and
+ * writes is `RepoObject`.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { RepoInfo, SnapshotInfo, Update } from "../format/RepoInfo.ts"
+import type { SnapshotId } from "../values/ObjectId.ts"
+
+/**
+ * A branch, tag or snapshot does not exist.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RefNotFound extends Schema.TaggedError<RefNotFound>()("RefNotFound", {
+  kind: Schema.Literals(["branch", "tag", "snapshot"]),
+  name: Schema.String,
+  /** Names that do exist; empty for snapshots. */
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const known = this.known.length === 0 ? "" : ` There are: ${this.known.map((name) => `\`${name}\``).join(", ")}.`
+    return `There is no ${this.kind} \`${this.name}\`.${known}`
+  }
+}
+
+/**
+ * A branch or tag cannot get this name.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RefForbidden extends Schema.TaggedError<RefForbidden>()("RefForbidden", {
+  kind: Schema.Literals(["branch", "tag"]),
+  name: Schema.String,
+  because: Schema.String
+}) {
+  override get message(): string {
+    return `The ${this.kind} \`${this.name}\` cannot be changed so: ${this.because}`
+  }
+}
+
+/**
+ * The branch has moved since the session was opened. Nothing of the session's changes is visible.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CommitConflict extends Schema.TaggedError<CommitConflict>()("CommitConflict", {
+  branch: Schema.String,
+  /** The snapshot that the session was opened on. */
+  expected: Schema.String,
+  /** The snapshot that the branch is at now. */
+  actual: Schema.String
+}) {
+  override get message(): string {
+    return `Branch \`${this.branch}\` has moved from \`${this.expected}\` to \`${this.actual}\` since the session was opened. Open a new session on the branch, apply the changes again and commit.`
+  }
+}
+
+/**
+ * One change: the new repository object without its new entry in the operations log, and what that entry
+ * says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Changed {
+  readonly info: RepoInfo
+  readonly update: Update
+}
+
+/**
+ * A change that is tried on each version of the repository object that is met.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Change<E> = (info: RepoInfo) => Result.Result<Changed, E>
+
+/**
+ * The snapshot at the tip of a branch.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const branchTip = (info: RepoInfo, branch: string): Result.Result<SnapshotId, RefNotFound> => {
+  const tip = info.branches.get(branch)
+  return tip === undefined
+    ? Result.fail(new RefNotFound({ kind: "branch", name: branch, known: [...info.branches.keys()] }))
+    : Result.succeed(tip)
+}
+
+/**
+ * The snapshot of a tag.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const tagTarget = (info: RepoInfo, tag: string): Result.Result<SnapshotId, RefNotFound> => {
+  const target = info.tags.get(tag)
+  return target === undefined
+    ? Result.fail(new RefNotFound({ kind: "tag", name: tag, known: [...info.tags.keys()] }))
+    : Result.succeed(target)
+}
+
+const knownSnapshot = (info: RepoInfo, id: SnapshotId): Result.Result<SnapshotInfo, RefNotFound> => {
+  const snapshot = info.snapshots.get(id)
+  return snapshot === undefined
+    ? Result.fail(new RefNotFound({ kind: "snapshot", name: id, known: [] }))
+    : Result.succeed(snapshot)
+}
+
+const nameProblem = (name: string): string | undefined =>
+  name === ""
+    ? "a name is not empty"
+    : name.includes("/")
+      ? "a name has no `/`"
+      : name.isWellFormed()
+        ? undefined
+        : "a name is well-formed Unicode"
+
+const withEntry = <A>(map: ReadonlyMap<string, A>, name: string, value: A): ReadonlyMap<string, A> =>
+  new Map([...map, [name, value]])
+
+const withoutEntry = <A>(map: ReadonlyMap<string, A>, name: string): ReadonlyMap<string, A> =>
+  new Map([...map].filter(([key]) => key !== name))
+
+/**
+ * A new snapshot at the tip of a branch, which must still be at the snapshot's parent.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const commit =
+  (branch: string, snapshot: SnapshotInfo & { readonly parentId: SnapshotId }): Change<RefNotFound | CommitConflict> =>
+  (info) =>
+    Result.flatMap(branchTip(info, branch), (tip): Result.Result<Changed, CommitConflict> => {
+      if (tip !== snapshot.parentId) {
+        return Result.fail(new CommitConflict({ branch, expected: snapshot.parentId, actual: tip }))
+      }
+      return Result.succeed({
+        info: {
+          ...info,
+          snapshots: withEntry(info.snapshots, snapshot.id, snapshot) as RepoInfo["snapshots"],
+          branches: withEntry(info.branches, branch, snapshot.id)
+        },
+        update: { _tag: "NewCommit", branch, newSnapshotId: snapshot.id }
+      })
+    })
+
+/**
+ * A new branch at a snapshot.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const createBranch =
+  (name: string, target: SnapshotId): Change<RefNotFound | RefForbidden> =>
+  (info) =>
+    Result.flatMap(knownSnapshot(info, target), (): Result.Result<Changed, RefForbidden> => {
+      const because = nameProblem(name) ?? (info.branches.has(name) ? "it exists already" : undefined)
+      if (because !== undefined) return Result.fail(new RefForbidden({ kind: "branch", name, because }))
+      return Result.succeed({
+        info: { ...info, branches: withEntry(info.branches, name, target) },
+        update: { _tag: "BranchCreated", name }
+      })
+    })
+
+/**
+ * Removes a branch; `main` stays.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const deleteBranch =
+  (name: string): Change<RefNotFound | RefForbidden> =>
+  (info) =>
+    Result.flatMap(branchTip(info, name), (previousSnapshotId): Result.Result<Changed, RefForbidden> => {
+      if (name === "main") {
+        return Result.fail(new RefForbidden({ kind: "branch", name, because: "every repository has a branch `main`" }))
+      }
+      return Result.succeed({
+        info: { ...info, branches: withoutEntry(info.branches, name) },
+        update: { _tag: "BranchDeleted", name, previousSnapshotId }
+      })
+    })
+
+/**
+ * Points a branch at another snapshot; with `expected`, only when it still is at that one.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const resetBranch =
+  (name: string, target: SnapshotId, expected?: SnapshotId): Change<RefNotFound | CommitConflict> =>
+  (info) =>
+    Result.flatMap(knownSnapshot(info, target), () =>
+      Result.flatMap(branchTip(info, name), (previousSnapshotId): Result.Result<Changed, CommitConflict> => {
+        if (expected !== undefined && expected !== previousSnapshotId) {
+          return Result.fail(new CommitConflict({ branch: name, expected, actual: previousSnapshotId }))
+        }
+        return Result.succeed({
+          info: { ...info, branches: withEntry(info.branches, name, target) },
+          update: { _tag: "BranchReset", name, previousSnapshotId }
+        })
+      })
+    )
+
+/**
+ * A new tag; tags never move, and a deleted one does not return.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const createTag =
+  (name: string, target: SnapshotId): Change<RefNotFound | RefForbidden> =>
+  (info) =>
+    Result.flatMap(knownSnapshot(info, target), (): Result.Result<Changed, RefForbidden> => {
+      const because =
+        nameProblem(name) ??
+        (info.tags.has(name)
+          ? "it exists already, and tags do not move"
+          : info.deletedTags.has(name)
+            ? "a tag of this name was deleted, and its name is not used again"
+            : featureProblem(info, featureFlags.createTag, "create_tag"))
+      if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
+      return Result.succeed({
+        info: { ...info, tags: withEntry(info.tags, name, target) },
+        update: { _tag: "TagCreated", name }
+      })
+    })
+
+/**
+ * Removes a tag for good.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const deleteTag =
+  (name: string): Change<RefNotFound | RefForbidden> =>
+  (info) =>
+    Result.flatMap(tagTarget(info, name), (previousSnapshotId): Result.Result<Changed, RefForbidden> => {
+      const because = featureProblem(info, featureFlags.deleteTag, "delete_tag")
+      if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
+      return Result.succeed({
+        info: { ...info, tags: withoutEntry(info.tags, name), deletedTags: new Set([...info.deletedTags, name]) },
+        update: { _tag: "TagDeleted", name, previousSnapshotId }
+      })
+    })
+
+/**
+ * Replaces the configuration that Icechunk itself carries.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const setConfig =
+  (config: Uint8Array): Change<never> =>
+  (info) =>
+    Result.succeed({ info: { ...info, config }, update: { _tag: "ConfigChanged" } })
+
+/** Numbers of Icechunk's feature flags, all of them on unless turned off. */
+const featureFlags = { createTag: 4, deleteTag: 5 }
+
+const featureProblem = (info: RepoInfo, flag: number, name: string): string | undefined =>
+  info.disabledFeatureFlags?.includes(flag) === true ? `the repository's feature flag \`${name}\` is off` : undefined
+
+/**
+ * Adds the entry of a change to the operations log: `backup` names the copy of the object that is
+ * replaced; times strictly increase; the log keeps at most `limit` entries and then points at the copy
+ * that holds the older ones. Source: Icechunk spec 2, "Update".
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const log = (
+  changed: Changed,
+  options: { readonly now: number; readonly backup: string; readonly limit: number }
+): RepoInfo => {
+  const [latest, ...older] = changed.info.latestUpdates
+  const updatedAt = latest === undefined ? options.now : Math.max(options.now, latest.updatedAt + 1)
+  const entries = [
+    { update: changed.update, updatedAt, backupPath: undefined },
+    ...(latest === undefined ? [] : [{ ...latest, backupPath: options.backup }]),
+    ...older
+  ]
+  // The chain continues at the first entry that is left out and has a copy to point at.
+  const overflow = entries.findIndex(({ backupPath }, i) => i >= options.limit && backupPath !== undefined)
+  return overflow < 0
+    ? { ...changed.info, latestUpdates: entries }
+    : {
+        ...changed.info,
+        latestUpdates: entries.slice(0, overflow),
+        repoBeforeUpdates: entries[overflow]!.backupPath
+      }
+}

@@ -1,0 +1,412 @@
+/**
+ * Creates and opens repositories. The store comes from the context, as a Layer.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { FormatError } from "../format/FormatError.ts"
+import * as IcechunkFile from "../format/IcechunkFile.ts"
+import * as RepoInfo from "../format/RepoInfo.ts"
+import type * as Snapshot from "../format/Snapshot.ts"
+import { Zstd } from "../format/Zstd.ts"
+import * as ObjectStore from "../store/ObjectStore.ts"
+import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import type * as RangePlan from "../store/RangePlan.ts"
+import type * as Credentials from "../values/Credentials.ts"
+import * as ObjectId from "../values/ObjectId.ts"
+import * as Config from "../values/RepositoryConfig.ts"
+import * as ChunkResolver from "../virtual/ChunkResolver.ts"
+import * as ContainerMatch from "../virtual/ContainerMatch.ts"
+import * as ContainerStores from "../virtual/ContainerStores.ts"
+import { Platforms } from "../virtual/Platform.ts"
+import * as Assets from "./Assets.ts"
+import { ChangeSet } from "./ChangeSet.ts"
+import * as ConfigControl from "./ConfigControl.ts"
+import * as ConfigFile from "./ConfigFile.ts"
+import * as IcechunkConfig from "./IcechunkConfig.ts"
+import * as Layout from "./Layout.ts"
+import * as RepoChange from "./RepoChange.ts"
+import * as RepoObject from "./RepoObject.ts"
+import { RepositoryAlreadyExists, RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
+import * as Session from "./Session.ts"
+import * as WritableSession from "./WritableSession.ts"
+import * as TransactionLog from "../format/TransactionLog.ts"
+import * as Flexbuffer from "../format/Flexbuffer.ts"
+
+/**
+ * Which version of a repository to read: the tip of a branch, a tag, or any snapshot.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type VersionRef = { readonly branch: string } | { readonly tag: string } | { readonly snapshotId: string }
+
+/**
+ * How a repository is opened. Nothing of this is persisted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenOptions {
+  /** By container name. */
+  readonly credentials?: Readonly<Record<string, Credentials.Source>> | undefined
+  /**
+   * Whether containers on the repository's own platform and endpoint may be read with the repository's
+   * credentials (default `same-endpoint`), or need an entry of their own (`strict`).
+   */
+  readonly credentialsFallback?: "same-endpoint" | "strict" | undefined
+  /** Wins over the persisted configuration, field by field and container by container. */
+  readonly config?: Config.RepositoryConfig | undefined
+  /** Names of containers that this program shall not read. */
+  readonly withoutContainers?: ReadonlyArray<string> | undefined
+  /** What a changed object does to a read (default `fail`). */
+  readonly checks?: ChunkResolver.ChecksumPolicy | undefined
+  /** How reads of one object are merged. */
+  readonly rangePlan?: RangePlan.Options | undefined
+  /** How long an unused client of a container is kept (default one minute). */
+  readonly idleTimeToLive?: Duration.Input | undefined
+}
+
+/**
+ * Why a repository could not be opened.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenError =
+  | RepositoryNotFound
+  | UnsupportedSpecVersion
+  | Config.InvalidConfig
+  | ObjectStoreError
+  | FormatError
+
+/**
+ * Why a branch or tag could not be changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RefError =
+  | RepoChange.RefNotFound
+  | RepoChange.RefForbidden
+  | ObjectStore.WriteForbidden
+  | ObjectStoreError
+  | FormatError
+
+/**
+ * An open repository.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RepositoryShape {
+  /** The store, as it names itself. */
+  readonly description: string
+  readonly config: ConfigControl.ConfigControl
+  /** The containers in the order in which they are matched, with where each came from. */
+  readonly containers: Effect.Effect<ReadonlyArray<ContainerMatch.SourcedContainer>>
+  /** Opens a version to read. */
+  readonly readonlySession: (
+    version: VersionRef
+  ) => Effect.Effect<Session.Session, RepoChange.RefNotFound | Assets.AssetError>
+  /** Opens the tip of a branch to read and write. */
+  readonly writableSession: (
+    branch: string
+  ) => Effect.Effect<
+    WritableSession.WritableSession,
+    RepoChange.RefNotFound | ObjectStore.WriteForbidden | Assets.AssetError
+  >
+  readonly branches: Effect.Effect<ReadonlyMap<string, ObjectId.SnapshotId>, Assets.AssetError>
+  readonly tags: Effect.Effect<ReadonlyMap<string, ObjectId.SnapshotId>, Assets.AssetError>
+  /** A version and those before it, newest first. */
+  readonly history: (
+    version: VersionRef
+  ) => Effect.Effect<ReadonlyArray<RepoInfo.SnapshotInfo>, RepoChange.RefNotFound | Assets.AssetError>
+  readonly createBranch: (name: string, at: string) => Effect.Effect<void, RefError>
+  readonly deleteBranch: (name: string) => Effect.Effect<void, RefError>
+  /** Points a branch at another snapshot; with `from`, only when it is still at that one. */
+  readonly resetBranch: (
+    name: string,
+    to: string,
+    options?: { readonly from?: string | undefined }
+  ) => Effect.Effect<void, RefError | RepoChange.CommitConflict>
+  readonly createTag: (name: string, at: string) => Effect.Effect<void, RefError>
+  readonly deleteTag: (name: string) => Effect.Effect<void, RefError>
+}
+
+/**
+ * An open repository, for programs that take it from the context.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Repository extends Context.Service<Repository, RepositoryShape>()("@effect-icechunk/core/Repository") {}
+
+/** What opening needs from the context. */
+type Services = ObjectStore.ObjectStore | Platforms | Zstd
+
+/**
+ * Whether the store holds a repository.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const exists: Effect.Effect<boolean, ObjectStoreError, ObjectStore.ObjectStore> = Effect.flatMap(
+  ObjectStore.ObjectStore,
+  (store) => ObjectStore.exists(store, Layout.repo)
+)
+
+const parseSnapshotId = (text: string): Result.Result<ObjectId.SnapshotId, RepoChange.RefNotFound> =>
+  Result.mapError(
+    ObjectId.parseSnapshotId(text),
+    () => new RepoChange.RefNotFound({ kind: "snapshot", name: text, known: [] })
+  )
+
+const findVersion = (
+  info: RepoInfo.RepoInfo,
+  version: VersionRef
+): Result.Result<ObjectId.SnapshotId, RepoChange.RefNotFound> => {
+  if ("branch" in version) return RepoChange.branchTip(info, version.branch)
+  if ("tag" in version) return RepoChange.tagTarget(info, version.tag)
+  return Result.flatMap(parseSnapshotId(version.snapshotId), (id) =>
+    info.snapshots.has(id)
+      ? Result.succeed(id)
+      : Result.fail(new RepoChange.RefNotFound({ kind: "snapshot", name: id, known: [] }))
+  )
+}
+
+const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyArray<RepoInfo.SnapshotInfo> => {
+  const found: Array<RepoInfo.SnapshotInfo> = []
+  for (let id: ObjectId.SnapshotId | undefined = tip; id !== undefined;) {
+    const snapshot: RepoInfo.SnapshotInfo | undefined = info.snapshots.get(id)
+    if (snapshot === undefined) break
+    found.push(snapshot)
+    id = snapshot.parentId
+  }
+  return found
+}
+
+/**
+ * Opens the repository of the store in the context. Clients of containers are released with the Scope.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> =
+  Effect.fn("Repository.open")(function* (options = {}) {
+    const store = yield* ObjectStore.ObjectStore
+    const platforms = yield* Platforms
+    const zstd = yield* Zstd
+    const withZstd = Effect.provideService(Zstd, zstd)
+    const readRepo = withZstd(RepoObject.read(store))
+
+    const { info } = yield* readRepo.pipe(
+      Effect.catchIf(isNotFound, () => Effect.fail(new RepositoryNotFound({ store: store.description })))
+    )
+    if (info.specVersion !== 2) {
+      return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
+    }
+    if (options.config !== undefined) {
+      yield* Effect.fromResult(Config.fromJson("run-time override", options.config))
+    }
+    const config = yield* ConfigControl.make(store, info, options.config ?? {})
+    const stores = yield* ContainerStores.make({
+      platforms,
+      policy: {
+        byContainer: options.credentials ?? {},
+        fallback: options.credentialsFallback ?? "same-endpoint",
+        repository: store.origin
+      },
+      idleTimeToLive: options.idleTimeToLive
+    })
+    const assets = yield* Assets.make(store, () => Config.compressionLevel(config.current()))
+
+    const containerSet = (): ContainerMatch.ContainerSet =>
+      ContainerMatch.make({
+        persisted: config.persisted().virtual_chunk_containers ?? [],
+        overrides: options.config?.virtual_chunk_containers ?? [],
+        without: options.withoutContainers
+      })
+    const sessionContext = (): Session.SessionContext => ({
+      store,
+      assets,
+      checks: options.checks ?? "fail",
+      resolver: ChunkResolver.make({ containers: containerSet(), stores, plan: options.rangePlan })
+    })
+
+    /** Applies a pure change, and publishes the configuration along when that is still to be done. */
+    const change = <E>(
+      change: RepoChange.Change<E>,
+      from?: RepoObject.Versioned
+    ): Effect.Effect<void, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError> =>
+      withZstd(
+        RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
+          level: Config.compressionLevel(config.current()),
+          updatesPerObject: Config.updatesPerRepoObject(config.current()),
+          from
+        })
+      )
+
+    const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, parent }) {
+      yield* ObjectStore.ensureWritable(store)
+      const current = yield* readRepo
+      yield* RepoObject.ensureOnline(store, current.info)
+      // Known to be lost before anything is written.
+      const tip = yield* Effect.fromResult(RepoChange.branchTip(current.info, branch))
+      if (tip !== parent) return yield* new RepoChange.CommitConflict({ branch, expected: parent, actual: tip })
+      const flushed = yield* flush
+      const { flushedAt, id, message, metadata } = flushed.snapshot
+      yield* change(
+        RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
+        current
+      )
+      return flushed
+    })
+
+    const changeAt = <E>(at: string, make: (id: ObjectId.SnapshotId) => RepoChange.Change<E>) =>
+      Effect.flatMap(Effect.fromResult(parseSnapshotId(at)), (id) => change(make(id)))
+
+    return {
+      description: store.description,
+      config: config.control,
+      containers: Effect.sync(() => containerSet().inOrder),
+      readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
+        const { info } = yield* readRepo
+        const id = yield* Effect.fromResult(findVersion(info, version))
+        const changes = new ChangeSet(yield* assets.snapshot(id))
+        return Session.make(sessionContext(), "branch" in version ? version.branch : undefined, () => changes)
+      }),
+      writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
+        yield* ObjectStore.ensureWritable(store)
+        const { info } = yield* readRepo
+        yield* RepoObject.ensureOnline(store, info)
+        const tip = yield* Effect.fromResult(RepoChange.branchTip(info, branch))
+        const snapshot = yield* assets.snapshot(tip)
+        return yield* WritableSession.make(
+          { ...sessionContext(), config: config.current, moveBranch },
+          branch,
+          snapshot
+        )
+      }),
+      branches: Effect.map(readRepo, ({ info }) => info.branches),
+      tags: Effect.map(readRepo, ({ info }) => info.tags),
+      history: Effect.fnUntraced(function* (version) {
+        const { info } = yield* readRepo
+        return ancestry(info, yield* Effect.fromResult(findVersion(info, version)))
+      }),
+      createBranch: (name, at) => changeAt(at, (id) => RepoChange.createBranch(name, id)),
+      deleteBranch: (name) => change(RepoChange.deleteBranch(name)),
+      resetBranch: Effect.fnUntraced(function* (name, to, options) {
+        const expected =
+          options?.from === undefined ? undefined : yield* Effect.fromResult(parseSnapshotId(options.from))
+        yield* changeAt(to, (id) => RepoChange.resetBranch(name, id, expected))
+      }),
+      createTag: (name, at) => changeAt(at, (id) => RepoChange.createTag(name, id)),
+      deleteTag: (name) => change(RepoChange.deleteTag(name))
+    }
+  })
+
+/**
+ * Creates a repository in the store of the context and opens it. `persist` becomes its `config.json`.
+ *
+ * Fails with `RepositoryAlreadyExists` when the store is not empty; of two creators one wins.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const create: (
+  options?: OpenOptions & { readonly persist?: Config.RepositoryConfig | undefined }
+) => Effect.Effect<
+  RepositoryShape,
+  RepositoryAlreadyExists | ObjectStore.WriteForbidden | ConfigFile.ConfigConflict | OpenError,
+  Services | Scope.Scope
+> = Effect.fn("Repository.create")(function* (options = {}) {
+  const store = yield* ObjectStore.ObjectStore
+  yield* ObjectStore.ensureWritable(store)
+  const persist = yield* Effect.fromResult(Config.fromJson("new configuration", options.persist ?? {}))
+  const [found] = yield* Stream.runCollect(Stream.take(store.list(""), 1))
+  if (found !== undefined) {
+    const isRepository = yield* exists
+    return yield* new RepositoryAlreadyExists({
+      store: store.description,
+      found: isRepository ? Layout.repo : found.key
+    })
+  }
+  yield* writeInitial(store, persist).pipe(
+    Effect.catchIf(hasReason("AlreadyExists"), () =>
+      Effect.fail(new RepositoryAlreadyExists({ store: store.description, found: Layout.repo }))
+    )
+  )
+  if (options.persist !== undefined) yield* ConfigFile.update(store, (config) => Config.merge(config, persist))
+  return yield* open(options)
+})
+
+/**
+ * Opens the repository, or creates it where there is none.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const openOrCreate = (options?: Parameters<typeof create>[0]): ReturnType<typeof create> =>
+  Effect.catchTag(open(options), "RepositoryNotFound", () => create(options))
+
+/**
+ * Opens the repository as a service.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: OpenOptions): Layer.Layer<Repository, OpenError, Services> =>
+  Layer.effect(Repository, open(options))
+
+/** The first snapshot, its empty log, and last the repository object, by a write that only one can win. */
+const writeInitial = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape,
+  config: Config.RepositoryConfig
+): Effect.fn.Return<void, ObjectStoreError | ObjectStore.WriteForbidden, Zstd> {
+  const now = (yield* Clock.currentTimeMillis) * 1000
+  const id = ObjectId.initialSnapshotId
+  const message = "Repository initialized"
+  const metadata = { __icechunk: { is_root: true } }
+  const level = Config.compressionLevel(config)
+  const assets = yield* Assets.make(store, () => level)
+  const snapshot: Snapshot.Snapshot = {
+    id,
+    parentId: undefined,
+    nodes: [],
+    flushedAt: now,
+    message,
+    metadata,
+    manifestFiles: [],
+    extra: undefined
+  }
+  yield* assets.writeSnapshot(snapshot)
+  yield* assets.writeTransactionLog(TransactionLog.empty(id))
+  const published = IcechunkConfig.publish(undefined, config)
+  const info: RepoInfo.RepoInfo = {
+    specVersion: 2,
+    tags: new Map(),
+    branches: new Map([["main", id]]),
+    deletedTags: new Set(),
+    snapshots: new Map([
+      [id, { id, parentId: undefined, flushedAt: now, message, metadata, prunedAncestorTxLogs: [] }]
+    ]),
+    status: { availability: "Online", setAt: now, reason: undefined },
+    metadata: {},
+    latestUpdates: [{ update: { _tag: "RepoInitialized" }, updatedAt: now, backupPath: undefined }],
+    repoBeforeUpdates: undefined,
+    config: Object.keys(published).length === 0 ? undefined : Flexbuffer.encode(published),
+    enabledFeatureFlags: undefined,
+    disabledFeatureFlags: undefined,
+    extra: undefined
+  }
+  const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(info), { level })
+  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create })
+})

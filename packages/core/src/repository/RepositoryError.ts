@@ -1,0 +1,73 @@
+/**
+ * Why a repository cannot be created, opened or configured.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * There is no repository in a store.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RepositoryNotFound extends Schema.TaggedError<RepositoryNotFound>()("RepositoryNotFound", {
+  store: Schema.String
+}) {
+  override get message(): string {
+    return `There is no Icechunk repository in \`${this.store}\`: it has no object \`repo\`. Check bucket, prefix or directory, or create one.`
+  }
+}
+
+/**
+ * A repository, or something else, is where one should be created. Nothing was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RepositoryAlreadyExists extends Schema.TaggedError<RepositoryAlreadyExists>()("RepositoryAlreadyExists", {
+  store: Schema.String,
+  /** A key that is there. */
+  found: Schema.String
+}) {
+  override get message(): string {
+    return this.found === "repo"
+      ? `There is an Icechunk repository in \`${this.store}\` already. Open it, or choose another place.`
+      : `\`${this.store}\` is not empty: it has \`${this.found}\`. Choose an empty place for a new repository.`
+  }
+}
+
+/**
+ * A repository is written in a version of the format that this library does not open.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnsupportedSpecVersion extends Schema.TaggedError<UnsupportedSpecVersion>()("UnsupportedSpecVersion", {
+  store: Schema.String,
+  version: Schema.Int
+}) {
+  override get message(): string {
+    const what =
+      this.version < 2
+        ? "Migrate it with another Icechunk client first."
+        : "A newer version of this library may open it."
+    return `The repository in \`${this.store}\` has Icechunk spec version ${this.version}; this library opens version 2. ${what}`
+  }
+}
+
+/**
+ * `config.json` was updated, but the repository object, where other Icechunk clients look, was not.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConfigNotPublished extends Schema.TaggedError<ConfigNotPublished>()("ConfigNotPublished", {
+  store: Schema.String,
+  problem: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `The update of \`config.json\` in \`${this.store}\` is saved, but other Icechunk clients do not see it yet, for it could not be published into the repository object: ${this.problem}. Run \`config.publish\` to try again; the next commit publishes it in any case.`
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Virtual refs in bulk: columns instead of objects, checked as a whole before any of them is set.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { BulkVirtualRefs } from "../format/ChunkRefColumns.ts"
+import * as Checksum from "../values/Checksum.ts"
+import * as ChunkIndex from "../values/ChunkIndex.ts"
+import * as Location from "../values/Location.ts"
+import * as VirtualChunkRef from "../values/VirtualChunkRef.ts"
+import type { ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
+import * as ContainerMatch from "../virtual/ContainerMatch.ts"
+import { InvalidIndex, InvalidVirtualRef } from "./SessionError.ts"
+
+/**
+ * Virtual refs of one array, in columns of `n` rows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface VirtualRefs {
+  /** `n` times the array's rank, row-major. */
+  readonly indices: Uint32Array
+  /** Bytes from the start of the object. */
+  readonly offsets: ArrayLike<number>
+  /** Bytes, at least 1. */
+  readonly lengths: ArrayLike<number>
+  /** One location for all rows; or the distinct locations, and the position of each row's in them. */
+  readonly locations: string | { readonly values: ReadonlyArray<string>; readonly ids: Uint32Array }
+  /** One checksum for all rows, or one for each of the distinct locations. */
+  readonly checksums?: Checksum.Checksum | ReadonlyArray<Checksum.Checksum | undefined> | undefined
+}
+
+/**
+ * How refs are set.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SetOptions {
+  /** Fail with `MissingContainer` at once when no container matches (default `true`). */
+  readonly validateContainers?: boolean | undefined
+  /**
+   * Ask the container's store for the checksum of every object whose refs have none: one request per
+   * object. `true` is the ETag, or the time of change where there is none.
+   */
+  readonly capture?: boolean | "etag" | "last-modified" | undefined
+}
+
+/** What is stored for one distinct location. */
+interface Prepared {
+  readonly location: string
+  readonly checksum: Checksum.Checksum | undefined
+}
+
+const captured = (
+  meta: { readonly version: { readonly etag: string | undefined }; readonly lastModified: number | undefined },
+  how: true | "etag" | "last-modified"
+): Checksum.Checksum | undefined => {
+  if (how !== "last-modified" && meta.version.etag !== undefined) return Checksum.etag(meta.version.etag)
+  return how === "etag" || meta.lastModified === undefined ? undefined : Checksum.lastModified(meta.lastModified)
+}
+
+/**
+ * The stored form of a location and its checksum, captured when asked for.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const prepare = Effect.fnUntraced(function* (
+  resolver: ChunkResolver,
+  location: string,
+  checksum: Checksum.Checksum | undefined,
+  options: SetOptions | undefined
+): Effect.fn.Return<Prepared, VirtualReadError> {
+  const parsed = yield* Effect.fromResult(Location.parse(location))
+  const resolved = ContainerMatch.resolve(resolver.containers, parsed)
+  const capture = checksum === undefined ? (options?.capture ?? false) : false
+  if (Result.isFailure(resolved) && (options?.validateContainers !== false || capture !== false)) {
+    return yield* resolved.failure
+  }
+  const stored = Result.isSuccess(resolved) ? ContainerMatch.stored(parsed, resolved.success) : parsed
+  return {
+    location: Location.format(stored),
+    checksum: capture === false ? checksum : captured(yield* resolver.head(location), capture)
+  }
+})
+
+/** The first row that is wrong, in words. */
+const rowProblem = (
+  path: string,
+  refs: VirtualRefs,
+  gridShape: ReadonlyArray<number>
+): InvalidVirtualRef | InvalidIndex | undefined => {
+  const { indices, lengths, locations, offsets } = refs
+  const rank = gridShape.length
+  const rows = offsets.length
+  const wrong = (at: string, problem: string): InvalidVirtualRef => new InvalidVirtualRef({ path, at, problem })
+  if (lengths.length !== rows) return wrong("`lengths`", `there are ${lengths.length}, but ${rows} offsets`)
+  if (indices.length !== rows * rank) {
+    return wrong("`indices`", `there are ${indices.length}, but ${rows} rows of rank ${rank} need ${rows * rank}`)
+  }
+  if (typeof locations !== "string") {
+    if (locations.ids.length !== rows)
+      return wrong("`locations.ids`", `there are ${locations.ids.length}, but ${rows} offsets`)
+    for (let row = 0; row < rows; row++) {
+      if (locations.ids[row]! >= locations.values.length) {
+        return wrong(`row ${row}`, `its location is number ${locations.ids[row]} of ${locations.values.length}`)
+      }
+    }
+  }
+  for (let row = 0; row < rows; row++) {
+    const offset = offsets[row]!
+    const length = lengths[row]!
+    // The same test as `VirtualChunkRef.problem`, without a call for each of millions of good rows.
+    if (
+      !(
+        offset >= 0 &&
+        length >= 1 &&
+        Number.isSafeInteger(offset) &&
+        Number.isSafeInteger(length) &&
+        Number.isSafeInteger(offset + length)
+      )
+    ) {
+      return wrong(`row ${row}`, VirtualChunkRef.problem(offset, length) ?? "it addresses no bytes")
+    }
+    for (let axis = 0; axis < rank; axis++) {
+      if (indices[row * rank + axis]! >= gridShape[axis]!) {
+        const index = indices.subarray(row * rank, (row + 1) * rank)
+        return new InvalidIndex({
+          path,
+          index: `${ChunkIndex.format(index)} in row ${row}`,
+          problem: ChunkIndex.problem(index, gridShape) ?? "it is outside the grid"
+        })
+      }
+    }
+  }
+  return undefined
+}
+
+/**
+ * Checks all rows and prepares each distinct location once. Nothing is set yet.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const prepareAll = Effect.fnUntraced(function* (
+  resolver: ChunkResolver,
+  path: string,
+  refs: VirtualRefs,
+  gridShape: ReadonlyArray<number>,
+  options: SetOptions | undefined
+): Effect.fn.Return<BulkVirtualRefs, VirtualReadError | InvalidVirtualRef | InvalidIndex> {
+  const problem = rowProblem(path, refs, gridShape)
+  if (problem !== undefined) return yield* problem
+  const { checksums, indices, lengths, locations, offsets } = refs
+  const values = typeof locations === "string" ? [locations] : locations.values
+  const perLocation = Array.isArray(checksums) ? (checksums as ReadonlyArray<Checksum.Checksum | undefined>) : undefined
+  if (perLocation !== undefined && perLocation.length !== values.length) {
+    return yield* new InvalidVirtualRef({
+      path,
+      at: "`checksums`",
+      problem: `there are ${perLocation.length}, but ${values.length} distinct locations`
+    })
+  }
+  const forAll = perLocation === undefined ? (checksums as Checksum.Checksum | undefined) : undefined
+  const prepared = yield* Effect.forEach(
+    values,
+    (location, i) => prepare(resolver, location, perLocation?.[i] ?? forAll, options),
+    { concurrency: 16 }
+  )
+  return {
+    indices,
+    offsets,
+    lengths,
+    locations: {
+      values: prepared.map(({ location }) => location),
+      ids: typeof locations === "string" ? new Uint32Array(offsets.length) : locations.ids
+    },
+    checksums: prepared.map(({ checksum }) => checksum)
+  }
+})

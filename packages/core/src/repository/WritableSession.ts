@@ -1,0 +1,262 @@
+/**
+ * A session that changes a branch: nothing is visible before `commit`, everything after it.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import type { FormatError } from "../format/FormatError.ts"
+import type { WriteForbidden } from "../store/ObjectStore.ts"
+import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
+import type { ChunkIndex } from "../values/ChunkIndex.ts"
+import type { JsonObject } from "../values/Json.ts"
+import * as NodePath from "../values/NodePath.ts"
+import * as ObjectId from "../values/ObjectId.ts"
+import * as Config from "../values/RepositoryConfig.ts"
+import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
+import * as VirtualChunkRefs from "../values/VirtualChunkRef.ts"
+import * as ZarrMetadata from "../values/ZarrMetadata.ts"
+import * as ChunkIndices from "../values/ChunkIndex.ts"
+import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
+import type { AssetError } from "./Assets.ts"
+import { ChangeSet, gridShape, type Node, type Status } from "./ChangeSet.ts"
+import * as Commit from "./Commit.ts"
+import * as Layout from "./Layout.ts"
+import * as RandomId from "./RandomId.ts"
+import type { CommitConflict, RefNotFound } from "./RepoChange.ts"
+import * as Session from "./Session.ts"
+import {
+  type InvalidIndex,
+  type InvalidPath,
+  InvalidVirtualRef,
+  NodeAlreadyExists,
+  NodeNotFound,
+  NothingToCommit
+} from "./SessionError.ts"
+import * as VirtualRefs from "./VirtualRefs.ts"
+
+/**
+ * What commits need of the repository: a branch is moved from one snapshot to the next.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MoveBranch = (options: {
+  readonly branch: string
+  readonly flush: Effect.Effect<Commit.Flushed, AssetError | WriteForbidden>
+  readonly parent: ObjectId.SnapshotId
+}) => Effect.Effect<Commit.Flushed, CommitError>
+
+/**
+ * Why a commit can fail. Nothing of it is visible then, and the session keeps its changes.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CommitError = CommitConflict | RefNotFound | WriteForbidden | ObjectStoreError | FormatError
+
+/**
+ * A session with a branch to write to. After a commit it goes on from the new snapshot.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WritableSession extends Session.Session {
+  readonly branch: string
+  /** Creates a group; attributes are JSON. */
+  readonly createGroup: (path: string, attributes?: JsonObject) => Effect.Effect<void, NodeAlreadyExists | InvalidPath>
+  /** Creates an array. */
+  readonly createArray: (
+    path: string,
+    options: ZarrMetadata.ArrayOptions
+  ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
+  /** Creates a node, or replaces the metadata of one of the same kind, from the bytes of a `zarr.json`. */
+  readonly setMetadata: (
+    path: string,
+    zarrJson: Uint8Array
+  ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
+  /** Deletes a node and everything below it. */
+  readonly deleteNode: (path: string) => Effect.Effect<void, NodeNotFound | InvalidPath>
+  /** Writes the encoded bytes of a chunk: into the manifest when they are few, else as an object. */
+  readonly setChunk: (
+    path: string,
+    index: ChunkIndex,
+    bytes: Uint8Array
+  ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex | ObjectStoreError | WriteForbidden>
+  /** Deletes a chunk, which is then read as missing. */
+  readonly deleteChunk: (
+    path: string,
+    index: ChunkIndex
+  ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex>
+  /** Points a chunk at bytes outside the repository. */
+  readonly setVirtualRef: (
+    path: string,
+    index: ChunkIndex,
+    ref: VirtualChunkRef,
+    options?: VirtualRefs.SetOptions
+  ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex | InvalidVirtualRef | VirtualReadError>
+  /** Points many chunks of an array at bytes outside the repository: all of them or none. */
+  readonly setVirtualRefs: (
+    path: string,
+    refs: VirtualRefs.VirtualRefs,
+    options?: VirtualRefs.SetOptions
+  ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex | InvalidVirtualRef | VirtualReadError>
+  /** What changed since the session was opened or last committed. */
+  readonly status: Effect.Effect<Status>
+  /** Forgets all uncommitted changes. */
+  readonly discard: Effect.Effect<void>
+  /** Makes the changes a snapshot at the tip of the branch. */
+  readonly commit: (
+    message: string,
+    options?: { readonly metadata?: JsonObject | undefined; readonly allowEmpty?: boolean | undefined }
+  ) => Effect.Effect<ObjectId.SnapshotId, CommitError | NothingToCommit>
+}
+
+/**
+ * Opens a writable session on a snapshot that is the tip of `branch`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  context: Session.SessionContext & {
+    readonly config: () => Config.RepositoryConfig
+    readonly moveBranch: MoveBranch
+  },
+  branch: string,
+  snapshot: ChangeSet["base"]
+): Effect.fn.Return<WritableSession> {
+  const { resolver, store } = context
+  let changes = new ChangeSet(snapshot)
+  // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
+  const lock = yield* Semaphore.make(1)
+  const exclusive = lock.withPermits(1)
+
+  const existing = (path: NodePath.NodePath, node: Node): Effect.Effect<never, NodeAlreadyExists> =>
+    Effect.fail(new NodeAlreadyExists({ path, found: node.data._tag === "Group" ? "group" : "array" }))
+
+  /** Fails when a part of the path above the node is an array. */
+  const checkAncestors = (path: NodePath.NodePath): Effect.Effect<void, NodeAlreadyExists> => {
+    for (let above = NodePath.parent(path); above !== undefined; above = NodePath.parent(above)) {
+      const node = changes.node(above)
+      if (node?.data._tag === "Array") return existing(above, node)
+    }
+    return Effect.void
+  }
+
+  const create = Effect.fnUntraced(function* (path: string, zarrJson: Uint8Array, replace: boolean) {
+    const parsed = yield* Session.parsePath(path)
+    const metadata = yield* Effect.fromResult(ZarrMetadata.parse(parsed, zarrJson))
+    const id = yield* RandomId.nodeId
+    yield* exclusive(
+      Effect.gen(function* () {
+        const node = changes.node(parsed)
+        if (node !== undefined && !(replace && node.data._tag === metadata._tag)) return yield* existing(parsed, node)
+        if (node !== undefined) return changes.setMetadata(node, zarrJson, metadata)
+        yield* checkAncestors(parsed)
+        if (metadata._tag === "Array" && changes.nodes(parsed).length > 0) {
+          return yield* new NodeAlreadyExists({ path: changes.nodes(parsed)[0]!.path, found: "node" })
+        }
+        changes.create(parsed, id, zarrJson, metadata)
+      })
+    )
+  })
+
+  /** Runs `set` on the columns of an array, with the index checked. */
+  const changeChunk = (
+    path: string,
+    index: ChunkIndex,
+    set: (columns: ReturnType<ChangeSet["chunksForWriting"]>) => void
+  ): Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex> =>
+    exclusive(
+      Effect.gen(function* () {
+        const array = yield* Session.findArray(changes, path)
+        yield* Session.checkIndex(array, index)
+        set(changes.chunksForWriting(array.id, index.length))
+      })
+    )
+
+  return {
+    ...Session.make(context, branch, () => changes),
+    branch,
+    createGroup: Effect.fnUntraced(function* (path, attributes) {
+      yield* Effect.catchTag(create(path, ZarrMetadata.group(attributes), false), "InvalidMetadata", Effect.die)
+    }),
+    createArray: (path, options) => create(path, ZarrMetadata.array(options), false),
+    setMetadata: (path, zarrJson) => create(path, zarrJson.slice(), true),
+    deleteNode: Effect.fnUntraced(function* (path) {
+      const parsed = yield* Session.parsePath(path)
+      yield* exclusive(
+        Effect.suspend(() => {
+          const node = changes.node(parsed)
+          if (node === undefined) return Effect.fail(new NodeNotFound({ path: parsed, wanted: "node" }))
+          changes.delete(node)
+          return Effect.void
+        })
+      )
+    }),
+    setChunk: Effect.fn("Session.setChunk")(function* (path, index, bytes) {
+      if (bytes.length <= Config.inlineThreshold(context.config())) {
+        const copy = bytes.slice()
+        return yield* changeChunk(path, index, (columns) => columns.setInline(index, copy))
+      }
+      // Checked before the object is written, and again when the ref is set.
+      const array = yield* Session.findArray(changes, path)
+      yield* Session.checkIndex(array, index)
+      const id = yield* RandomId.chunkId
+      yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream" })
+      yield* changeChunk(path, index, (columns) => columns.setNative(index, ObjectId.bytes12(id), 0, bytes.length))
+    }),
+    deleteChunk: (path, index) => changeChunk(path, index, (columns) => columns.setDeleted(index)),
+    setVirtualRef: Effect.fnUntraced(function* (path, index, ref, options) {
+      const array = yield* Session.findArray(changes, path)
+      yield* Session.checkIndex(array, index)
+      const problem = VirtualChunkRefs.problem(ref.offset, ref.length)
+      if (problem !== undefined) {
+        return yield* new InvalidVirtualRef({ path: array.path, at: ChunkIndices.format(index), problem })
+      }
+      const { checksum, location } = yield* VirtualRefs.prepare(resolver, ref.location, ref.checksum, options)
+      yield* changeChunk(path, index, (columns) =>
+        columns.setVirtual(index, { location, offset: ref.offset, length: ref.length, checksum })
+      )
+    }),
+    setVirtualRefs: Effect.fn("Session.setVirtualRefs")(function* (path, refs, options) {
+      const array = yield* Session.findArray(changes, path)
+      const prepared = yield* VirtualRefs.prepareAll(resolver, array.path, refs, gridShape(array.data), options)
+      yield* exclusive(
+        Effect.gen(function* () {
+          const now = yield* Session.findArray(changes, path)
+          if (now.id !== array.id) return yield* new NodeNotFound({ path: array.path, wanted: "array" })
+          changes.chunksForWriting(array.id, array.data.shape.length).setVirtualBulk(prepared)
+        })
+      )
+    }),
+    status: Effect.sync(() => changes.status()),
+    discard: exclusive(
+      Effect.sync(() => {
+        changes = new ChangeSet(changes.base)
+      })
+    ),
+    commit: Effect.fn("Session.commit")(function* (message, options) {
+      return yield* exclusive(
+        Effect.gen(function* () {
+          if (changes.isEmpty && options?.allowEmpty !== true) return yield* new NothingToCommit({ branch })
+          const now = yield* Clock.currentTimeMillis
+          const flushed = yield* context.moveBranch({
+            branch,
+            parent: changes.base.id,
+            flush: Commit.flush(context.assets, changes, {
+              config: context.config(),
+              message,
+              metadata: options?.metadata ?? {},
+              flushedAt: now * 1000
+            })
+          })
+          changes = new ChangeSet(flushed.snapshot)
+          return flushed.snapshot.id
+        })
+      )
+    })
+  }
+})
