@@ -8,6 +8,8 @@
  * chunks in files through its callback for HTTP containers, as which it is shown the file containers
  * of the repository. It checks their checksums like any other.
  *
+ * Once a repository is open, the engine's threads keep the process alive: end it with `process.exit`.
+ *
  * `NAPI_RS_FORCE_WASI=1` in the environment, set before this module is imported, asks for the latter.
  */
 import icechunk from "@earthmover/icechunk"
@@ -31,10 +33,11 @@ export const build: "native" | "wasm" = "setVirtualRef" in icechunk.Store.protot
 /** The engine as it is. */
 export const { Repository, Storage } = icechunk
 
-/** A file's ETag as the engine's own file backend writes it: inode, microseconds of the last change, bytes. */
+/** A file's ETag as the engine's own file backend has it: inode, microseconds of the last change, bytes, in quotes. */
 export const fileEtag = (file: string): string => {
   const { ino, mtimeNs, size } = fs.statSync(file, { bigint: true })
-  return `${ino.toString(16)}-${(mtimeNs / 1000n).toString(16)}-${size.toString(16)}`
+  const inode = process.platform === "win32" ? 0n : ino
+  return `"${[inode, mtimeNs / 1000n, size].map((part) => part.toString(16)).join("-")}"`
 }
 
 const isMissing = (error: unknown): boolean =>
@@ -184,15 +187,19 @@ const fileFetcher =
 /**
  * Opens the repository in a directory, with the right to read the files of some containers.
  *
- * On the WebAssembly build these containers must have names, refs to their files must be relative
- * (`vcc://`), and the repository is read-only when its configuration has containers on files.
+ * `files` says who reads those: the engine itself (`engine`, the default of the native build), or the callback
+ * that is given to it (`callback`, the only way of the WebAssembly build). Up to 2.2.2 the engine itself
+ * refuses every ETag on a file: it takes the quotes off the ETag of the ref, and compares it with one that
+ * has them. With a callback containers must have names, refs to their files must be relative (`vcc://`), and
+ * the repository is read-only.
  */
 export const open = async (options: {
   readonly directory: string
   /** Names or URL prefixes of containers on files. */
   readonly containers?: ReadonlyArray<string> | undefined
+  readonly files?: "engine" | "callback" | undefined
 }): Promise<icechunk.Repository> => {
-  const { directory } = options
+  const { directory, files = build === "native" ? "engine" : "callback" } = options
   const { config } = await Effect.runPromise(
     Effect.provide(readRepo(fs.readFileSync(path.join(directory, "repo"))), NodeZstd.layer)
   )
@@ -203,7 +210,7 @@ export const open = async (options: {
     if (index < 0) throw new Error(`The repository object has no container \`${wanted}\` on files`)
     return { index, urlPrefix: onFiles[index]!.urlPrefix }
   })
-  if (build === "native" || onFiles.every((container) => container === undefined)) {
+  if (files === "engine" || onFiles.every((container) => container === undefined)) {
     const access = Object.fromEntries(allowed.map(({ urlPrefix }) => [urlPrefix, null]))
     return icechunk.Repository.open(await storage(directory), undefined, access)
   }

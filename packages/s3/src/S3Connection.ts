@@ -113,12 +113,6 @@ interface Current {
   readonly credentials: Credentials.Credentials
 }
 
-/** Answers to requests with credentials that are no longer good; a HEAD's answer has no code. */
-const isRefusal = (failure: S3Error.S3Failure): boolean =>
-  failure.reason._tag === "Unauthenticated" ||
-  (failure.code === undefined && (failure.status === 400 || failure.status === 403)) ||
-  failure.code === "BadRequest"
-
 /** Answers to requests that were sent to, or signed for, another region than the bucket's. */
 const isElsewhere = (
   failure: S3Error.S3Failure
@@ -231,7 +225,7 @@ export const make = Effect.fnUntraced(function* (
       }
       // The SDK has taken over the store's clock from the answer.
       if (failure.code === "RequestTimeTooSkewed") return true
-      return isRefusal(failure) && cell.refused(used.credentials)
+      return failure.reason._tag === "Unauthenticated" && cell.refused(used.credentials)
     },
     secrets: cell.secrets
   }

@@ -24,8 +24,11 @@ export interface S3Dialect {
   /** `origin.platform` of the stores, and the protocol in their description. */
   readonly platform: string
   readonly conditionalEtag: ConditionalEtag
-  /** Conditional puts are enforced. Without, they fail with `Unsupported` before a request. */
-  readonly conditionalPut: boolean
+  /**
+   * Conditional puts are enforced. Without, they fail with `Unsupported` before a request. `ask` finds out: after the
+   * first conditional put of a kind the same bytes are put again under a condition that cannot hold.
+   */
+  readonly conditionalPut: boolean | "ask"
   /** `x-amz-copy-source-if-match` is enforced. Without, a conditional copy is a conditional read and a put. */
   readonly conditionalCopy: boolean
   /** Conditions on the completion of a multipart upload are enforced. Without, conditional puts are single requests. */
@@ -40,14 +43,20 @@ export interface S3Dialect {
 const unknown: S3Dialect = {
   platform: "s3",
   conditionalEtag: "ask",
-  conditionalPut: true,
+  conditionalPut: "ask",
   conditionalCopy: false,
   conditionalMultipart: false,
   readHeaders: {},
   writeHeaders: {}
 }
 
-const aws: S3Dialect = { ...unknown, conditionalEtag: "quoted", conditionalCopy: true, conditionalMultipart: true }
+const aws: S3Dialect = {
+  ...unknown,
+  conditionalEtag: "quoted",
+  conditionalPut: true,
+  conditionalCopy: true,
+  conditionalMultipart: true
+}
 
 /**
  * The host of an endpoint in lower case; empty for a text that is no http or https URL.
@@ -74,7 +83,7 @@ export const isTigris = (endpoint: string): boolean =>
 
 /**
  * The dialect of an endpoint; `undefined` is AWS. A condition that is not known to be enforced is not relied
- * upon, except for conditional puts, without which there are no repositories.
+ * upon; conditional puts, without which there are no repositories, are tried out.
  *
  * @category constructors
  * @since 0.1.0
@@ -83,7 +92,8 @@ export const forEndpoint = (endpoint: string | undefined): S3Dialect => {
   if (endpoint === undefined) return aws
   const host = hostOf(endpoint)
   if (isUnder(host, ["amazonaws.com", "amazonaws.com.cn"])) return aws
-  if (isUnder(host, ["r2.cloudflarestorage.com"])) return { ...unknown, conditionalEtag: "quoted" }
-  if (isUnder(host, ["digitaloceanspaces.com"])) return { ...unknown, conditionalEtag: "bare" }
+  if (isUnder(host, ["r2.cloudflarestorage.com"]))
+    return { ...unknown, conditionalEtag: "quoted", conditionalPut: true }
+  if (isUnder(host, ["digitaloceanspaces.com"])) return { ...unknown, conditionalEtag: "bare", conditionalPut: true }
   return unknown
 }

@@ -96,8 +96,8 @@ const over = (
     description: name,
     origin,
     capabilities: {
-      conditionalCreate: dialect.conditionalPut,
-      conditionalUpdate: dialect.conditionalPut,
+      conditionalCreate: dialect.conditionalPut !== false,
+      conditionalUpdate: dialect.conditionalPut !== false,
       conditionalGet: true,
       metadata: true,
       opaqueKeys: true

@@ -52,8 +52,8 @@ export interface StoreOptions {
   readonly retry?: RetryOptions | undefined
   /** Spelling of ETags in conditional puts (default: by the endpoint, else found out by asking). */
   readonly conditionalEtag?: S3Dialect.ConditionalEtag | undefined
-  /** Whether the service enforces conditional puts (default true). Many emulators do not: say so here. */
-  readonly conditionalPut?: boolean | undefined
+  /** Whether the service enforces conditional puts, which many emulators do not (default: by the endpoint, else found out by asking). */
+  readonly conditionalPut?: boolean | "ask" | undefined
   /** Whether the service enforces conditions on the source of a copy (default: AWS does). */
   readonly conditionalCopy?: boolean | undefined
   /** Whether the service enforces conditions on the completion of multipart uploads (default: AWS does). */

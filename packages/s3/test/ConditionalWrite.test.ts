@@ -2,7 +2,9 @@
 import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
 import * as Readback from "@effect-icechunk/core/store/Readback"
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { Fault, S3Server } from "./support/S3Server.ts"
 import { fast, open } from "./support/TestStores.ts"
 
@@ -255,6 +257,22 @@ describe("an object in parts", () => {
     })
   )
 
+  it.live("leaves no parts behind when it is interrupted", () =>
+    Effect.gen(function* () {
+      const { server, store } = yield* open({}, inParts)
+      const begun = yield* Deferred.make<void>()
+      server.faults = ({ operation }) => (operation === "UploadPart" ? { _tag: "Hang" } : undefined)
+      server.onRequest = ({ operation }) => {
+        if (operation === "UploadPart") Deferred.doneUnsafe(begun, Effect.void)
+      }
+      const fiber = yield* Effect.forkChild(store.put("key", large))
+      yield* Deferred.await(begun)
+      yield* Fiber.interrupt(fiber)
+      expect(server.service.buckets.get("bucket")?.uploads.size).toBe(0)
+      expect(log(server).at(-1)).toBe("AbortMultipartUpload")
+    })
+  )
+
   it.live("leaves no parts behind when it fails", () =>
     Effect.gen(function* () {
       const { server, store } = yield* open({}, inParts)
@@ -284,8 +302,48 @@ describe("an object in parts", () => {
   )
 })
 
-describe("a service without conditional puts", () => {
-  it.live("is sent none, and says so", () =>
+describe("whether conditions on puts are enforced", () => {
+  it.live("is found out once for each kind, with the same bytes", () =>
+    Effect.gen(function* () {
+      const { server, store } = yield* open({}, { conditionalPut: "ask" })
+      const first = yield* store.put("key", bytes("1"), { mode: ObjectStore.create })
+      const second = yield* store.put("key", bytes("2"), { mode: ObjectStore.update(first) })
+      expect(server.requests.map(({ status }) => status)).toEqual([200, 412, 200, 412])
+      for (const i of [0, 2]) expect(server.requests[i]?.body).toEqual(server.requests[i + 1]?.body)
+      yield* store.put("key", bytes("3"), { mode: ObjectStore.update(second) })
+      yield* store.put("other", bytes("1"), { mode: ObjectStore.create })
+      expect(server.requests).toHaveLength(6)
+    })
+  )
+
+  it.live("stays open where the answer says nothing", () =>
+    Effect.gen(function* () {
+      const { server, store } = yield* open({}, { conditionalPut: "ask" })
+      script(server, "PutObject", undefined, { _tag: "Reset" })
+      yield* store.put("key", bytes("1"), { mode: ObjectStore.create })
+      yield* store.put("other", bytes("1"), { mode: ObjectStore.create })
+      expect(server.requests.map(({ status }) => status)).toEqual([200, undefined, 200, 412])
+    })
+  )
+
+  it.live("and they are not: the first conditional put says so, and no other is sent", () =>
+    Effect.gen(function* () {
+      const { server, store } = yield* open({ ignores: ["put"] }, { conditionalPut: "ask" })
+      const version = yield* store.put("key", bytes("0"))
+      for (const mode of [ObjectStore.create, ObjectStore.update(version)]) {
+        const error = yield* Effect.flip(store.put("new", bytes("1"), { mode }))
+        expect(error).toMatchObject({ reason: { _tag: "Unsupported" } })
+        expect(error.message).toContain("silently overwrite each other")
+        const sent = server.requests.length
+        expect(yield* Effect.flip(store.put("new", bytes("2"), { mode }))).toMatchObject({
+          reason: { _tag: "Unsupported" }
+        })
+        expect(server.requests).toHaveLength(sent)
+      }
+    })
+  )
+
+  it.live("and it is declared that they are not: no conditional put is sent", () =>
     Effect.gen(function* () {
       const { server, store } = yield* open({ ignores: ["put"] }, { conditionalPut: false })
       expect(store.capabilities).toMatchObject({ conditionalCreate: false, conditionalUpdate: false })

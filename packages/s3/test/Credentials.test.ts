@@ -107,6 +107,24 @@ describe("refreshing credentials", () => {
     })
   )
 
+  it.effect("are not fetched again because something is denied", () =>
+    Effect.gen(function* () {
+      const server = yield* S3Server.start({
+        credentials: [{ accessKeyId: "key", secretAccessKey: "secret", deny: ["list"] }]
+      })
+      let fetched = 0
+      const source = Effect.sync(() => {
+        fetched += 1
+        return accessKey("key", "secret")
+      })
+      const store = yield* S3ObjectStore.make({ ...optionsFor(server), credentials: source })
+      for (const request of [Effect.asVoid(store.get("missing")), Effect.asVoid(store.head("missing"))]) {
+        expect(yield* Effect.flip(request)).toMatchObject({ reason: { _tag: "PermissionDenied" } })
+      }
+      expect(fetched).toBe(1)
+    })
+  )
+
   it.effect("that cannot be fetched fail with Unauthenticated, and are asked for again", () =>
     Effect.gen(function* () {
       const { open, source } = yield* sessions

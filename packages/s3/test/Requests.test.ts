@@ -3,10 +3,13 @@ import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
 import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
 import * as Credentials from "@effect-icechunk/core/values/Credentials"
 import { describe, expect, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Duration from "effect/Duration"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -345,6 +348,29 @@ describe("a bucket in another region", () => {
   )
 })
 
+describe("a copy", () => {
+  it.live.each([true, false])(
+    "under a condition keeps type and metadata (enforced by the service: %s)",
+    (conditionalCopy) =>
+      Effect.gen(function* () {
+        const ignores = conditionalCopy ? [] : (["copy"] as const)
+        const { server, store } = yield* open({ ignores }, { conditionalCopy })
+        const version = yield* store.put("from", bytes("x"), { contentType: "text/x", metadata: { a: "b" } })
+        yield* store.copy("from", "to", { ifMatch: version })
+        expect(server.service.buckets.get("bucket")?.objects.get("to")).toMatchObject({
+          contentType: "text/x",
+          metadata: { a: "b" }
+        })
+        for (const ifMatch of [{ etag: '"other"' }, { etag: "no\r\nheader" }]) {
+          const error = yield* Effect.flip(store.copy("from", "new", { ifMatch }))
+          expect(error).toMatchObject({ operation: "copy", key: "from", reason: { _tag: "PreconditionFailed" } })
+        }
+        expect(yield* ObjectStore.exists(store, "new")).toBe(false)
+        expect(server.requests.some(({ operation }) => operation === "CopyObject")).toBe(conditionalCopy)
+      })
+  )
+})
+
 describe("headers", () => {
   it.live("of the user go with reads or writes; those of the dialect win; all are signed", () =>
     Effect.gen(function* () {
@@ -495,6 +521,33 @@ describe("time", () => {
   )
 })
 
+describe("S3ObjectStore.layerConfig", () => {
+  it.live("makes a store of what Config says", () =>
+    Effect.gen(function* () {
+      const server = yield* S3Server.start()
+      const env = {
+        S3_BUCKET: "bucket",
+        S3_PREFIX: "p",
+        AWS_REGION: "us-east-1",
+        AWS_ENDPOINT_URL: server.endpoint,
+        AWS_ACCESS_KEY_ID: "test",
+        AWS_SECRET_ACCESS_KEY: "secret"
+      }
+      const write = Effect.flatMap(ObjectStore.ObjectStore, (store) => store.put("key", bytes("x")))
+      const provider = ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
+      yield* write.pipe(Effect.provide(Layer.provide(S3ObjectStore.layerConfig(), provider)))
+      const custom = S3ObjectStore.layerConfig({
+        bucket: Config.String("S3_BUCKET"),
+        endpoint: Config.String("AWS_ENDPOINT_URL"),
+        region: Config.succeed("us-east-1"),
+        credentials: Config.succeed(accessKey("test", "secret"))
+      })
+      yield* write.pipe(Effect.provide(Layer.provide(custom, provider)))
+      expect([...server.service.buckets.get("bucket")!.objects.keys()]).toEqual(["p/key", "key"])
+    })
+  )
+})
+
 describe("a client that exists already", () => {
   it.live("is used without its repetitions, and stays open", () =>
     Effect.gen(function* () {
@@ -514,7 +567,11 @@ describe("a client that exists already", () => {
         yield* Effect.flip(store.get("key"))
         server.faults = () => undefined
         return store
-      }).pipe(Effect.provide(S3ObjectStore.layerClient(client, { bucket: "bucket", retry: { times: 0 } })))
+      }).pipe(
+        Effect.provide(
+          S3ObjectStore.layerClient(client, { bucket: "bucket", conditionalPut: true, retry: { times: 0 } })
+        )
+      )
       const store = yield* use
       expect(server.requests).toHaveLength(2)
       expect(store.origin).toMatchObject({ platform: "s3", endpoint: server.endpoint, region: "us-east-1" })

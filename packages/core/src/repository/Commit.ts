@@ -22,9 +22,9 @@ import type { ArrayNode } from "./Session.ts"
 
 const noIndices = new Uint32Array(0)
 
-/** The array with its new manifests, and what the snapshot has to say of those. */
-interface WrittenArray {
-  readonly node: ArrayNode
+/** A node, an array with its new manifests, and what the snapshot has to say of those. */
+interface Written {
+  readonly node: Node
   readonly files: ReadonlyArray<Snapshot.ManifestFileInfo>
 }
 
@@ -36,7 +36,7 @@ const writeArray = Effect.fnUntraced(function* (
   config: RepositoryConfig,
   changes: ChangeSet,
   node: ArrayNode
-): Effect.fn.Return<WrittenArray, AssetError | WriteForbidden> {
+): Effect.fn.Return<Written, AssetError | WriteForbidden> {
   const changed = changes.chunks(node.id)
   const grid = gridShape(node.data)
   const plan = ManifestSplit.plan({
@@ -101,17 +101,23 @@ export const flush = Effect.fn("Commit.flush")(function* (
   }
 ): Effect.fn.Return<Flushed, AssetError | WriteForbidden> {
   const id = yield* RandomId.snapshotId
-  const nodes: Array<Node> = []
-  const written: Array<Snapshot.ManifestFileInfo> = []
-  for (const node of changes.nodes()) {
-    if (node.data._tag === "Group") {
-      nodes.push(node)
-      continue
-    }
-    const array = yield* writeArray(assets, options.config, changes, node as ArrayNode)
-    nodes.push(array.node)
-    written.push(...array.files)
-  }
+  const log = transactionLog(id, changes)
+  const [written] = yield* Effect.all(
+    [
+      Effect.forEach(
+        changes.nodes(),
+        (node): Effect.Effect<Written, AssetError | WriteForbidden> =>
+          node.data._tag === "Group"
+            ? Effect.succeed({ node, files: [] })
+            : writeArray(assets, options.config, changes, node as ArrayNode),
+        { concurrency: 2 }
+      ),
+      assets.writeTransactionLog(log)
+    ],
+    { concurrency: 2 }
+  )
+  const nodes = written.map(({ node }) => node)
+  const files = written.flatMap(({ files }) => files)
   const snapshot: Snapshot.Snapshot = {
     id,
     parentId: undefined,
@@ -119,14 +125,10 @@ export const flush = Effect.fn("Commit.flush")(function* (
     flushedAt: options.flushedAt,
     message: options.message,
     metadata: options.metadata,
-    manifestFiles: manifestFiles(nodes, [...changes.base.manifestFiles, ...written]),
+    manifestFiles: manifestFiles(nodes, [...changes.base.manifestFiles, ...files]),
     extra: changes.base.extra
   }
-  const log = transactionLog(id, changes)
-  yield* Effect.all([assets.writeTransactionLog(log), assets.writeSnapshot(snapshot)], {
-    concurrency: 2,
-    discard: true
-  })
+  yield* assets.writeSnapshot(snapshot)
   return { snapshot, log }
 })
 

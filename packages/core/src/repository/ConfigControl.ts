@@ -8,6 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
 import * as Flexbuffer from "../format/Flexbuffer.ts"
 import type { FormatError } from "../format/FormatError.ts"
 import type { RepoInfo } from "../format/RepoInfo.ts"
@@ -97,6 +98,8 @@ export const make = Effect.fnUntraced(function* (
   override: Config.RepositoryConfig
 ): Effect.fn.Return<ConfigState, ObjectStoreError | Config.InvalidConfig | FormatError, Zstd> {
   const zstd = yield* Zstd
+  // Updates of one program take turns, which is cheaper than losing races against each other.
+  const exclusive = (yield* Semaphore.make(1)).withPermits(1)
   const combine = (
     icechunk: Json | undefined,
     file: Config.RepositoryConfig
@@ -112,6 +115,7 @@ export const make = Effect.fnUntraced(function* (
 
   // The repository object is read before the file: whoever publishes an older file loses the race.
   const publish = Effect.gen(function* () {
+    outstanding = false
     const from = yield* RepoObject.read(store)
     yield* RepoObject.update(
       store,
@@ -126,8 +130,10 @@ export const make = Effect.fnUntraced(function* (
         from
       }
     )
-    outstanding = false
-  }).pipe(Effect.provideService(Zstd, zstd))
+  }).pipe(
+    Effect.onError(() => Effect.sync(() => void (outstanding = true))),
+    Effect.provideService(Zstd, zstd)
+  )
 
   return {
     current,
@@ -145,17 +151,18 @@ export const make = Effect.fnUntraced(function* (
       effective: Effect.sync(current),
       persisted: Effect.map(ConfigFile.read(store), ({ config }) => config),
       update: Effect.fn("Config.update")(function* (f) {
-        const { config } = yield* ConfigFile.update(store, f)
+        const { config } = yield* exclusive(ConfigFile.update(store, f))
         persisted = Config.merge(persisted, config)
         outstanding = true
-        yield* publish.pipe(
+        // Whoever waited while another published everything has nothing left to do.
+        yield* exclusive(Effect.suspend(() => (outstanding ? publish : Effect.void))).pipe(
           Effect.mapError(
             (cause) => new ConfigNotPublished({ store: store.description, problem: cause.message, cause })
           )
         )
         return config
       }),
-      publish
+      publish: exclusive(publish)
     }
   }
 })

@@ -44,7 +44,9 @@ export interface SetOptions {
   readonly validateContainers?: boolean | undefined
   /**
    * Ask the container's store for the checksum of every object whose refs have none: one request per
-   * object. `true` is the ETag, or the time of change where there is none.
+   * object. `true` is the ETag, or the time of change where there is none, and on `fs`: other Icechunk
+   * clients (2.2) find no ETag of a file unchanged. A time has whole seconds, so a file that is changed again
+   * within its second passes; `etag` is exact.
    */
   readonly capture?: boolean | "etag" | "last-modified" | undefined
 }
@@ -57,7 +59,7 @@ interface Prepared {
 
 const captured = (
   meta: { readonly version: { readonly etag: string | undefined }; readonly lastModified: number | undefined },
-  how: true | "etag" | "last-modified"
+  how: "etag" | "last-modified" | "either"
 ): Checksum.Checksum | undefined => {
   if (how !== "last-modified" && meta.version.etag !== undefined) return Checksum.etag(meta.version.etag)
   return how === "etag" || meta.lastModified === undefined ? undefined : Checksum.lastModified(meta.lastModified)
@@ -71,21 +73,27 @@ const captured = (
  */
 export const prepare = Effect.fnUntraced(function* (
   resolver: ChunkResolver,
+  path: string,
   location: string,
   checksum: Checksum.Checksum | undefined,
   options: SetOptions | undefined
-): Effect.fn.Return<Prepared, VirtualReadError> {
+): Effect.fn.Return<Prepared, VirtualReadError | InvalidVirtualRef> {
   const parsed = yield* Effect.fromResult(Location.parse(location))
   const resolved = ContainerMatch.resolve(resolver.containers, parsed)
   const capture = checksum === undefined ? (options?.capture ?? false) : false
   if (Result.isFailure(resolved) && (options?.validateContainers !== false || capture !== false)) {
     return yield* resolved.failure
   }
+  const platform = Result.isSuccess(resolved) ? resolved.success.container.platform : undefined
+  const how = capture === true ? (platform === "fs" ? "last-modified" : "either") : capture
   const stored = Result.isSuccess(resolved) ? ContainerMatch.stored(parsed, resolved.success) : parsed
-  return {
-    location: Location.format(stored),
-    checksum: capture === false ? checksum : captured(yield* resolver.head(location), capture)
+  if (how === false) return { location: Location.format(stored), checksum }
+  const found = captured(yield* resolver.head(location), how)
+  if (found === undefined) {
+    const problem = `its store tells no ${how === "etag" ? "ETag" : "time of change"} to capture; pass a checksum, or none`
+    return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem })
   }
+  return { location: Location.format(stored), checksum: found }
 })
 
 /** The first row that is wrong, in words. */
@@ -168,7 +176,7 @@ export const prepareAll = Effect.fnUntraced(function* (
   const forAll = perLocation === undefined ? (checksums as Checksum.Checksum | undefined) : undefined
   const prepared = yield* Effect.forEach(
     values,
-    (location, i) => prepare(resolver, location, perLocation?.[i] ?? forAll, options),
+    (location, i) => prepare(resolver, path, location, perLocation?.[i] ?? forAll, options),
     { concurrency: 16 }
   )
   return {

@@ -6,6 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
+import * as Flexbuffer from "../format/Flexbuffer.ts"
 import type { FormatError } from "../format/FormatError.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -110,7 +111,7 @@ export interface WritableSession extends Session.Session {
   readonly commit: (
     message: string,
     options?: { readonly metadata?: JsonObject | undefined; readonly allowEmpty?: boolean | undefined }
-  ) => Effect.Effect<ObjectId.SnapshotId, CommitError | NothingToCommit>
+  ) => Effect.Effect<ObjectId.SnapshotId, CommitError | NothingToCommit | ZarrMetadata.InvalidMetadata>
 }
 
 /**
@@ -216,7 +217,13 @@ export const make = Effect.fnUntraced(function* (
       if (problem !== undefined) {
         return yield* new InvalidVirtualRef({ path: array.path, at: ChunkIndices.format(index), problem })
       }
-      const { checksum, location } = yield* VirtualRefs.prepare(resolver, ref.location, ref.checksum, options)
+      const { checksum, location } = yield* VirtualRefs.prepare(
+        resolver,
+        array.path,
+        ref.location,
+        ref.checksum,
+        options
+      )
       yield* changeChunk(path, index, (columns) =>
         columns.setVirtual(index, { location, offset: ref.offset, length: ref.length, checksum })
       )
@@ -242,6 +249,10 @@ export const make = Effect.fnUntraced(function* (
       return yield* exclusive(
         Effect.gen(function* () {
           if (changes.isEmpty && options?.allowEmpty !== true) return yield* new NothingToCommit({ branch })
+          const problem = Flexbuffer.problem(options?.metadata ?? {})
+          if (problem !== undefined) {
+            return yield* new ZarrMetadata.InvalidMetadata({ path: "commit", field: "metadata", problem })
+          }
           const now = yield* Clock.currentTimeMillis
           const flushed = yield* context.moveBranch({
             branch,

@@ -140,7 +140,10 @@ export interface Capabilities {
   readonly conditionalGet: boolean
   /** User metadata is kept. */
   readonly metadata: boolean
-  /** Keys with empty, `.` and `..` segments or a leading or trailing `/` are ordinary keys. */
+  /**
+   * Keys with empty, `.` and `..` segments or a leading or trailing `/` are ordinary keys, and there may be
+   * objects `a` and `a/b` at once.
+   */
   readonly opaqueKeys: boolean
 }
 

@@ -129,10 +129,7 @@ export const parse = (text: string): Result.Result<Location, InvalidLocation> =>
  * @since 0.1.0
  */
 export const format: (location: Location) => string = Constructors.$match({
-  Absolute: ({ protocol, path }) =>
-    protocol === "file"
-      ? `file://${encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")}`
-      : `${protocol}://${path}`,
+  Absolute: ({ protocol, path }) => (protocol === "file" ? `file://${encodeFilePath(path)}` : `${protocol}://${path}`),
   Relative: ({ container, path }) => `vcc://${container}/${path}`
 })
 
@@ -146,6 +143,14 @@ export const bucketAndKey = (path: string): { readonly bucket: string; readonly 
   const slash = path.indexOf("/")
   return slash < 0 ? { bucket: path, key: "" } : { bucket: path.slice(0, slash), key: path.slice(slash + 1) }
 }
+
+/**
+ * A file path, percent-encoded where a URL requires it.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeFilePath = (path: string): string => encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")
 
 /**
  * An absolute, percent-decoded file path without empty, `.` or `..` segments, or a sentence that says

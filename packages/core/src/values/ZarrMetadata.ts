@@ -35,19 +35,19 @@ export type ZarrMetadata =
     }
 
 /**
- * A `zarr.json` that describes no node that can be stored.
+ * Metadata that cannot be stored: a `zarr.json` that describes no node, or metadata of a commit that is no JSON.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InvalidMetadata extends Schema.TaggedError<InvalidMetadata>()("InvalidMetadata", {
-  /** The node's path. */
+  /** The node's path, or `commit`. */
   path: Schema.String,
   field: Schema.String,
   problem: Schema.String
 }) {
   override get message(): string {
-    return `The \`zarr.json\` of \`${this.path}\` is invalid at \`${this.field}\`: ${this.problem}`
+    return `The metadata of \`${this.path}\` is invalid at \`${this.field}\`: ${this.problem}`
   }
 }
 

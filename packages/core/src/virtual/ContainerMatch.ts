@@ -112,7 +112,8 @@ export interface Resolved {
 
 /**
  * Finds the container of a location: by name for `vcc://`, else the first in order with the protocol and
- * a prefix of the path.
+ * a prefix of the path. On `fs` the path names a file, whatever the protocol: it is percent-decoded and
+ * normalised before it is compared, and it cannot leave its container.
  *
  * @category combinators
  * @since 0.1.0
@@ -129,43 +130,47 @@ export const resolve = (
         known: containers.inOrder.map(({ container }) => container.name)
       })
     )
+  const invalid = (problem: string): Result.Result<never, Location.InvalidLocation> =>
+    Result.fail(new Location.InvalidLocation({ location: Location.format(location), problem }))
   return Location.match(location, {
     Relative: ({ container: name, path }) => {
       const found = containers.inOrder.find(({ container }) => container.name === name)
       if (found === undefined) return missing(`the name \`${name}\``)
       const prefix = Container.prefix(found.container)
-      const whole = prefix === "" ? path : `${prefix}/${path}`
-      if (found.container.platform !== "fs") return Result.succeed({ ...found, path: whole })
-      return Result.flatMap(
-        Result.mapError(
-          Location.normaliseFilePath(prefix === "" ? `/${path}` : whole),
-          (problem) => new Location.InvalidLocation({ location: Location.format(location), problem })
-        ),
-        (path): Result.Result<Resolved, Location.InvalidLocation> =>
-          isUnderPrefix(path, prefix)
-            ? Result.succeed({ ...found, path })
-            : Result.fail(
-                new Location.InvalidLocation({
-                  location: Location.format(location),
-                  problem: `it leads out of its container \`${name}\``
-                })
-              )
-      )
+      if (found.container.platform !== "fs") {
+        return Result.succeed({ ...found, path: prefix === "" ? path : `${prefix}/${path}` })
+      }
+      // The prefix is a directory as it is, not percent-encoded.
+      const file = Location.normaliseFilePath(`${prefix.replaceAll("%", "%25")}/${path}`)
+      if (Result.isFailure(file)) return invalid(file.failure)
+      return isUnderPrefix(file.success, prefix)
+        ? Result.succeed({ ...found, path: file.success })
+        : invalid(`it leads out of its container \`${name}\``)
     },
     Absolute: ({ path, protocol }) => {
-      const found = containers.inOrder.find(
-        ({ container }) => container.protocol === protocol && isUnderPrefix(path, Container.prefix(container))
-      )
-      return found === undefined
+      let problem: string | undefined
+      for (const sourced of containers.inOrder) {
+        const { container } = sourced
+        if (container.protocol !== protocol) continue
+        // Parsing has normalised the path of a `file` location already.
+        const here =
+          container.platform === "fs" && protocol !== "file" ? Location.normaliseFilePath(path) : Result.succeed(path)
+        if (Result.isFailure(here)) problem = here.failure
+        else if (isUnderPrefix(here.success, Container.prefix(container))) {
+          return Result.succeed({ ...sourced, path: here.success })
+        }
+      }
+      return problem === undefined
         ? missing(`\`protocol\` \`${protocol}\` and a \`bucket_prefix\` that \`${path}\` starts with`)
-        : Result.succeed({ ...found, path })
+        : invalid(problem)
     }
   })
 }
 
 /**
  * How a ref to `location` is stored: relative to its container when that has a protocol of its own, so
- * that other Icechunk clients resolve it too; else as it is.
+ * that other Icechunk clients resolve it too; else as it is. An object whose whole path is the prefix has no
+ * place relative to it.
  *
  * @category combinators
  * @since 0.1.0
@@ -173,6 +178,8 @@ export const resolve = (
 export const stored = (location: Location.Location, resolved: Resolved): Location.Location => {
   if (location._tag === "Relative" || !Container.hasCustomProtocol(resolved.container)) return location
   const prefix = Container.prefix(resolved.container)
-  const rest = prefix === "" ? resolved.path.replace(/^\//, "") : resolved.path.slice(prefix.length + 1)
-  return Location.relative(resolved.container.name, rest)
+  const onFs = resolved.container.platform === "fs"
+  const rest = prefix === "" && !onFs ? resolved.path : resolved.path.slice(prefix.length + 1)
+  if (rest === "") return location
+  return Location.relative(resolved.container.name, onFs ? Location.encodeFilePath(rest) : rest)
 }

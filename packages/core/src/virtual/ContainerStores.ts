@@ -135,13 +135,15 @@ export const make = Effect.fnUntraced(function* (options: {
     open: Effect.fnUntraced(function* ({ container, path }) {
       const hasBuckets = platforms.get(container.platform)?.hasBuckets ?? true
       const { bucket, key } = hasBuckets ? Location.bucketAndKey(path) : { bucket: "", key: path }
-      if (key === "") {
+      if (key === "" || (hasBuckets && bucket === "")) {
         return yield* new Location.InvalidLocation({
           location: `${container.protocol}://${path}`,
-          problem: "it names a bucket but no object in it"
+          problem: bucket === "" ? "it names no bucket" : "it names a bucket but no object in it"
         })
       }
-      const store = yield* RcMap.get(stores, JSON.stringify([container, bucket]))
+      const id = JSON.stringify([container, bucket])
+      // A failure is not kept: what is missing may be there at the next read.
+      const store = yield* Effect.tapError(RcMap.get(stores, id), () => RcMap.invalidate(stores, id))
       return { store, key }
     })
   }

@@ -17,8 +17,8 @@ const chunks = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / maxKeys) }, (_, i) => all.slice(i * maxKeys, (i + 1) * maxKeys))
 
 /** Services that have no batches, or want them with an MD5, which the SDK no longer sends. */
-const hasNoBatches = ({ code, reason }: S3Error.S3Failure): boolean =>
-  reason._tag === "Unsupported" || code === "MissingContentMD5" || code === "InvalidRequest" || code === "InvalidDigest"
+const hasNoBatches = ({ reason, status = 0 }: S3Error.S3Failure): boolean =>
+  status >= 400 && reason._tag === "Unsupported"
 
 /** The keys that could not be deleted, and why. Keys that XML does not carry unchanged go one by one. */
 export const deleteAll = (options: {

@@ -123,3 +123,27 @@ export const settle = (options: {
 
   return connection.retrying(attempt)
 }
+
+/** No object has this ETag. */
+const impossible = "00000000000000000000000000000000"
+
+/**
+ * Whether the store enforces the condition of a put that has just succeeded, by putting the same bytes again under
+ * one that cannot hold; `ask` when there was no clear answer.
+ */
+export const isEnforced = (
+  mode: PutMode,
+  spelling: Spelling,
+  submit: (condition: Condition) => Effect.Effect<Version, S3Error.S3Failure>
+): Effect.Effect<boolean | "ask"> =>
+  Effect.match(
+    submit(
+      mode._tag === "Create"
+        ? { IfNoneMatch: "*" }
+        : { IfMatch: spelling.known === "bare" ? impossible : `"${impossible}"` }
+    ),
+    {
+      onSuccess: () => false,
+      onFailure: ({ code, reason }) => (reason._tag === "PreconditionFailed" || code === "NoSuchKey" ? true : "ask")
+    }
+  )

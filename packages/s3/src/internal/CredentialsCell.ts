@@ -17,7 +17,7 @@ export interface CredentialsCell {
 /** Fetch again so long before the end, or in the last half of a shorter life. Milliseconds. */
 const margin = 5 * 60 * 1000
 
-export const secretsOf = (credentials: Credentials.Credentials): ReadonlyArray<string> =>
+const secretsOf = (credentials: Credentials.Credentials): ReadonlyArray<string> =>
   credentials._tag === "AccessKey"
     ? [
         Redacted.value(credentials.secretAccessKey),

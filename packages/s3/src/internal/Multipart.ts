@@ -63,47 +63,39 @@ export const upload = (options: {
       })
     )
 
-  return Effect.acquireUseRelease(
-    begin,
-    (UploadId) =>
-      Effect.flatMap(
-        Effect.forEach(
-          parts(bytes.length, partSize),
-          ({ end, number, start }) =>
-            connection.retrying(
-              connection.send({
-                ...span,
-                command: () =>
-                  new S3.UploadPartCommand({
-                    ...target,
-                    UploadId,
-                    PartNumber: number,
-                    Body: bytes.subarray(start, end)
-                  }),
-                read: ({ ETag }): S3.CompletedPart => ({
-                  PartNumber: number,
-                  ...(ETag === undefined ? {} : { ETag })
-                }),
-                bytes: () => end - start
-              })
-            ),
-          { concurrency: 4 }
-        ),
-        (Parts) =>
-          settle((condition) =>
+  const send = (UploadId: string): Effect.Effect<Version, S3Error.S3Failure> =>
+    Effect.flatMap(
+      Effect.forEach(
+        parts(bytes.length, partSize),
+        ({ end, number, start }) =>
+          connection.retrying(
             connection.send({
               ...span,
               command: () =>
-                new S3.CompleteMultipartUploadCommand({
-                  ...target,
-                  UploadId,
-                  MultipartUpload: { Parts },
-                  ...condition
-                }),
-              read: ({ ETag }): Version => ({ etag: ETag === "" ? undefined : ETag })
+                new S3.UploadPartCommand({ ...target, UploadId, PartNumber: number, Body: bytes.subarray(start, end) }),
+              read: ({ ETag }): S3.CompletedPart => ({
+                PartNumber: number,
+                ...(ETag === undefined ? {} : { ETag })
+              }),
+              bytes: () => end - start
             })
-          )
+          ),
+        { concurrency: 4 }
       ),
-    (UploadId, exit) => (Exit.isSuccess(exit) ? Effect.void : abort(UploadId))
+      (Parts) =>
+        settle((condition) =>
+          connection.send({
+            ...span,
+            command: () =>
+              new S3.CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts }, ...condition }),
+            read: ({ ETag }): Version => ({ etag: ETag === "" ? undefined : ETag })
+          })
+        )
+    )
+
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(begin), (UploadId) =>
+      Effect.onExit(restore(send(UploadId)), (exit) => (Exit.isSuccess(exit) ? Effect.void : abort(UploadId)))
+    )
   )
 }

@@ -11,8 +11,15 @@ import * as Keys from "./Keys.ts"
 import * as Response from "./Response.ts"
 import { at, type Target } from "./Target.ts"
 
+interface Fetched {
+  readonly result: GetResult
+  readonly contentType: string | undefined
+}
+
 export interface Reads {
   readonly get: (key: string, options?: GetOptions) => Effect.Effect<GetResult, S3Error.S3Failure>
+  /** With what only a copy needs to know. */
+  readonly whole: (key: string, options: Omit<GetOptions, "range">) => Effect.Effect<Fetched, S3Error.S3Failure>
   readonly head: (key: string, operation: Operation) => Effect.Effect<ObjectMeta, S3Error.S3Failure>
   /** What is stored now; `undefined` for nothing. */
   readonly stored: (key: string) => Effect.Effect<ObjectMeta | undefined, S3Error.S3Failure>
@@ -30,38 +37,43 @@ export const make = (target: Target): Reads => {
   const { base, connection, dialect, options: store, request } = target
   const { retrying, send } = connection
 
-  /** The failure of a HEAD has no body to say why; the same request as a GET has. */
-  const explain =
-    (key: string) =>
-    (failure: S3Error.S3Failure): Effect.Effect<never, S3Error.S3Failure> =>
-      failure.status !== 400 && failure.status !== 403
-        ? Effect.fail(failure)
-        : Effect.matchEffect(
-            send({
-              operation: "head",
-              key,
-              access: "read",
-              command: () => new S3.GetObjectCommand({ ...at(target, key), ...request, Range: "bytes=0-0" }),
-              read: ({ Body }) => discard(Body)
-            }),
-            {
-              onFailure: (told) => Effect.fail(told.status === failure.status ? told : failure),
-              onSuccess: () => Effect.fail(failure)
-            }
-          )
-
-  const headOnce = (key: string, operation: Operation): Effect.Effect<ObjectMeta, S3Error.S3Failure> =>
+  const ask = (key: string, operation: Operation): Effect.Effect<ObjectMeta, S3Error.S3Failure> =>
     send({
       operation,
       key,
       access: "read",
       command: () => new S3.HeadObjectCommand({ ...at(target, key), ...request }),
       read: (output) => {
-        if (output.ContentLength === undefined)
+        if (output.ContentLength === undefined) {
           throw S3Error.failure("InvalidResponse", "a HEAD without Content-Length")
+        }
         return Response.meta(key, output.ContentLength, output)
       }
-    }).pipe(Effect.catch(explain(key)))
+    })
+
+  /** Why a HEAD was refused, which its answer has no body to say; the same request as a GET has one. */
+  const explain = (key: string, operation: Operation): Effect.Effect<void, S3Error.S3Failure> =>
+    send({
+      operation,
+      key,
+      access: "read",
+      command: () => new S3.GetObjectCommand({ ...at(target, key), ...request, Range: "bytes=0-0" }),
+      read: ({ Body }) => discard(Body)
+    }).pipe(
+      // An empty object has no first byte.
+      Effect.catchIf(
+        ({ status }) => status === 416,
+        () => Effect.void
+      )
+    )
+
+  const headOnce = (key: string, operation: Operation): Effect.Effect<ObjectMeta, S3Error.S3Failure> =>
+    Effect.catchIf(
+      ask(key, operation),
+      ({ status }) => status === 400 || status === 403,
+      // The explanation may have fetched new credentials; then the question is worth another try.
+      () => Effect.andThen(explain(key, operation), ask(key, operation))
+    )
 
   const head = (key: string, operation: Operation): Effect.Effect<ObjectMeta, S3Error.S3Failure> =>
     retrying(headOnce(key, operation))
@@ -84,12 +96,8 @@ export const make = (target: Target): Reads => {
     return { bytes: new Uint8Array(0), span, meta }
   })
 
-  const get = (key: string, options: GetOptions = {}): Effect.Effect<GetResult, S3Error.S3Failure> => {
+  const fetch = (key: string, options: GetOptions): Effect.Effect<Fetched, S3Error.S3Failure> => {
     const { ifMatch, ifUnmodifiedSince, range } = options
-    if (range !== undefined && !ByteRange.isValid(range)) {
-      return S3Error.failure("InvalidRange", "offset and length are whole numbers from 0 on")
-    }
-    if (range !== undefined && Response.isEmptyRange(range)) return emptyRange(key, options)
     const etag =
       ifMatch === undefined
         ? undefined
@@ -110,7 +118,7 @@ export const make = (target: Target): Reads => {
               ? {}
               : { IfUnmodifiedSince: new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000) })
           }),
-        read: async (output): Promise<GetResult> => {
+        read: async (output): Promise<Fetched> => {
           const expected = Response.expected(range, output)
           const meta = Response.meta(key, expected instanceof S3Error.S3Failure ? 0 : (expected?.size ?? 0), output)
           const wrong =
@@ -129,13 +137,24 @@ export const make = (target: Target): Reads => {
               isRetryable: true
             })
           }
-          return { bytes, span, meta: { ...meta, size } }
+          return { result: { bytes, span, meta: { ...meta, size } }, contentType: output.ContentType }
         },
-        bytes: ({ bytes }) => bytes.length
+        bytes: ({ result }) => result.bytes.length
       })
-    ).pipe(
+    )
+  }
+
+  const get = (key: string, options: GetOptions = {}): Effect.Effect<GetResult, S3Error.S3Failure> => {
+    const { range } = options
+    if (range === undefined) return Effect.map(fetch(key, options), ({ result }) => result)
+    if (!ByteRange.isValid(range)) {
+      return S3Error.failure("InvalidRange", "offset and length are whole numbers from 0 on")
+    }
+    if (Response.isEmptyRange(range)) return emptyRange(key, options)
+    return fetch(key, options).pipe(
+      Effect.map(({ result }) => result),
       Effect.catchIf(
-        (failure) => failure.status === 416 && range !== undefined,
+        ({ status }) => status === 416,
         (failure) => emptyRange(key, options, failure)
       )
     )
@@ -192,5 +211,5 @@ export const make = (target: Target): Reads => {
       )
     )
 
-  return { get, head, stored, list }
+  return { get, whole: fetch, head, stored, list }
 }

@@ -30,6 +30,14 @@ const freshWriteId: Effect.Effect<string> = Effect.sync(() => globalThis.crypto.
 const withoutWriteId = (metadata: Readonly<Record<string, string>> = {}): Record<string, string> =>
   Object.fromEntries(Object.entries(metadata).filter(([key]) => Readback.writeIdOf({ [key]: "" }) === undefined))
 
+/** The largest object that is sent twice to find out whether conditions are enforced. */
+const maxAsked = 8 * 1024 ** 2
+
+const notEnforced = S3Error.failure(
+  "Unsupported",
+  "the service ignores conditions on puts, so that writers would silently overwrite each other; use one that enforces them"
+)
+
 /** A header cannot hold the metadata, or S3 would not return it as it was given. */
 const metadataProblem = (metadata: Readonly<Record<string, string>> | undefined): string | undefined => {
   for (const [key, value] of Object.entries(metadata ?? {})) {
@@ -45,6 +53,10 @@ export const make = (target: Target, reads: Reads): Writes => {
   const { base, connection, dialect, options, request } = target
   const { bucket, retrying, send } = connection
   const spelling: ConditionalWrite.Spelling = { known: dialect.conditionalEtag }
+  const enforced: Record<"Create" | "Update", boolean | "ask"> = {
+    Create: dialect.conditionalPut,
+    Update: dialect.conditionalPut
+  }
   const threshold = options.multipartThreshold ?? 64 * 1024 ** 2
   const partSize = options.partSize ?? 16 * 1024 ** 2
 
@@ -54,9 +66,7 @@ export const make = (target: Target, reads: Reads): Writes => {
     { contentType, metadata, mode = ObjectStore.overwrite }: ObjectStore.PutOptions = {}
   ): Effect.fn.Return<ObjectStore.Version, S3Error.S3Failure> {
     const isConditional = mode._tag !== "Overwrite"
-    if (isConditional && !dialect.conditionalPut) {
-      return yield* S3Error.failure("Unsupported", "the service does not enforce conditional puts")
-    }
+    if (isConditional && enforced[mode._tag] === false) return yield* notEnforced
     const problem = metadataProblem(metadata)
     if (problem !== undefined) return yield* S3Error.failure("Unsupported", problem)
     const inParts = bytes.length >= threshold && (!isConditional || dialect.conditionalMultipart)
@@ -99,12 +109,20 @@ export const make = (target: Target, reads: Reads): Writes => {
         read: ({ ETag }): ObjectStore.Version => ({ etag: ETag }),
         bytes: () => bytes.length
       })
-    return yield* isConditional ? settle(submit) : retrying(submit({}))
+    if (!isConditional) return yield* retrying(submit({}))
+    const version = yield* settle(submit)
+    if (enforced[mode._tag] === "ask" && bytes.length <= maxAsked) {
+      enforced[mode._tag] = yield* ConditionalWrite.isEnforced(mode, spelling, submit)
+      if (enforced[mode._tag] === false) return yield* notEnforced
+    }
+    return version
   })
 
   /** A condition that the service does not enforce on a copy is enforced by reading: the bytes are those that were checked. */
   const copyByReading = (from: string, to: string, etag: string): Effect.Effect<void, S3Error.S3Failure> =>
-    Effect.flatMap(reads.get(from, { ifMatch: etag }), ({ bytes, meta }) => put(to, bytes, { metadata: meta.metadata }))
+    Effect.flatMap(reads.whole(from, { ifMatch: etag }), ({ contentType, result: { bytes, meta } }) =>
+      put(to, bytes, { contentType, metadata: meta.metadata })
+    )
 
   const copy = (
     from: string,

@@ -27,6 +27,8 @@ export const optionsFor = (server: { readonly endpoint: string }): S3Options.S3O
   endpoint: server.endpoint,
   region: "us-east-1",
   credentials: accessKey("test", "secret"),
+  // What is found out by asking has tests of its own.
+  conditionalPut: true,
   retry: fast
 })
 
