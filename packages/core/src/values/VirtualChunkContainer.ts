@@ -158,8 +158,23 @@ export const problem = (container: VirtualChunkContainer): string | undefined =>
     return `\`bucket_prefix\` of \`${name}\` starts with \`/\`; it starts with the bucket`
   }
   const endpoint = container.cloud_client_config?.endpoint_url
-  if (endpoint !== undefined && !/^https?:\/\/[^/@]+(\/.*)?$/.test(endpoint)) {
-    return `\`cloud_client_config.endpoint_url\` of \`${name}\` is no http or https URL without user information`
-  }
+  const wrong = endpoint === undefined ? undefined : endpointProblem(endpoint)
+  if (wrong !== undefined) return `\`cloud_client_config.endpoint_url\` of \`${name}\` ${wrong}`
   return undefined
+}
+
+/**
+ * Addresses at which clouds tell a machine its own secrets: link-local ones, and the names for them. A container is
+ * data that anybody may have written, and must not be able to ask there.
+ */
+const isMetadataHost = (host: string): boolean =>
+  /^169\.254\./.test(host) ||
+  /^\[(fe[89ab][0-9a-f]:|fd00:ec2:|::ffff:a9fe:)/.test(host) ||
+  /^(metadata|metadata\.google\.internal|instance-data)\.?$/.test(host)
+
+const endpointProblem = (endpoint: string): string | undefined => {
+  // Parsing writes the address in its one form: 0xa9fe0000 and 169.254 are 169.254.0.0.
+  const url = /^https?:\/\/[^/@?#]+(\/[^?#]*)?$/.test(endpoint) ? URL.parse(endpoint) : null
+  if (url === null) return "is no http or https URL without user information, query and fragment"
+  return isMetadataHost(url.hostname) ? "is an address of cloud metadata" : undefined
 }

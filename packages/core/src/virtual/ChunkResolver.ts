@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Request from "effect/Request"
@@ -37,7 +38,7 @@ export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("Ch
   observed: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    const observed = this.observed === undefined ? "the store says that it is not" : `it has ${this.observed}`
+    const observed = this.observed === undefined ? "this is no longer so" : `it has ${this.observed}`
     return `\`${this.location}\` has changed since its chunks were referenced: expected ${this.expected}, but ${observed}. Restore the object, or write new refs for it.`
   }
 }
@@ -108,7 +109,10 @@ class ReadPart extends Request.Class<
   },
   Uint8Array,
   VirtualReadError
-> {}
+> {
+  /** Tells the requests to the store that this reader has gone; set while they are under way. */
+  leave: (() => void) | undefined = undefined
+}
 
 /** Requests with the same text go to the same version of the same object. */
 const groupKey = ({ checks, checksum, resolved }: ReadPart): string =>
@@ -198,9 +202,13 @@ export const make = (options: {
           entries.map(({ request }) => request.span),
           { conditions: checks === "fail" && checksum !== undefined ? conditions(checksum) : undefined, plan }
         ).pipe(Effect.mapError((error) => readError(error, store.description, first)))
+        let warned = false
         for (const [i, { bytes, meta }] of results.entries()) {
           const changed = checks === "off" ? undefined : mismatch(location, resolved.container.name, checksum, meta)
-          if (changed !== undefined && checks === "warn" && i === 0) yield* Effect.logWarning(changed.message)
+          if (changed !== undefined && checks === "warn" && !warned) {
+            warned = true
+            yield* Effect.logWarning(changed.message)
+          }
           entries[i]!.completeUnsafe(
             changed !== undefined && checks === "fail" ? Exit.fail(changed) : Exit.succeed(bytes)
           )
@@ -216,7 +224,17 @@ export const make = (options: {
   })
 
   const answer = (entries: ReadonlyArray<Request.Entry<ReadPart>>): Effect.Effect<void> =>
-    readGroup(entries).pipe(
+    Effect.suspend(() => {
+      // A batch that runs is not interrupted with its readers; it stops here when the last one has gone.
+      const abandoned = Deferred.makeUnsafe<void>()
+      let readers = entries.length
+      for (const { request } of entries) {
+        request.leave = () => {
+          if (--readers === 0) Deferred.doneUnsafe(abandoned, Exit.void)
+        }
+      }
+      return Effect.raceFirst(readGroup(entries), Deferred.await(abandoned))
+    }).pipe(
       Effect.catch((error) =>
         Effect.sync(() => {
           for (const entry of entries) entry.completeUnsafe(Exit.fail(error))
@@ -238,14 +256,11 @@ export const make = (options: {
 
   return {
     containers,
-    read: (ref, { checks, part }) =>
-      Effect.flatMap(resolve(ref.location), (resolved) => {
-        const start = ref.offset + (part?.start ?? 0)
-        const end = ref.offset + (part?.end ?? ref.length)
-        return Effect.request(
-          new ReadPart({ resolved, location: ref.location, checksum: ref.checksum, checks, span: { start, end } }),
-          resolver
-        )
+    read: ({ checksum, length, location, offset }, { checks, part }) =>
+      Effect.flatMap(resolve(location), (resolved) => {
+        const span = { start: offset + (part?.start ?? 0), end: offset + (part?.end ?? length) }
+        const request = new ReadPart({ resolved, location, checksum, checks, span })
+        return Effect.onInterrupt(Effect.request(request, resolver), () => Effect.sync(() => request.leave?.()))
       }),
     head: (location) =>
       Effect.scoped(

@@ -78,7 +78,15 @@ describe("VirtualChunkContainer.problem", () => {
     "http://user@host",
     "http://user:secret@host",
     "https://user:secret@host/path",
-    "file:///etc"
+    "file:///etc",
+    "http://169.254.169.254",
+    "http://169.254.170.2/v2",
+    "http://2852039166/latest",
+    "http://0xa9fea9fe",
+    "http://[fe80::1]",
+    "http://[fd00:ec2::254]",
+    "http://[::ffff:169.254.169.254]",
+    "http://metadata.google.internal/computeMetadata"
   ])("refuses the endpoint `%s`", (endpoint_url) => {
     const found = Container.problem({ ...good, cloud_client_config: { endpoint_url } })
     assert.include(found, "`cloud_client_config.endpoint_url` of `model`")
