@@ -16,17 +16,17 @@ export interface Compared {
   readonly bytes: number
 }
 
+/** The tip of `main` in the official engine, with the right to read the files of the container. */
+const theirStore = Effect.promise(async () => {
+  const repository = await OfficialEngine.open({ directory: Places.repository, containers: ["geoid"] })
+  const session = await repository.readonlySession({ branch: "main" })
+  return session.store
+})
+
 /** Compares every key of a session on `main` with what the official engine reads. */
 export const compare = Effect.fn("compare")(function* (session: Session.Session) {
   const ours = ZarrStore.make(session)
-  const { store: theirs } = yield* Effect.promise(async () => {
-    const repository = await OfficialEngine.open({
-      directory: Places.repository,
-      containers: ["geoid"],
-      files: "callback"
-    })
-    return repository.readonlySession({ branch: "main" })
-  })
+  const theirs = yield* theirStore
   const keys = (yield* Stream.runCollect(ours.list)).toSorted()
   const theirKeys = (yield* Effect.promise(() => theirs.list())).toSorted()
   yield* Unexpected.unless(keys.join() === theirKeys.join(), "the official engine lists other keys")
@@ -55,4 +55,16 @@ export const compare = Effect.fn("compare")(function* (session: Session.Session)
     bytes
   }
   return compared
+})
+
+/** Succeeds when the official engine refuses a chunk because its object has changed. */
+export const refuses = Effect.fn("refuses")(function* (key: string) {
+  const theirs = yield* theirStore
+  const message = yield* Effect.promise(() =>
+    theirs.get(key).then(
+      () => "",
+      (error: Error) => error.message
+    )
+  )
+  yield* Unexpected.unless(message.includes("changed"), `the official engine does not refuse ${key}: ${message}`)
 })

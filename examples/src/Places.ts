@@ -31,6 +31,9 @@ export const prepare = Effect.gen(function* () {
   )
   yield* fs.makeDirectory(data, { recursive: true })
   yield* fs.copyFile(source, geoid)
+  // Old data: times of change are remembered in whole seconds, and this demo takes fewer.
+  const anHourAgo = new Date(Date.now() - 3_600_000)
+  yield* fs.utimes(geoid, anHourAgo, anHourAgo)
 })
 
 /** Bytes of all files below a directory. */
@@ -48,7 +51,7 @@ export const whileChanged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       const fs = yield* FileSystem.FileSystem
       const changed = yield* fs.readFile(geoid)
       changed[changed.length - 1]! ^= 1
-      // Moved, not copied: the file that comes back is the same one, with the same ETag.
+      // Moved, not copied: the file that comes back is as old as it was.
       yield* fs.rename(geoid, geoidAside)
       yield* fs.writeFile(geoid, changed)
       return fs

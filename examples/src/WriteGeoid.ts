@@ -72,7 +72,7 @@ const writeGeoid = Effect.fn("writeGeoid")(function* (
       lengths: new Float64Array(chunks).fill(chunkBytes),
       locations: `geoid://${Places.geoid}`
     },
-    // Asks the file's store once for its ETag, which every read checks from now on.
+    // Asks once for the time of the file's last change, which every read checks from now on.
     { capture: true }
   )
 })

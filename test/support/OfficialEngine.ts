@@ -177,7 +177,7 @@ const fileFetcher =
     const descriptor = fs.openSync(file, "r")
     try {
       const read = fs.readSync(descriptor, data, 0, data.length, rangeStart)
-      const lastModified = Math.floor(fs.fstatSync(descriptor).mtimeMs / 1000)
+      const lastModified = Math.ceil(fs.fstatSync(descriptor).mtimeMs / 1000)
       return { data: data.subarray(0, read), etag: fileEtag(file), lastModified }
     } finally {
       fs.closeSync(descriptor)
@@ -188,7 +188,7 @@ const fileFetcher =
  * Opens the repository in a directory, with the right to read the files of some containers.
  *
  * `files` says who reads those: the engine itself (`engine`, the default of the native build), or the callback
- * that is given to it (`callback`, the only way of the WebAssembly build). Up to 2.2.2 the engine itself
+ * that is given to it (`callback`, the only way of the WebAssembly build). The engine 2.2.2 itself
  * refuses every ETag on a file: it takes the quotes off the ETag of the ref, and compares it with one that
  * has them. With a callback containers must have names, refs to their files must be relative (`vcc://`), and
  * the repository is read-only.

@@ -11,7 +11,7 @@ import type * as FlatTable from "./FlatTable.ts"
 import { type FlatWriter, type Shape, shape } from "./FlatWriter.ts"
 import type { Extents, Manifest } from "./Manifest.ts"
 import { type ManifestRows, Ref } from "./ManifestRows.ts"
-import type { MergedRefs } from "./MergedRefs.ts"
+import type { Base, MergedRefs } from "./MergedRefs.ts"
 import { PositionMap } from "./PositionMap.ts"
 import { TextPool } from "./TextPool.ts"
 
@@ -71,6 +71,14 @@ if (codeOfKind.length !== Object.keys(Kind).length) throw new Error("a kind of r
 
 /** Bytes that Icechunk's reader visits for a ref, besides its index and its texts. */
 const visitedPerRef = 96
+
+/**
+ * Largest payload, in bytes: offsets in flatbuffers have 31 bits.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxPayload: number = 2 ** 31 - 1
 
 const roundUp = (size: number, to: number): number => Math.ceil(size / to) * to
 
@@ -138,10 +146,13 @@ class BaseTexts {
   readonly #texts = new PositionMap()
   readonly #vectors = new PositionMap()
   readonly #decompressed = new PositionMap()
+  /** Bytes that texts at other places can still have. */
+  #room: number
 
-  constructor(rows: ManifestRows, keeps: boolean, shared: SharedParts) {
+  constructor({ manifest, rows }: Base, shared: SharedParts) {
     this.rows = rows
-    this.#keeps = keeps
+    this.#keeps = shared.keeps(manifest)
+    this.#room = manifest.byteLength
     this.#shared = shared
   }
 
@@ -175,6 +186,7 @@ class BaseTexts {
     const position = this.rows.vector(field)
     let place = this.#texts.get(position)
     if (place === undefined) {
+      this.#room = this.rows.checkRoom(field, this.#room)
       const bytes = this.rows.bytes(field)!
       this.rows.text(field, bytes)
       place = this.#shared.pool.copy(bytes)
@@ -188,6 +200,7 @@ class BaseTexts {
     const position = this.rows.vector(field)
     let place = this.#vectors.get(position)
     if (place === undefined) {
+      this.#room = this.rows.checkRoom(field, this.#room)
       place = this.#shared.pool.copy(this.rows.bytes(field)!)
       this.#vectors.set(position, place)
     }
@@ -226,7 +239,7 @@ export class ArrayRefsWriter {
     this.count = positions?.length ?? refs.count
     this.node = ObjectId.bytes8(refs.node)
     this.extra = refs.bases.map(({ manifest }) => manifest.arrayExtra(refs.node)).find((extra) => extra !== undefined)
-    this.#bases = refs.bases.map(({ manifest, rows }) => new BaseTexts(rows, shared.keeps(manifest), shared))
+    this.#bases = refs.bases.map((base) => new BaseTexts(base, shared))
     this.#from = new Array<number>(refs.rank).fill(0xffff_ffff)
     this.#to = new Array<number>(refs.rank).fill(0)
     this.#measure()
@@ -259,6 +272,8 @@ export class ArrayRefsWriter {
       if (code < native) {
         const { length } = base.rows.bytes(Ref.inline)!
         this.#addInline(length)
+        // Refs may share their bytes; what they unfold into must not be more than any manifest can hold.
+        if (this.size > maxPayload) base.rows.fail(Ref.inline, "inline chunks take more than a manifest can hold")
         texts += length
       } else if (code >= virtual) {
         texts += pool.length(base.location())

@@ -12,6 +12,7 @@ import * as ChunkRef from "./ChunkRef.ts"
 import * as FlatTable from "./FlatTable.ts"
 import { FormatError } from "./FormatError.ts"
 import { PositionMap } from "./PositionMap.ts"
+import { TextPool } from "./TextPool.ts"
 import { ZstdError } from "./Zstd.ts"
 
 /**
@@ -38,6 +39,9 @@ const widths = [4, 4, 8, 8, 12, 4, 4, 4, 4, 4] as const
 
 /** Longest location that a compressed one may hold, in bytes. Source: Icechunk's reader. */
 const maxLocationBytes = 1024
+
+/** No array has more dimensions. */
+const maxRank = 1024
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -70,6 +74,11 @@ export interface Refs {
   readonly count: number
 }
 
+interface SeenTexts {
+  readonly pool: TextPool
+  readonly ids: PositionMap
+}
+
 /**
  * A cursor over the refs of one array. `seek` puts it on a row, which is checked as far as its index;
  * other parts are checked when they are asked for. All methods throw a `FormatError` about a damaged
@@ -98,7 +107,11 @@ export class ManifestRows {
   #kind: ChunkRef.ChunkRef["_tag"] | undefined
   /** Position of a location's vector, plain or compressed, to its id. */
   #ids: PositionMap | undefined
+  /** Locations as they are stored, plain and compressed, and their ids by place in the pool. */
+  readonly #seen: [plain?: SeenTexts, compressed?: SeenTexts] = []
   readonly #idsByText = new Map<string, number>()
+  /** Bytes that texts at other places can still have. */
+  #room: number
   #lastLocation = -1
   #lastId = 0
 
@@ -107,6 +120,7 @@ export class ManifestRows {
     this.#refs = refs
     this.#view = source.view
     this.#size = source.bytes.length
+    this.#room = this.#size
     this.count = refs.count
   }
 
@@ -135,6 +149,7 @@ export class ManifestRows {
     const vector = field + view.getUint32(field, true)
     if (vector + 4 > this.#size) this.fail(Ref.index, "its offset points outside of the payload")
     const rank = view.getUint32(vector, true)
+    if (rank > maxRank) this.fail(Ref.index, `it has ${rank} dimensions, more than ${maxRank}`)
     if (rank > (this.#size - vector - 4) / 4) this.fail(Ref.index, `its ${rank} elements reach beyond the payload`)
     this.#table = table
     this.#index = vector + 4
@@ -264,6 +279,16 @@ export class ManifestRows {
     return this.#source.bytes.subarray(vector + 4, vector + 4 + this.#view.getUint32(vector, true))
   }
 
+  /**
+   * What is left of `room` after the bytes of a field; fails when it is not enough. Texts at different
+   * places do not share their bytes, so that all of them have room in the payload; a file where they do
+   * would unfold into any size.
+   */
+  checkRoom(field: FlatTable.Field, room: number): number {
+    const left = room - this.#view.getUint32(this.vector(field), true)
+    return left < 0 ? this.fail(field, "it shares its bytes with others") : left
+  }
+
   /** The entity tag of a virtual chunk's object, if there is one. */
   get etag(): string | undefined {
     const bytes = this.bytes(Ref.checksum_etag)
@@ -329,17 +354,20 @@ export class ManifestRows {
     return id
   }
 
+  /** The id of a location that stands at a position for the first time. */
   #newId(): number {
-    // Writers that compress do it for each ref anew: the same bytes need not be decompressed again.
-    const compressed = this.bytes(Ref.compressed_location)
-    const short = compressed !== undefined && compressed.length <= 2 * maxLocationBytes
-    const key = short ? `\0${String.fromCharCode(...compressed)}` : this.location
-    const known = this.#idsByText.get(key)
-    if (known !== undefined) return known
-    const location = this.location
-    const id = this.#idsByText.get(location) ?? this.locations.push(location) - 1
-    this.#idsByText.set(location, id)
-    this.#idsByText.set(key, id)
+    const field = this.locationField
+    const texts = (this.#seen[field === Ref.location ? 0 : 1] ??= { pool: new TextPool(), ids: new PositionMap() })
+    // Some writers store a location for each ref anew: the same bytes need not be decoded again.
+    this.#room = this.checkRoom(field, this.#room)
+    const place = texts.pool.copy(this.bytes(field)!)
+    let id = texts.ids.get(place)
+    if (id === undefined) {
+      const { location } = this
+      id = this.#idsByText.get(location) ?? this.locations.push(location) - 1
+      this.#idsByText.set(location, id)
+      texts.ids.set(place, id)
+    }
     return id
   }
 

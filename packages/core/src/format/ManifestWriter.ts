@@ -11,7 +11,7 @@
  */
 import type * as Result from "effect/Result"
 import * as ObjectId from "../values/ObjectId.ts"
-import { type ArrayPart, ArrayRefsWriter, SharedParts } from "./ArrayRefsWriter.ts"
+import { type ArrayPart, ArrayRefsWriter, maxPayload, SharedParts } from "./ArrayRefsWriter.ts"
 import * as FlatTable from "./FlatTable.ts"
 import { FlatWriter, shape } from "./FlatWriter.ts"
 import type { FormatError } from "./FormatError.ts"
@@ -30,9 +30,6 @@ export interface Encoded {
   /** The smallest box around the refs of each array, in the order of `arrays`; `undefined` where none are. */
   readonly extents: ReadonlyArray<Extents | undefined>
 }
-
-/** Largest payload, in bytes: offsets in flatbuffers have 31 bits. */
-const maxPayload = 2 ** 31 - 1
 
 /** What Icechunk's reader visits of one manifest at most, where a shared text counts for each ref. */
 const maxVisited = 2 ** 31

@@ -117,11 +117,14 @@ export const update: (
     yield* ObjectStore.ensureWritable(store)
     const retry = options?.retry ?? defaultRetry
     const ours = new Set<string>()
+    let failure: ObjectStoreError | undefined
     for (let attempt = 1; ; attempt++) {
       const current = yield* readStored(store)
       if (current.recentWrites.some((id) => ours.has(id))) return { config: current.config, version: current.version }
-      if (attempt > retry.attempts)
+      if (attempt > retry.attempts) {
+        if (failure !== undefined && !isConflict(failure)) return yield* failure
         return yield* new ConfigConflict({ store: store.description, attempts: retry.attempts })
+      }
       const next = yield* Effect.fromResult(Config.validateUpdate(sourceOf(store), current.config, f(current.config)))
       const id = yield* RandomId.writeId
       ours.add(id)
@@ -135,12 +138,11 @@ export const update: (
         .pipe(
           Effect.map(Result.succeed),
           Effect.catchTag("ObjectStoreError", (error) =>
-            isConflict(error) || (error.isRetryable && attempt < retry.attempts)
-              ? Effect.succeed(Result.fail(error))
-              : Effect.fail(error)
+            isConflict(error) || error.isRetryable ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
           )
         )
       if (Result.isSuccess(written)) return { config: next, version: written.success }
+      failure = written.failure
       yield* backOff(attempt + 1, retry)
     }
   })

@@ -46,9 +46,10 @@ const containerFromIcechunk = (key: string, entry: Json): Container.VirtualChunk
   if (!isObject(entry) || !isObject(entry["store"])) return undefined
   const urlPrefix = asString(entry["url_prefix"]) ?? key
   const split = urlPrefix.indexOf("://")
-  const [[kind, options]] = Object.entries(entry["store"]) as [[string, Json]]
+  const [kind = "", options] = Object.entries(entry["store"])[0] ?? []
   const platform = platformOfStore.get(kind)
   if (split < 0 || platform === undefined) return undefined
+  // Not percent-decoded, on files neither: Icechunk compares the prefix with decoded locations.
   const path = urlPrefix.slice(split + 3).replace(/\/+$/, "")
   const protocol = Location.canonicalProtocol(urlPrefix.slice(0, split))
   const settings = isObject(options) ? options : {}
@@ -65,7 +66,7 @@ const containerFromIcechunk = (key: string, entry: Json): Container.VirtualChunk
     name: asString(entry["name"]) ?? `${protocol}:${path}`.replaceAll("/", ":"),
     protocol,
     platform,
-    bucket_prefix: platform === "fs" ? Result.getOrElse(Location.normaliseFilePath(path), () => path) : path,
+    bucket_prefix: path,
     ...(region === undefined ? {} : { region }),
     ...(Object.keys(client).length === 0 ? {} : { cloud_client_config: client })
   }
@@ -137,7 +138,7 @@ const containerToIcechunk = (container: Container.VirtualChunkContainer): JsonOb
         }
     }
   })()
-  return { name: container.name, url_prefix: `${Location.format(Location.absolute(scheme, prefix))}/`, store }
+  return { name: container.name, url_prefix: `${scheme}://${prefix}/`, store }
 }
 
 /**

@@ -163,7 +163,7 @@ function* boxNumbers(
 ): Generator<ReadonlyArray<number>> {
   const ranges = extents.map(({ from, to }, i) => ({
     first: Math.floor(from / sizes[i]!),
-    last: Math.floor((Math.min(to, gridShape[i]!) - 1) / sizes[i]!)
+    last: from < gridShape[i]! ? Math.floor((Math.min(to, gridShape[i]!) - 1) / sizes[i]!) : -1
   }))
   if (ranges.some(({ first, last }) => last < first)) return
   const numbers = ranges.map(({ first }) => first)

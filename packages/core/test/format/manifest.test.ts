@@ -505,8 +505,75 @@ describe("a damaged manifest", () => {
   })
 
   it("fails with a FormatError or gives other refs when bytes are wrong", () => {
-    expect(damage.flips(payload, 20_000, 1, readEverything)).toBeGreaterThan(5000)
-    expect(damage.flips(compressed, 3000, 2, readEverything)).toBeGreaterThan(300)
+    expect(damage.flips(payload, 8000, 1, readEverything)).toBeGreaterThan(2000)
+    expect(damage.flips(compressed, 2000, 2, readEverything)).toBeGreaterThan(200)
+  })
+})
+
+describe("a manifest that unfolds into more than it is", () => {
+  /** Refs whose texts, of a megabyte each, overlap. */
+  const overlapping = (field: FlatTable.Field) => {
+    const builder = new FlatBuilder()
+    const text = builder.bytes(new Uint8Array(3_000_000).fill(97))
+    const index = builder.u32s([0])
+    const location = field === Ref.location ? undefined : builder.string("s3://b/k")
+    const refs = Array.from({ length: 500 }, () =>
+      builder.table(10, (table) => {
+        table.offset(Ref.index, index)
+        table.offset(Ref.location, location)
+        table.offset(field, text)
+      })
+    )
+    const vector = builder.offsets(refs)
+    const array = builder.table(3, (table) => {
+      table.struct(Manifest.ArrayManifest.node_id, ObjectId.bytes8(node))
+      table.offset(Manifest.ArrayManifest.refs, vector)
+    })
+    const arrays = builder.offsets([array])
+    const payload = builder.finish(
+      builder.table(5, (table) => {
+        table.struct(Manifest.Root.id, ObjectId.bytes12(id))
+        table.offset(Manifest.Root.arrays, arrays)
+      })
+    )
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.length)
+    const start = payload.indexOf(97) - 4
+    const rows = Result.getOrThrow(decode(payload)).rows(node)!
+    for (let row = 0; row < rows.count; row++) {
+      // Each ref has its own text, a few bytes behind that of the ref before, with its own length.
+      rows.seek(row)
+      const at = start + 8 * (row + 1)
+      view.setUint32(at, 2_000_000, true)
+      let position = payload.length
+      for (let p = 0; p < start; p += 4) {
+        if (p + view.getUint32(p, true) === start && p < position) position = p
+      }
+      view.setUint32(position, at - position, true)
+    }
+    return Result.getOrThrow(decode(payload))
+  }
+
+  it("fails with a FormatError before it takes the memory", () => {
+    const location = overlapping(Ref.location)
+    expect(location.rows(node)!.virtualLocations(0, 500)).toMatchObject({
+      failure: { problem: expect.stringMatching(/shares its bytes/) }
+    })
+    for (const manifest of [location, overlapping(Ref.checksum_etag), overlapping(Ref.extra)]) {
+      const rows = manifest.rows(node)!
+      const bases = [{ manifest, extents: whole([1]), rows }]
+      const refs = {
+        node,
+        rank: 1,
+        count: 500,
+        rows: Uint32Array.from({ length: 500 }, (_, i) => i),
+        sources: new Uint32Array(500).fill(1),
+        bases,
+        changes: undefined
+      }
+      expect(ManifestWriter.encode({ id, arrays: [{ refs }] })).toMatchObject({
+        failure: { problem: expect.stringMatching(/shares its bytes/) }
+      })
+    }
   })
 })
 

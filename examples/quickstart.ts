@@ -1,0 +1,41 @@
+import { Credentials, Platform, Repository, ZarritaStore } from "@effect-icechunk/core"
+import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
+import { FsObjectStore, FsPlatform } from "@effect-icechunk/fs"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Console, Effect, Layer } from "effect"
+import * as zarr from "zarrita"
+
+const data = `${import.meta.dirname}/data`
+
+const program = Effect.gen(function* () {
+  // A repository with a container: a named place outside of it, which may hold chunks.
+  const container = { name: "geoid", protocol: "geoid", platform: "fs", bucket_prefix: data }
+  const repository = yield* Repository.create({
+    persist: { virtual_chunk_containers: [container] },
+    credentials: { geoid: Credentials.directory(data) }
+  })
+
+  // An array whose one chunk is in a file there: 721 × 1440 numbers after a header of 40 bytes.
+  const session = yield* repository.writableSession("main")
+  yield* session.createGroup("/")
+  yield* session.createArray("/heights", {
+    shape: [721, 1440],
+    chunkShape: [721, 1440],
+    dataType: "float32",
+    fillValue: 0,
+    codecs: [{ name: "bytes", configuration: { endian: "big" } }]
+  })
+  const chunk = { location: `geoid://${data}/egm96_15.gtx`, offset: 40, length: 721 * 1440 * 4 }
+  yield* session.setVirtualRef("/heights", [0, 0], chunk, { capture: true })
+  yield* session.commit("EGM96, not copied")
+
+  // A Zarr reader, here zarrita, sees an ordinary array.
+  const root = zarr.root(ZarritaStore.fromSession(session))
+  const array = yield* Effect.promise(() => zarr.open(root.resolve("/heights"), { kind: "array" }))
+  const height = yield* Effect.promise(() => zarr.get(array, [360, 0]))
+  yield* Console.log(`The geoid at 0° N, 180° W is ${Number(height).toFixed(2)} m above the ellipsoid`)
+})
+
+const store = FsObjectStore.layer({ directory: process.argv[2] ?? "demo-output/quickstart" })
+const services = Layer.mergeAll(store, Platform.layer([FsPlatform.make]), NodeZstd.layer)
+program.pipe(Effect.scoped, Effect.provide(Layer.provide(services, NodeServices.layer)), NodeRuntime.runMain)

@@ -1,0 +1,152 @@
+/**
+ * What tells one version of a file from another.
+ *
+ * `node:fs` is used here and nowhere else for this: Effect's `FileSystem.File.Info` has its times in whole
+ * milliseconds, and the ETag needs them as the file system keeps them.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as PlatformError from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
+import * as NodeFs from "node:fs"
+
+/**
+ * A file as its inode describes it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileIdentity {
+  readonly type: FileSystem.File.Type
+  readonly device: bigint
+  readonly inode: bigint
+  /** Bytes. */
+  readonly size: number
+  /** Nanoseconds since 1970. */
+  readonly modified: bigint
+}
+
+/**
+ * The ETag that Rust's `object_store` gives to local files, and therefore Icechunk on Python: inode, time of
+ * the last change in microseconds, and size, in lower-case hexadecimal (`object_store`, `local.rs`,
+ * `get_etag`). The inode counts as 0 where there is none to compare (Windows), a time before 1970 as 0.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const etag = ({ inode, modified, size }: FileIdentity): string =>
+  `${(process.platform === "win32" ? 0n : inode).toString(16)}-${microseconds({ modified }).toString(16)}-${size.toString(16)}`
+
+/**
+ * The time of the last change as the ETag has it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const microseconds = ({ modified }: Pick<FileIdentity, "modified">): bigint =>
+  modified < 0n ? 0n : modified / 1000n
+
+/**
+ * The time of the last change in milliseconds since 1970, with a fraction.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const milliseconds = ({ modified }: Pick<FileIdentity, "modified">): number => Number(modified) / 1e6
+
+/**
+ * Whether both are the same file with the same content, as far as a file system can tell.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const equals = (a: FileIdentity, b: FileIdentity): boolean =>
+  a.device === b.device && a.inode === b.inode && a.modified === b.modified && a.size === b.size
+
+/**
+ * The identity of the file at a path, where symbolic links lead.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ofPath = (path: string): Effect.Effect<FileIdentity, PlatformError.PlatformError> =>
+  stat("stat", path, (callback) => NodeFs.stat(path, { bigint: true }, callback))
+
+/**
+ * The identity of the file at a path, which may itself be a symbolic link.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ofPathNoFollow = (path: string): Effect.Effect<FileIdentity, PlatformError.PlatformError> =>
+  stat("lstat", path, (callback) => NodeFs.lstat(path, { bigint: true }, callback))
+
+/**
+ * The identity of an open file.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ofHandle = (file: FileSystem.File): Effect.Effect<FileIdentity, PlatformError.PlatformError> => {
+  const fd = descriptor(file)
+  return fd === undefined
+    ? Effect.fail(
+        PlatformError.badArgument({
+          module: "FileSystem",
+          method: "fstat",
+          description: "files need a descriptor; provide the FileSystem of `@effect/platform-node`"
+        })
+      )
+    : stat("fstat", fd, (callback) => NodeFs.fstat(fd, { bigint: true }, callback))
+}
+
+/**
+ * The descriptor of an open file. Effect's `File` does not promise one, those of Node and Bun have it.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const descriptor = (file: FileSystem.File): number | undefined =>
+  Predicate.hasProperty(file, "fd") && Predicate.isNumber(file.fd) ? file.fd : undefined
+
+const stat = (
+  method: string,
+  pathOrDescriptor: string | number,
+  run: (callback: (error: NodeJS.ErrnoException | null, stats: NodeFs.BigIntStats) => void) => void
+): Effect.Effect<FileIdentity, PlatformError.PlatformError> =>
+  Effect.callback((resume) =>
+    run((cause, stats) =>
+      resume(
+        cause === null
+          ? Effect.succeed({
+              type: typeOf(stats),
+              device: stats.dev,
+              inode: BigInt.asUintN(64, stats.ino),
+              size: Number(stats.size),
+              modified: stats.mtimeNs
+            })
+          : Effect.fail(
+              PlatformError.systemError({
+                _tag: cause.code === "ENOENT" ? "NotFound" : "Unknown",
+                module: "FileSystem",
+                method,
+                pathOrDescriptor,
+                syscall: cause.syscall,
+                cause
+              })
+            )
+      )
+    )
+  )
+
+const typeOf = (stats: NodeFs.BigIntStats): FileSystem.File.Type => {
+  if (stats.isFile()) return "File"
+  if (stats.isDirectory()) return "Directory"
+  if (stats.isSymbolicLink()) return "SymbolicLink"
+  if (stats.isFIFO()) return "FIFO"
+  if (stats.isSocket()) return "Socket"
+  if (stats.isBlockDevice()) return "BlockDevice"
+  return stats.isCharacterDevice() ? "CharacterDevice" : "Unknown"
+}

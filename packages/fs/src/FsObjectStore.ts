@@ -1,0 +1,551 @@
+/**
+ * A directory as an object store: every object is a file, its key the path below the directory.
+ *
+ * Reads take bytes and metadata from one open file, and ETags are those of Rust's `object_store`, so that
+ * Icechunk on Python finds the same versions. Writes are atomic and durable: a temporary file in the same
+ * directory is written and flushed, takes its place in one step, and the directory is flushed. `Update`,
+ * `delete`, and writes over an existing object exclude each other between processes (see `FileLock` for how);
+ * a process that is killed at any point leaves the old object or the new one, perhaps a hidden file, and no
+ * lock that holds anybody up.
+ *
+ * Hidden, and no keys: names that end in `#` and digits (files being written, as in `object_store`), and
+ * `.<name>.icechunk-lock`. User metadata is not kept.
+ *
+ * @since 0.1.0
+ */
+import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import * as RequestSpan from "@effect-icechunk/core/store/RequestSpan"
+import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as Config from "effect/Config"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
+import * as PlatformError from "effect/PlatformError"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { randomBytes } from "node:crypto"
+import { codeOf } from "./FileError.ts"
+import * as FileIdentity from "./FileIdentity.ts"
+import * as FileKey from "./internal/FileKey.ts"
+import * as FileList from "./internal/FileList.ts"
+import * as FileLock from "./internal/FileLock.ts"
+import * as FileReader from "./internal/FileReader.ts"
+import * as LockOwner from "./internal/LockOwner.ts"
+
+/**
+ * Where the objects are, and how they are written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Made when first written to; a relative path is taken from the working directory. */
+  readonly directory: string
+  /** Makes the store read-only, for this reason. */
+  readonly readOnlyBecause?: string | undefined
+  /** How long a write waits for other processes that write the same key (default 30 seconds). */
+  readonly lockTimeout?: Duration.Input | undefined
+  /**
+   * Whether what is written is on the disk when a write returns (default `true`). Without, a write is as
+   * atomic, but a loss of power may undo it.
+   */
+  readonly flush?: boolean | undefined
+}
+
+/**
+ * Makes the store of a directory, which need not exist yet.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<ObjectStore.ObjectStoreShape, never, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const here = yield* LockOwner.self(fs)
+  const root = path.resolve(options.directory)
+  const flush = options.flush ?? true
+  const { withLock } = FileLock.make({ fs, path, here, timeout: options.lockTimeout ?? "30 seconds" })
+
+  const pathOf = (key: string): Effect.Effect<string, Errors.Reason> => {
+    const problem = FileKey.problem(key, path.sep)
+    return problem === undefined
+      ? Effect.succeed(path.join(root, ...key.split("/")))
+      : Effect.fail(new Errors.Unsupported({ detail: problem }))
+  }
+
+  // Directories
+
+  /** Those that are known to exist and to be on the disk, with all above them. */
+  const settled = new Set<string>()
+
+  const flushDirectory = (directory: string): Effect.Effect<void, Errors.Reason> =>
+    flush
+      ? fs.open(directory).pipe(
+          Effect.flatMap((handle) => handle.sync),
+          Effect.scoped,
+          Effect.uninterruptible,
+          // Windows does not open directories, others must be readable, and some file systems do not flush them.
+          Effect.catchIf(
+            (error) => ["EACCES", "EISDIR", "EPERM", "EINVAL"].includes(codeOf(error) ?? ""),
+            () => Effect.void
+          ),
+          FileReader.asReason("write")
+        )
+      : Effect.void
+
+  /** Makes a directory and those above it. A new one is only there for good once the one above it is flushed. */
+  const settle = (directory: string): Effect.Effect<void, Errors.Reason> =>
+    Effect.suspend(() => {
+      if (settled.has(directory)) return Effect.void
+      const above = path.dirname(directory)
+      const isOurs = directory !== root && above !== directory
+      return (isOurs ? settle(above) : Effect.void).pipe(
+        Effect.andThen(
+          fs.makeDirectory(directory, { recursive: true }).pipe(
+            Effect.uninterruptible,
+            Effect.mapError((error) =>
+              codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR"
+                ? new Errors.Unsupported({ detail: `a part of the key is an object already`, cause: error })
+                : FileReader.reasonOfWrite(error)
+            )
+          )
+        ),
+        Effect.andThen(flushDirectory(above)),
+        Effect.andThen(
+          Effect.sync(() => {
+            if (settled.size >= 10_000) settled.clear()
+            settled.add(directory)
+          })
+        )
+      )
+    })
+
+  // Reading
+
+  const find = (file: string): Effect.Effect<FileReader.Source, Errors.Reason> =>
+    Effect.flatMap(FileReader.asReason("read")(FileIdentity.ofPath(file)), (identity) => {
+      if (identity.type === "File") return Effect.succeed({ path: file, identity, noFollow: false })
+      return Effect.fail(
+        identity.type === "Directory"
+          ? new Errors.NotFound({})
+          : new Errors.Unsupported({ detail: `\`${file}\` is no regular file but a ${identity.type}` })
+      )
+    })
+
+  // Writing
+
+  /** A file in the directory of `file` that is removed with the Scope, unless it is there no more. */
+  const staged = (file: string): Effect.Effect<string, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => path.join(path.dirname(file), FileKey.stagedName(randomBytes(12).toString("hex")))),
+      (temporary) => Effect.ignore(fs.remove(temporary, { force: true }))
+    )
+
+  /** Writes and flushes a new file. */
+  const fill = (temporary: string, bytes: Uint8Array): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
+    Effect.gen(function* () {
+      const handle = yield* fs.open(temporary, { flag: "wx" })
+      for (let at = 0; at < bytes.length; at += largestWrite) {
+        // An abandoned write would go on in the background, on a descriptor that may be another file by then.
+        yield* Effect.uninterruptible(handle.writeAll(bytes.subarray(at, at + largestWrite)))
+      }
+      if (flush) yield* Effect.uninterruptible(handle.sync)
+      return yield* FileIdentity.ofHandle(handle)
+    }).pipe(Effect.scoped, FileReader.asReason("write"))
+
+  /** What is at a path now; `undefined` for nothing. */
+  const current = (file: string): Effect.Effect<FileIdentity.FileIdentity | undefined, Errors.Reason> =>
+    FileIdentity.ofPath(file).pipe(
+      Effect.catchIf(
+        (error) => codeOf(error) === "ENOENT",
+        () => Effect.undefined
+      ),
+      FileReader.asReason("write"),
+      Effect.filterOrFail(
+        (identity) => identity?.type !== "Directory",
+        () => new Errors.Unsupported({ detail: "the key is a directory: there are objects below it" })
+      )
+    )
+
+  /**
+   * Puts a complete file in the place of another one, under the lock. The times of one key's versions strictly
+   * increase, so that no ETag comes back: inode numbers are used again, and a file system's clock may stand
+   * still for milliseconds.
+   */
+  const replace = (
+    temporary: string,
+    staged: FileIdentity.FileIdentity,
+    file: string,
+    old: FileIdentity.FileIdentity | undefined
+  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
+    Effect.gen(function* () {
+      let identity = staged
+      // In steps, for there are file systems that keep whole milliseconds or seconds only.
+      for (const step of [2, 2000, 2_000_000]) {
+        if (old === undefined || FileIdentity.microseconds(identity) > FileIdentity.microseconds(old)) break
+        const seconds = (Number(FileIdentity.microseconds(old)) + step) / 1e6
+        yield* fs.utimes(temporary, seconds, seconds)
+        identity = yield* FileIdentity.ofPath(temporary)
+      }
+      yield* fs.rename(temporary, file)
+      return identity
+    }).pipe(FileReader.asReason("write"))
+
+  /** Gives a new file its name if nobody has it; `false` if somebody has. */
+  const claim = (temporary: string, file: string): Effect.Effect<boolean, Errors.Reason> =>
+    fs.link(temporary, file).pipe(
+      Effect.as(true),
+      Effect.catchIf(
+        (error) => codeOf(error) === "EEXIST",
+        () => Effect.succeed(false)
+      ),
+      Effect.uninterruptible,
+      FileReader.asReason("write")
+    )
+
+  /** Creation without hard links, which some file systems do not have: under the lock, by renaming. */
+  const claimByName = (
+    temporary: string,
+    identity: FileIdentity.FileIdentity,
+    file: string
+  ): Effect.Effect<boolean, Errors.Reason> =>
+    withLock(file)(
+      Effect.flatMap(current(file), (old) =>
+        old === undefined ? Effect.as(replace(temporary, identity, file, old), true) : Effect.succeed(false)
+      )
+    )
+
+  const place = (
+    temporary: string,
+    identity: FileIdentity.FileIdentity,
+    file: string,
+    mode: ObjectStore.PutMode
+  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> => {
+    const locked = withLock(file)(
+      Effect.flatMap(current(file), (old) =>
+        mode._tag !== "Update" || (old !== undefined && mode.version.etag !== undefined && isVersion(old, mode.version))
+          ? replace(temporary, identity, file, old)
+          : Effect.fail(new Errors.PreconditionFailed({}))
+      )
+    )
+    if (mode._tag === "Update") return locked
+    // A new key needs no lock.
+    const claimed = claim(temporary, file).pipe(
+      Effect.catchIf(
+        (reason) => reason._tag === "Unsupported" || reason._tag === "PermissionDenied",
+        () => claimByName(temporary, identity, file)
+      )
+    )
+    return Effect.flatMap(claimed, (isNew) => {
+      if (isNew) return Effect.succeed(identity)
+      return mode._tag === "Overwrite"
+        ? locked
+        : Effect.flatMap(current(file), () => Effect.fail(new Errors.AlreadyExists({})))
+    })
+  }
+
+  /** Writes a temporary file with `write`, and puts it in its place. */
+  const writeTo = (
+    file: string,
+    mode: ObjectStore.PutMode,
+    write: (temporary: string) => Effect.Effect<FileIdentity.FileIdentity, Errors.Reason>
+  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
+    Effect.gen(function* () {
+      const directory = path.dirname(file)
+      const temporary = yield* staged(file)
+      yield* settle(directory)
+      const identity = yield* write(temporary).pipe(
+        // Somebody has removed a directory that was known to exist.
+        Effect.catchIf(
+          (reason) => isMissing(reason) && settled.delete(directory),
+          () => Effect.andThen(settle(directory), write(temporary))
+        )
+      )
+      const placed = yield* place(temporary, identity, file, mode)
+      yield* flushDirectory(directory)
+      return placed
+    }).pipe(Effect.scoped)
+
+  const remove = (file: string): Effect.Effect<boolean, Errors.Reason> =>
+    FileIdentity.ofPathNoFollow(file).pipe(
+      FileReader.asReason("read"),
+      Effect.flatMap((identity) =>
+        identity.type === "Directory"
+          ? Effect.succeed(false)
+          : withLock(file)(Effect.as(FileReader.asReason("read")(fs.remove(file)), true))
+      ),
+      Effect.catchIf(
+        (reason) => reason._tag === "NotFound",
+        () => Effect.succeed(false)
+      )
+    )
+
+  const copyFile = (
+    from: string,
+    temporary: string,
+    ifMatch: ObjectStore.Version | undefined
+  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
+    Effect.gen(function* () {
+      for (let attempt = 0; attempt < 10; attempt++) {
+        const before = (yield* find(from)).identity
+        if (ifMatch !== undefined && !isVersion(before, ifMatch)) return yield* new Errors.PreconditionFailed({})
+        yield* FileReader.asReason("write")(Effect.uninterruptible(fs.copyFile(from, temporary)))
+        const after = (yield* find(from)).identity
+        if (!FileIdentity.equals(before, after)) continue
+        return yield* fs.open(temporary).pipe(
+          Effect.tap((handle) => (flush ? Effect.uninterruptible(handle.sync) : Effect.void)),
+          Effect.flatMap(FileIdentity.ofHandle),
+          Effect.scoped,
+          FileReader.asReason("write")
+        )
+      }
+      return yield* new Errors.Unavailable({ detail: "the file was changed again and again while it was copied" })
+    })
+
+  const description = `file://${root}`
+  const request =
+    (operation: Errors.Operation, key: string) =>
+    <A, E extends Errors.Reason | ObjectStore.WriteForbidden>(
+      effect: Effect.Effect<A, E>
+    ): Effect.Effect<A, Errors.ObjectStoreError | Extract<E, ObjectStore.WriteForbidden>> =>
+      inRequest(description, operation, key, effect)
+
+  const store: ObjectStore.ObjectStoreShape = {
+    description,
+    origin: { platform: "fs" },
+    capabilities: {
+      conditionalCreate: true,
+      conditionalUpdate: true,
+      conditionalGet: true,
+      metadata: false,
+      opaqueKeys: false
+    },
+    readOnlyBecause: options.readOnlyBecause,
+
+    get: (key, getOptions) =>
+      pathOf(key).pipe(
+        Effect.flatMap((file) => FileReader.read(fs, key, find(file), getOptions)),
+        Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
+        request("get", key)
+      ),
+
+    put: (key, bytes, putOptions) =>
+      ObjectStore.ensureWritable(store).pipe(
+        Effect.andThen(pathOf(key)),
+        Effect.flatMap((file) =>
+          writeTo(file, putOptions?.mode ?? ObjectStore.overwrite, (temporary) => fill(temporary, bytes))
+        ),
+        Effect.tap(RequestSpan.bytes(bytes.length)),
+        Effect.map((identity): ObjectStore.Version => ({ etag: FileIdentity.etag(identity) })),
+        request("put", key)
+      ),
+
+    head: (key) =>
+      pathOf(key).pipe(
+        Effect.flatMap(find),
+        Effect.map(({ identity }) => FileReader.metaOf(key, identity)),
+        request("head", key)
+      ),
+
+    list: (prefix) =>
+      FileList.list(fs, path, root, prefix).pipe(
+        Stream.mapError((reason) => failed(description, "list", prefix, reason)),
+        RequestSpan.listing(store, prefix)
+      ),
+
+    delete: (keys) =>
+      Effect.gen(function* () {
+        yield* ObjectStore.ensureWritable(store)
+        const files = yield* Effect.forEach(keys, (key) =>
+          Effect.map(
+            Effect.mapError(pathOf(key), (reason) => failed(description, "delete", key, reason)),
+            (file) => ({ key, file })
+          )
+        )
+        const changed = new Set<string>()
+        yield* Effect.forEach(
+          files,
+          ({ file, key }) =>
+            remove(file).pipe(
+              Effect.map((removed) => removed && changed.add(path.dirname(file))),
+              Effect.mapError((reason) => failed(description, "delete", key, reason))
+            ),
+          { concurrency: 8, discard: true }
+        )
+        yield* Effect.forEach(changed, flushDirectory, { discard: true }).pipe(
+          Effect.mapError((reason) => failed(description, "delete", keys[0]!, reason))
+        )
+      }).pipe(RequestSpan.within(store, "delete", keys[0] ?? "")),
+
+    copy: (from, to, copyOptions) =>
+      Effect.gen(function* () {
+        yield* ObjectStore.ensureWritable(store)
+        const source = yield* pathOf(from)
+        const target = yield* pathOf(to)
+        yield* find(source)
+        const { size } = yield* writeTo(target, ObjectStore.overwrite, (temporary) =>
+          copyFile(source, temporary, copyOptions?.ifMatch)
+        )
+        yield* RequestSpan.bytes(size)
+      }).pipe(request("copy", from))
+  }
+  return store
+})
+
+/**
+ * Provides the store of a directory.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<ObjectStore.ObjectStore, never, FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(ObjectStore.ObjectStore, make(options))
+
+/**
+ * Provides the store of a directory that the configuration names.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<ObjectStore.ObjectStore, Config.ConfigError, FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(ObjectStore.ObjectStore, Effect.flatMap(Config.unwrap(options), make))
+
+/**
+ * A read-only store of files outside a repository, such as virtual chunks name: keys are paths below `root`
+ * (default `/`; a first `/` is accepted), and only regular files are read that really are in `allowed`, an
+ * absolute directory. Symbolic links are followed, and count by where they lead. Anything outside fails with
+ * `PermissionDenied`, whether it exists or not; directories, FIFOs, sockets and devices fail with
+ * `Unsupported` and are never opened.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeConfined = Effect.fnUntraced(function* (options: {
+  readonly root?: string | undefined
+  readonly allowed: string
+}): Effect.fn.Return<ObjectStore.ObjectStoreShape, never, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const root = path.resolve(options.root ?? "/")
+  const allowed = path.resolve(options.allowed)
+  const description = `file://${root}`
+  const noFollow = process.platform !== "win32"
+
+  const denied = (cause?: unknown): Errors.Reason =>
+    new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read`, cause })
+
+  const isWithin = (directory: string, file: string): boolean =>
+    file.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep)
+
+  const find = (key: string): Effect.Effect<FileReader.Source, Errors.Reason> =>
+    Effect.gen(function* () {
+      const relative = key.startsWith("/") ? key.slice(1) : key
+      const problem = FileKey.pathProblem(relative, path.sep)
+      if (problem !== undefined) return yield* new Errors.Unsupported({ detail: problem })
+      const named = path.join(root, ...relative.split("/"))
+      const directory = yield* FileReader.asReason("read")(fs.realPath(allowed))
+      const real = yield* fs.realPath(named).pipe(
+        FileReader.asReason("read"),
+        // What is not there, or what it is, is not told of other directories.
+        Effect.mapError((reason) => (isWithin(allowed, named) || isWithin(directory, named) ? reason : denied()))
+      )
+      if (!isWithin(directory, real)) return yield* denied()
+      const identity = yield* FileReader.asReason("read")(FileIdentity.ofPathNoFollow(real))
+      if (identity.type === "SymbolicLink") return yield* denied()
+      if (identity.type !== "File") {
+        return yield* new Errors.Unsupported({ detail: `\`${real}\` is no regular file but a ${identity.type}` })
+      }
+      return { path: real, identity, noFollow, inspect: inspect(directory) }
+    })
+
+  /**
+   * Where the open file really is, on Linux: a directory on its way may have become a symbolic link since the
+   * path was resolved.
+   */
+  const inspect =
+    (directory: string) =>
+    (file: FileSystem.File): Effect.Effect<void, Errors.Reason> => {
+      if (process.platform !== "linux") return Effect.void
+      return fs.readLink(`/proc/self/fd/${FileIdentity.descriptor(file)}`).pipe(
+        Effect.mapError(denied),
+        Effect.filterOrFail(
+          (real) => isWithin(directory, real),
+          () => denied()
+        ),
+        Effect.asVoid
+      )
+    }
+
+  const because = "its files are read where they are; write to a repository instead"
+  const forbidden = Effect.suspend(() => Effect.fail(new ObjectStore.WriteForbidden({ target: description, because })))
+  return {
+    description,
+    origin: { platform: "fs" },
+    capabilities: {
+      conditionalCreate: false,
+      conditionalUpdate: false,
+      conditionalGet: true,
+      metadata: false,
+      opaqueKeys: false
+    },
+    readOnlyBecause: because,
+    get: (key, getOptions) =>
+      FileReader.read(fs, key, find(key), getOptions).pipe(
+        Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
+        (effect) => inRequest(description, "get", key, effect)
+      ),
+    head: (key) =>
+      find(key).pipe(
+        Effect.map(({ identity }) => FileReader.metaOf(key, identity)),
+        (effect) => inRequest(description, "head", key, effect)
+      ),
+    list: (prefix) =>
+      Stream.fail(
+        failed(description, "list", prefix, new Errors.Unsupported({ detail: "its files are read by name only" }))
+      ),
+    put: () => forbidden,
+    delete: () => forbidden,
+    copy: () => forbidden
+  }
+})
+
+/** Between two writes there may be an interruption. */
+const largestWrite = 8 * 1024 * 1024
+
+const isVersion = (identity: FileIdentity.FileIdentity, version: ObjectStore.Version): boolean =>
+  version.etag !== undefined && Checksum.opaqueTag(version.etag) === FileIdentity.etag(identity)
+
+/** The file system found no directory to write into. */
+const isMissing = (reason: Errors.Reason): boolean =>
+  PlatformError.isPlatformError(reason.cause) && codeOf(reason.cause) === "ENOENT"
+
+const failed = (
+  store: string,
+  operation: Errors.Operation,
+  key: string,
+  reason: Errors.Reason
+): Errors.ObjectStoreError => new Errors.ObjectStoreError({ store, operation, key, reason })
+
+const inRequest = <A, E extends Errors.Reason | ObjectStore.WriteForbidden>(
+  store: string,
+  operation: Errors.Operation,
+  key: string,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, Errors.ObjectStoreError | Extract<E, ObjectStore.WriteForbidden>> =>
+  effect.pipe(
+    Effect.mapError((error) =>
+      error._tag === "WriteForbidden"
+        ? (error as Extract<E, ObjectStore.WriteForbidden>)
+        : failed(store, operation, key, error)
+    ),
+    RequestSpan.within({ description: store }, operation, key)
+  )

@@ -1,0 +1,114 @@
+/**
+ * Reads a file, or a part of it, as one version.
+ */
+import type { GetOptions, GetResult, ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
+import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
+import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as PlatformError from "effect/PlatformError"
+import { constants } from "node:buffer"
+import { reasonOf } from "../FileError.ts"
+import * as FileIdentity from "../FileIdentity.ts"
+
+/** A file that may be opened, once it is known to be a regular one. */
+export interface Source {
+  readonly path: string
+  readonly identity: FileIdentity.FileIdentity
+  /** Opens the file that `identity` was taken of; another one in its place is noticed. */
+  readonly noFollow: boolean
+  /** A last look at the open file, before anything of it is read. */
+  readonly inspect?: ((file: FileSystem.File) => Effect.Effect<void, Errors.Reason>) | undefined
+}
+
+/** The metadata of a file as an object. */
+export const metaOf = (key: string, identity: FileIdentity.FileIdentity): ObjectMeta => ({
+  key,
+  size: identity.size,
+  lastModified: FileIdentity.milliseconds(identity),
+  version: { etag: FileIdentity.etag(identity) }
+})
+
+/** Fails a request with the reason for an error of the file system. */
+export const asReason =
+  (access: "read" | "write") =>
+  <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>): Effect.Effect<A, Errors.Reason, R> =>
+    Effect.mapError(effect, (error) => reasonOf(access, error))
+
+/** Why a write failed. */
+export const reasonOfWrite = (error: PlatformError.PlatformError): Errors.Reason => reasonOf("write", error)
+
+/** How often a read begins again because the file was replaced or changed under it. */
+const attempts = 10
+
+/**
+ * Finds the file, reads, and compares the open file with what was found: when both are the same, the bytes and
+ * the metadata are of one version. The file is looked at before it is opened, for opening a FIFO would hang and
+ * opening a device may do anything.
+ */
+export const read = (
+  fs: FileSystem.FileSystem,
+  key: string,
+  find: Effect.Effect<Source, Errors.Reason>,
+  options: GetOptions | undefined
+): Effect.Effect<GetResult, Errors.Reason> =>
+  Effect.gen(function* () {
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      const source = yield* find
+      const meta = metaOf(key, source.identity)
+      yield* checkConditions(meta, options)
+      const span = ByteRange.resolve(options?.range, meta.size)
+      if (span === undefined) return yield* new Errors.InvalidRange({ size: meta.size })
+      const bytes = yield* readSpan(fs, source, span)
+      if (bytes !== undefined) return { bytes, span, meta }
+    }
+    return yield* new Errors.Unavailable({ detail: `the file was changed ${attempts} times while it was read` })
+  })
+
+const checkConditions = (meta: ObjectMeta, options: GetOptions | undefined): Effect.Effect<void, Errors.Reason> => {
+  const { ifMatch, ifUnmodifiedSince } = options ?? {}
+  const matches = ifMatch === undefined || Checksum.opaqueTag(ifMatch) === meta.version.etag
+  const unmodified = ifUnmodifiedSince === undefined || meta.lastModified! <= ifUnmodifiedSince
+  return matches && unmodified ? Effect.void : Effect.fail(new Errors.PreconditionFailed({}))
+}
+
+/** The bytes, or `undefined` when they may not be of the version that was found. */
+const readSpan = (
+  fs: FileSystem.FileSystem,
+  { identity, inspect, noFollow, path }: Source,
+  { end, start }: ByteRange.Span
+): Effect.Effect<Uint8Array | undefined, Errors.Reason> =>
+  Effect.gen(function* () {
+    const bytes = yield* allocate(end - start)
+    if (bytes.length === 0) return bytes
+    const file = yield* asReason("read")(fs.open(path, { noFollow }))
+    if (inspect !== undefined) yield* inspect(file)
+    let filled = 0
+    while (filled < bytes.length) {
+      const part = bytes.subarray(filled, filled + largestRead)
+      const count = yield* asReason("read")(
+        // An abandoned read would go on in the background, on a descriptor that may be another file by then.
+        Effect.uninterruptible(file.read(part, { position: BigInt(start + filled) }))
+      )
+      if (count === 0) break
+      filled += count
+    }
+    const now = yield* asReason("read")(FileIdentity.ofHandle(file))
+    if (!FileIdentity.equals(now, identity)) return undefined
+    if (filled === bytes.length) return bytes
+    const detail = `the file has ${identity.size} bytes, but only ${filled} of ${bytes.length} came`
+    return yield* new Errors.InvalidResponse({ detail })
+  }).pipe(Effect.scoped)
+
+/** Between two reads there may be an interruption. */
+const largestRead = 8 * 1024 * 1024
+
+const allocate = (length: number): Effect.Effect<Uint8Array, Errors.Reason> =>
+  length > constants.MAX_LENGTH
+    ? Effect.fail(new Errors.Unsupported({ detail: `${length} bytes do not fit into memory; read them in ranges` }))
+    : Effect.try({
+        // Not zeroed: every byte is read before anyone sees it.
+        try: () => new Uint8Array(Buffer.allocUnsafeSlow(length).buffer),
+        catch: (cause) => new Errors.Unsupported({ detail: `${length} bytes do not fit into memory`, cause })
+      })

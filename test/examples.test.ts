@@ -1,0 +1,92 @@
+/**
+ * Every example runs, in a process of its own, and prints what it should.
+ */
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { PNG } from "pngjs"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+
+vi.setConfig({ testTimeout: 120_000 })
+
+const root = path.resolve(import.meta.dirname, "..")
+const examples = path.join(root, "examples")
+
+let directory: string
+beforeAll(() => {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), "icechunk-examples-"))
+})
+afterAll(() => fs.rmSync(directory, { recursive: true, force: true }))
+
+interface Ran {
+  readonly code: number
+  readonly output: string
+}
+
+const run = (example: string, options: { readonly output: string; readonly env?: NodeJS.ProcessEnv }): Promise<Ran> =>
+  new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [
+        "--conditions=@effect-icechunk/source",
+        "--disable-warning=ExperimentalWarning",
+        path.join(examples, example),
+        options.output
+      ],
+      { cwd: directory, env: { ...process.env, ...options.env } },
+      (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
+    )
+  })
+
+it("there are no examples that are not run here", () => {
+  expect(fs.readdirSync(examples).filter((file) => file.endsWith(".ts"))).toEqual(["egm96.ts", "quickstart.ts"])
+})
+
+describe("egm96", () => {
+  it("writes, reads, compares and refuses, twice in the same directory", async () => {
+    for (let i = 0; i < 2; i++) {
+      const { code, output } = await run("egm96.ts", { output: "demo" })
+      expect(output).toContain("−106.99 m  4.75° N, 78.75° E")
+      expect(output).toContain("85.39 m  8.25° S, 147.25° E")
+      expect(output).toMatch(/\/egm96\/geoid +721 × 1440 +103 virtual chunks/)
+      expect(output).toMatch(
+        /equal, byte for byte +103 virtual chunks  whose checksum the engine verified\n +16 native chunks\n +35 inline chunks/
+      )
+      expect(output).toMatch(/vcc:\/\/geoid\/egm96_15\.gtx +103 chunks of it, 4\.15 MB/)
+      expect(output).toMatch(/fails with +ChecksumMismatch\n +`vcc:\/\/geoid\/egm96_15\.gtx` has changed/)
+      expect(output).toMatch(/fails with +MissingContainer\n +No container matches/)
+      expect(output).not.toContain(os.tmpdir())
+      expect(output).not.toContain("\u001B")
+      expect(code).toBe(0)
+    }
+    const { data, height, width } = PNG.sync.read(fs.readFileSync(path.join(directory, "demo/egm96.png")))
+    const colors = new Set(Array.from({ length: width * height }, (_, i) => data.readUInt32BE(i * 4)))
+    expect({ width, colorful: colors.size > 10_000 }).toEqual({ width: 1600, colorful: true })
+  })
+
+  it("compares with the WebAssembly build of the official engine where that is asked for", async () => {
+    const { code, output } = await run("egm96.ts", { output: "wasm", env: { NAPI_RS_FORCE_WASI: "1" } })
+    expect(output).toMatch(/engine +@earthmover\/icechunk, WebAssembly build/)
+    expect(code).toBe(0)
+  })
+
+  it("ends with another code than 0 when something goes wrong", async () => {
+    fs.writeFileSync(path.join(directory, "file"), "no directory")
+    const { code } = await run("egm96.ts", { output: "file" })
+    expect(code).toBe(1)
+  })
+})
+
+describe("quickstart", () => {
+  it("reads the geoid through zarrita", async () => {
+    const { code, output } = await run("quickstart.ts", { output: "quickstart" })
+    expect(output).toBe("The geoid at 0° N, 180° W is 21.15 m above the ellipsoid\n")
+    expect(code).toBe(0)
+  })
+
+  it("is the program of the README", () => {
+    const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
+    expect(readme).toContain(fs.readFileSync(path.join(examples, "quickstart.ts"), "utf8"))
+  })
+})
