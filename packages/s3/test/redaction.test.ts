@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
 import * as S3ObjectStore from "../src/S3ObjectStore.ts"
-import * as S3Service from "./support/S3Service.ts"
+import * as S3Model from "./support/S3Model.ts"
 import * as S3Server from "./support/S3Server.ts"
 import { accessKey, fast, optionsFor } from "./support/TestStores.ts"
 
@@ -21,9 +21,9 @@ const shown = (value: unknown): string =>
   [inspect(value, { depth: 20, showHidden: true }), String(value), Inspectable.toStringUnknown(value)].join("\n")
 
 /** Answers that repeat what they were sent, as S3 does when a signature is wrong. */
-const echoes = (request: S3Service.Request): S3Server.Fault => {
+const echoes = (request: S3Model.Request): S3Server.Fault => {
   const everything = JSON.stringify(request.headers)
-  const error = new S3Service.Refusal(
+  const error = new S3Model.Refusal(
     403,
     "SignatureDoesNotMatch",
     `${secrets.join(" ")} at http://u:${secrets[1]}@h/?X-Amz-Signature=abc`,
@@ -36,10 +36,10 @@ const echoes = (request: S3Service.Request): S3Server.Fault => {
       ]
     }
   )
-  return { _tag: "Rewrite", rewrite: () => S3Service.refusal(error) }
+  return { _tag: "Rewrite", rewrite: () => S3Model.refusal(error) }
 }
 
-const faults: ReadonlyArray<readonly [string, (request: S3Service.Request) => S3Server.Fault | undefined]> = [
+const faults: ReadonlyArray<readonly [string, (request: S3Model.Request) => S3Server.Fault | undefined]> = [
   ["a store that echoes requests", echoes],
   ["500", () => ({ _tag: "Answer", status: 500, code: "InternalError" })],
   ["301", () => ({ _tag: "Answer", status: 301 })],

@@ -8,6 +8,7 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as S3Model from "./S3Model.ts"
 import * as S3Service from "./S3Service.ts"
 
 /**
@@ -32,27 +33,27 @@ export type Fault =
   | { readonly _tag: "Cut"; readonly after: number }
   | { readonly _tag: "Stall"; readonly after: number }
   | { readonly _tag: "Hang" }
-  | { readonly _tag: "Rewrite"; readonly rewrite: (answer: S3Service.Answer) => S3Service.Answer }
+  | { readonly _tag: "Rewrite"; readonly rewrite: (answer: S3Model.Answer) => S3Model.Answer }
 
-export interface Recorded extends S3Service.Request {
+export interface Recorded extends S3Model.Request {
   /** Undefined until answered. */
   status: number | undefined
   /** The client closed the connection before the answer was complete. */
   aborted: boolean
 }
 
-export interface Options extends S3Service.Options {
+export interface Options extends S3Model.Options {
   readonly buckets?: Readonly<Record<string, { readonly region?: string; readonly isPublic?: boolean }>>
   /** Wraps the service. */
-  readonly extend?: (service: S3Service.S3Service) => (request: S3Service.Request) => S3Service.Answer
+  readonly extend?: (service: S3Model.S3Service) => (request: S3Model.Request) => S3Model.Answer
 }
 
 export interface S3Server {
   readonly endpoint: string
-  readonly service: S3Service.S3Service
+  readonly service: S3Model.S3Service
   readonly requests: ReadonlyArray<Recorded>
   /** Asked for each request, in order, until replaced. */
-  faults: (request: S3Service.Request) => Fault | undefined
+  faults: (request: S3Model.Request) => Fault | undefined
   /** Runs when a client closed a connection before its answer was complete. */
   onAborted: (request: Recorded) => void
   /** Runs when a request has come, before it is handled. */
@@ -74,11 +75,11 @@ const headersOf = ({ rawHeaders }: http.IncomingMessage): Readonly<Record<string
 const send = (
   response: http.ServerResponse,
   method: string,
-  { body, headers, status }: S3Service.Answer,
+  { body, headers, status }: S3Model.Answer,
   cutAfter = Number.POSITIVE_INFINITY,
   then = (): void => {}
 ): void => {
-  const bytes = S3Service.bytesOf(body)
+  const bytes = S3Model.bytesOf(body)
   response.writeHead(status, {
     "x-amz-request-id": "test",
     ...headers,
@@ -132,7 +133,7 @@ export const start = (options: Options = {}): Effect.Effect<S3Server, never, Sco
               recorded.status = fault.status
               const { code, headers = {}, status } = fault
               if (code === undefined) return send(response, method, { status, headers, body: "" })
-              return send(response, method, S3Service.refusal(new S3Service.Refusal(status, code, code, { headers })))
+              return send(response, method, S3Model.refusal(new S3Model.Refusal(status, code, code, { headers })))
             }
             case "Cut":
               return send(response, method, handle(request), fault.after, () => response.destroy())
