@@ -275,9 +275,15 @@ export const make = Effect.fnUntraced(function* (
       reason: new BucketError.SnapshotsNotEnabled({ bucket })
     })
     if (!info.snapshots) return yield* notEnabled
-    const version = yield* requests
-      .create(bucket, TigrisHeaders.createSnapshot(name))
-      .pipe(Effect.mapError(failing("createSnapshot", bucket)))
+    const version = yield* requests.create(bucket, TigrisHeaders.createSnapshot(name)).pipe(
+      Effect.mapError((failure) => {
+        const error = failing("createSnapshot", bucket)(failure)
+        // That it exists is what was asked for.
+        return error.reason._tag === "BucketAlreadyExists"
+          ? unexpected("createSnapshot", bucket, error.reason.detail ?? "")
+          : error
+      })
+    )
     if (version === undefined || !TigrisHeaders.isSnapshotVersion(version)) {
       return yield* unexpected(
         "createSnapshot",
