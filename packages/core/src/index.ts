@@ -4,6 +4,8 @@
  *
  * @since 0.1.0
  */
+export * as Errors from "./Errors.ts"
+
 export * as ByteRange from "./values/ByteRange.ts"
 export * as Checksum from "./values/Checksum.ts"
 export * as ChunkIndex from "./values/ChunkIndex.ts"

@@ -105,13 +105,4 @@ describe("RangePlan.plan", () => {
     ])
     assert.lengthOf(RangePlan.plan([]), 0)
   })
-
-  it("plans 100,000 ranges in well under a second", () => {
-    const ranges = Array.from({ length: 100_000 }, (_, i) => ({ start: (i * 7919) % 1_000_003, end: 0 })).map(
-      ({ start }) => ({ start, end: start + 5 })
-    )
-    const before = performance.now()
-    RangePlan.plan(ranges)
-    assert.isBelow(performance.now() - before, 1000)
-  })
 })

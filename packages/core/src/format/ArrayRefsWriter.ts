@@ -89,7 +89,7 @@ const roundUp = (size: number, to: number): number => Math.ceil(size / to) * to
  * @since 0.1.0
  */
 export class SharedParts {
-  readonly pool = new TextPool()
+  readonly pool: TextPool
   /** Shapes of refs that occur: 1 at their code. */
   readonly #used = new Uint8Array(shapes.length)
   readonly #vtables = new Float64Array(shapes.length)
@@ -99,7 +99,9 @@ export class SharedParts {
   visited = 0
   readonly #keepsDictionary = new Map<Manifest, boolean>()
 
-  constructor(dictionary: Uint8Array | undefined) {
+  /** `distinctTexts`: equal texts are known to come once, as from the columns of one array. */
+  constructor(dictionary: Uint8Array | undefined, distinctTexts: boolean) {
+    this.pool = new TextPool({ distinct: distinctTexts })
     this.dictionary = dictionary
   }
 
@@ -208,6 +210,35 @@ class BaseTexts {
   }
 }
 
+/** Where the texts of columns are in the pool. Each is put there when it is met first. */
+class Places {
+  readonly #texts: ReadonlyArray<string>
+  readonly #pool: TextPool
+  /** Place + 1 by number of the text, 0 for none; for few of many texts, the places of those. */
+  readonly #all: Uint32Array | undefined
+  readonly #some = new PositionMap()
+
+  constructor(texts: ReadonlyArray<string>, pool: TextPool, refs: number) {
+    this.#texts = texts
+    this.#pool = pool
+    this.#all = texts.length <= 8 * refs ? new Uint32Array(texts.length) : undefined
+  }
+
+  put(id: number): number {
+    const known = this.#all === undefined ? this.#some.get(id) : this.#all[id]! - 1
+    if (known !== undefined && known >= 0) return known
+    const place = this.#pool.text(this.#texts[id]!)
+    if (this.#all === undefined) this.#some.set(id, place)
+    else this.#all[id] = place + 1
+    return place
+  }
+
+  /** The place of a text that has been put. */
+  at(id: number): number {
+    return this.#all === undefined ? this.#some.get(id)! : this.#all[id]! - 1
+  }
+}
+
 /**
  * The refs of one array: measured when this is made, then written.
  *
@@ -227,8 +258,8 @@ export class ArrayRefsWriter {
   readonly #positions: Uint32Array | undefined
   readonly #bases: ReadonlyArray<BaseTexts>
   /** Places in the pool of the changes' locations and entity tags. */
-  readonly #locations = new PositionMap()
-  readonly #etags = new PositionMap()
+  readonly #locations: Places
+  readonly #etags: Places
   readonly #from: Array<number>
   readonly #to: Array<number>
 
@@ -242,6 +273,8 @@ export class ArrayRefsWriter {
     this.#bases = refs.bases.map((base) => new BaseTexts(base, shared))
     this.#from = new Array<number>(refs.rank).fill(0xffff_ffff)
     this.#to = new Array<number>(refs.rank).fill(0)
+    this.#locations = new Places(refs.changes?.locations ?? [], shared.pool, this.count)
+    this.#etags = new Places(refs.changes?.etags ?? [], shared.pool, this.count)
     this.#measure()
   }
 
@@ -291,7 +324,7 @@ export class ArrayRefsWriter {
 
   #measureChange(row: number, counts: Float64Array): number {
     const { rank } = this.#refs
-    const { checksums, etags, indices, kinds, lengths, locations, targets } = this.#refs.changes!
+    const { checksums, indices, kinds, lengths, targets } = this.#refs.changes!
     const { pool } = this.#shared
     const kind = kinds[row]!
     counts[codeOfKind[kind]!]!++
@@ -301,8 +334,8 @@ export class ArrayRefsWriter {
       return lengths[row]!
     }
     if (kind === Kind.Native) return 0
-    let texts = pool.length(placeOf(this.#locations, targets[row]!, locations, pool))
-    if (kind === Kind.VirtualETag) texts += pool.length(placeOf(this.#etags, checksums[row]!, etags, pool))
+    let texts = pool.length(this.#locations.put(targets[row]!))
+    if (kind === Kind.VirtualETag) texts += pool.length(this.#etags.put(checksums[row]!))
     return texts
   }
 
@@ -372,9 +405,9 @@ export class ArrayRefsWriter {
       writer.bytes.set(columns.ids.subarray(target, target + 12), at + targetAt)
       return
     }
-    writer.refer(at + targetAt, pool + this.#locations.get(target)!)
+    writer.refer(at + targetAt, pool + this.#locations.at(target))
     const checksum = columns.checksums[row]!
-    if (kind === Kind.VirtualETag) writer.refer(at + checksumAt, pool + this.#etags.get(checksum)!)
+    if (kind === Kind.VirtualETag) writer.refer(at + checksumAt, pool + this.#etags.at(checksum))
     else if (kind === Kind.VirtualLastModified) view.setUint32(at + checksumAt, checksum, true)
   }
 
@@ -415,14 +448,4 @@ export class ArrayRefsWriter {
     if (checksum === withETag) writer.refer(at + checksumAt, pool + base.text(Ref.checksum_etag))
     else if (checksum === withLastModified) view.setUint32(at + checksumAt, rows.lastModified, true)
   }
-}
-
-/** The place of a text in the pool, where it is put when it is met first. */
-const placeOf = (places: PositionMap, id: number, texts: ReadonlyArray<string>, pool: TextPool): number => {
-  let place = places.get(id)
-  if (place === undefined) {
-    place = pool.text(texts[id]!)
-    places.set(id, place)
-  }
-  return place
 }

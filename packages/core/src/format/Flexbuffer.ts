@@ -9,10 +9,12 @@
  * @since 0.1.0
  */
 import type * as Result from "effect/Result"
-import type { Json, JsonObject } from "../values/Json.ts"
+import { type Json, type JsonObject, maxDepth, problem } from "../values/Json.ts"
 import * as NodePath from "../values/NodePath.ts"
 import * as FlatTable from "./FlatTable.ts"
 import { FormatError } from "./FormatError.ts"
+
+export { maxDepth, problem }
 
 const Type = {
   Null: 0,
@@ -33,14 +35,6 @@ const Type = {
   Bool: 26,
   VectorBool: 36
 } as const
-
-/**
- * How deep values may be nested, when read and when written.
- *
- * @category constants
- * @since 0.1.0
- */
-export const maxDepth = 128
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -244,27 +238,6 @@ class Reader {
  */
 export const decode = (file: string, field: string, bytes: Uint8Array): Result.Result<Json, FormatError> =>
   FlatTable.attempt(() => new Reader(file, field, bytes).root())
-
-/**
- * A sentence that says why `value` cannot be written as a flexbuffer, or `undefined`: it is nested too
- * deep, is no JSON, or has a key with the character U+0000, which ends a key.
- *
- * @category predicates
- * @since 0.1.0
- */
-export const problem = (value: unknown, depth = 0): string | undefined => {
-  if (value === null || typeof value === "boolean" || typeof value === "string" || typeof value === "number") {
-    return undefined
-  }
-  if (typeof value !== "object") return `it has a value of type \`${typeof value}\`, which is no JSON`
-  if (depth >= maxDepth) return `its values are nested deeper than ${maxDepth}`
-  for (const [key, item] of Object.entries(value)) {
-    if (key.includes("\0")) return "it has a key with the character U+0000"
-    const inner = item === undefined ? undefined : problem(item, depth + 1)
-    if (inner !== undefined) return inner
-  }
-  return undefined
-}
 
 const uintWidth = (value: number): number => (value <= 0xff ? 1 : value <= 0xffff ? 2 : value <= 0xffff_ffff ? 4 : 8)
 

@@ -108,8 +108,10 @@ export class ManifestRows {
   /** Position of a location's vector, plain or compressed, to its id. */
   #ids: PositionMap | undefined
   /** Locations as they are stored, plain and compressed, and their ids by place in the pool. */
-  readonly #seen: [plain?: SeenTexts, compressed?: SeenTexts] = []
-  readonly #idsByText = new Map<string, number>()
+  #plain: SeenTexts | undefined
+  #compressed: SeenTexts | undefined
+  /** Only where locations are compressed: one may be stored in several ways. */
+  #idsByText: Map<string, number> | undefined
   /** Bytes that texts at other places can still have. */
   #room: number
   #lastLocation = -1
@@ -357,18 +359,26 @@ export class ManifestRows {
   /** The id of a location that stands at a position for the first time. */
   #newId(): number {
     const field = this.locationField
-    const texts = (this.#seen[field === Ref.location ? 0 : 1] ??= { pool: new TextPool(), ids: new PositionMap() })
+    const isPlain = field === Ref.location
+    const texts = (isPlain ? this.#plain : this.#compressed) ?? { pool: new TextPool(), ids: new PositionMap() }
+    if (isPlain) this.#plain = texts
+    else this.#compressed = texts
     // Some writers store a location for each ref anew: the same bytes need not be decoded again.
     this.#room = this.checkRoom(field, this.#room)
     const place = texts.pool.copy(this.bytes(field)!)
-    let id = texts.ids.get(place)
-    if (id === undefined) {
-      const { location } = this
-      id = this.#idsByText.get(location) ?? this.locations.push(location) - 1
-      this.#idsByText.set(location, id)
-      texts.ids.set(place, id)
-    }
+    const known = texts.ids.get(place)
+    if (known !== undefined) return known
+    const { location } = this
+    const id = this.#knownId(location) ?? this.locations.push(location) - 1
+    texts.ids.set(place, id)
+    this.#idsByText?.set(location, id)
     return id
+  }
+
+  #knownId(location: string): number | undefined {
+    if (this.#compressed === undefined) return undefined
+    this.#idsByText ??= new Map(this.locations.map((location, id) => [location, id]))
+    return this.#idsByText.get(location)
   }
 
   /** The row's index. */

@@ -73,7 +73,8 @@ export const encode = (options: {
   readonly arrays: ReadonlyArray<ArrayPart>
 }): Result.Result<Encoded | undefined, FormatError> =>
   FlatTable.attempt(() => {
-    const shared = new SharedParts(chooseDictionary(options.arrays))
+    const distinctTexts = options.arrays.length === 1 && options.arrays[0]!.refs.bases.length === 0
+    const shared = new SharedParts(chooseDictionary(options.arrays), distinctTexts)
     const all = options.arrays.map((part) => new ArrayRefsWriter(shared, part))
     const arrays = all.filter(({ count }) => count > 0).toSorted((a, b) => compareBytes(a.node, b.node))
     if (arrays.length === 0) return undefined

@@ -53,7 +53,7 @@ export const decode = (file: string, field: string, specVersion: number, items: 
 }
 
 /**
- * Writes metadata as a vector of items in the order of their names.
+ * Writes metadata as a vector of items in the order of their names; fields that are `undefined` are left out.
  *
  * @category encoding
  * @since 0.1.0
@@ -61,6 +61,7 @@ export const decode = (file: string, field: string, specVersion: number, items: 
 export const encode = (builder: FlatBuilder, metadata: Metadata): number => {
   const origin = origins.get(metadata)
   const items = Object.keys(metadata)
+    .filter((key) => metadata[key] !== undefined)
     .toSorted(NodePath.compare)
     .map((key) => {
       const name = builder.sharedString(key)

@@ -151,8 +151,11 @@ const decodeShape = (table: FlatTable.FlatTable) => {
   })
 }
 
-const decodeManifestRef = (table: FlatTable.FlatTable): ManifestRef => {
+const decodeManifestRef = (table: FlatTable.FlatTable, grid: ManifestRef["extents"]): ManifestRef => {
   const ranges = table.vector(Ref.extents, 8)
+  const id = ObjectId.manifestId(table.struct(Ref.object_id, 12))
+  // Icechunk's way to say that a manifest is for the whole grid.
+  if (ranges.length === 0) return { id, extents: grid }
   const extents: Array<{ from: number; to: number }> = []
   for (let i = 0; i < ranges.length; i++) {
     const from = ranges.u32(i)
@@ -160,7 +163,10 @@ const decodeManifestRef = (table: FlatTable.FlatTable): ManifestRef => {
     if (from > to) ranges.fail(i, `it starts at chunk ${from} and ends before chunk ${to}`)
     extents.push({ from, to })
   }
-  return { id: ObjectId.manifestId(table.struct(Ref.object_id, 12)), extents }
+  if (extents.length !== grid.length) {
+    table.fail(Ref.extents, `it has ${extents.length} dimension(s), the array has ${grid.length}`)
+  }
+  return { id, extents }
 }
 
 const group: NodeData = { _tag: "Group" }
@@ -170,14 +176,16 @@ const decodeNodeData = (table: FlatTable.FlatTable): NodeData => {
   if (code !== arrayCode && code !== groupCode) table.fail(Node.node_data_type, `no type of node has the code ${code}`)
   const data = table.table(Node.node_data)
   if (code === groupCode) return group
+  const shape = decodeShape(data)
+  const grid = shape.map(({ numChunks }) => ({ from: 0, to: numChunks }))
   return {
     _tag: "Array",
-    shape: decodeShape(data),
+    shape,
     dimensionNames: data
       .optionalVector(ArrayData.dimension_names, 4)
       // As in Icechunk, an empty name is none.
       ?.mapTables((dimension) => dimension.optionalString(DimensionName.name) || undefined),
-    manifests: data.vector(ArrayData.manifests, 4).mapTables(decodeManifestRef)
+    manifests: data.vector(ArrayData.manifests, 4).mapTables((table) => decodeManifestRef(table, grid))
   }
 }
 

@@ -20,9 +20,15 @@ export class TextPool {
   #bytes = new Uint8Array(1024)
   #view = new DataView(this.#bytes.buffer)
   #size = 0
-  /** Offset + 1 by hash, 0 where free. */
+  /** Pairs of offset + 1, 0 where free, and hash. */
   #slots = new Uint32Array(64)
   #entries = 0
+  readonly #distinct: boolean
+
+  /** With `distinct` every text that is given is kept, for the caller knows that they differ. */
+  constructor(options?: { readonly distinct?: boolean | undefined }) {
+    this.#distinct = options?.distinct ?? false
+  }
 
   /** Bytes of the pool. */
   get size(): number {
@@ -43,16 +49,7 @@ export class TextPool {
   text(text: string): number {
     // UTF-16 units take 3 bytes at most.
     this.#makeRoom(3 * text.length)
-    const start = this.#size + 4
-    const bytes = this.#bytes
-    let length = 0
-    while (length < text.length) {
-      const unit = text.charCodeAt(length)
-      if (unit > 127) break
-      bytes[start + length++] = unit
-    }
-    if (length < text.length) length = utf8.encodeInto(text, bytes.subarray(start)).written
-    return this.#keep(length)
+    return this.#keep(utf8.encodeInto(text, this.#bytes.subarray(this.#size + 4)).written)
   }
 
   /** Bytes, or a text that is in UTF-8 already. */
@@ -74,42 +71,63 @@ export class TextPool {
   /** Keeps the `length` bytes that have been written behind the end, unless they are known. */
   #keep(length: number): number {
     const offset = this.#size
-    const slot = this.#slot(offset, length)
-    const known = this.#slots[slot]!
-    if (known !== 0) return known - 1
+    const end = offset + 4 + length
+    // The zero byte and the padding, over what a known text may have left there.
+    this.#bytes.fill(0, end, end + 4)
     this.#view.setUint32(offset, length, true)
-    this.#size = (offset + 4 + length + 1 + 3) & ~3
-    this.#bytes.fill(0, offset + 4 + length, this.#size)
-    this.#slots[slot] = offset + 1
-    if (++this.#entries * 2 > this.#slots.length) this.#rehash()
+    if (this.#distinct) {
+      this.#size = (end + 4) & ~3
+      return offset
+    }
+    const words = (length + 3) >>> 2
+    const hash = this.#hash(offset, words)
+    const slots = this.#slots
+    const mask = slots.length - 1
+    let slot = (hash << 1) & mask
+    for (; slots[slot] !== 0; slot = (slot + 2) & mask) {
+      const entry = slots[slot]! - 1
+      if (slots[slot + 1] === hash && this.#isSame(entry, offset, words)) return entry
+    }
+    slots[slot] = offset + 1
+    slots[slot + 1] = hash
+    this.#size = (end + 4) & ~3
+    if (++this.#entries * 4 > slots.length) this.#grow()
     return offset
   }
 
-  #rehash(): void {
+  #grow(): void {
     const old = this.#slots
-    this.#slots = new Uint32Array(2 * old.length)
-    for (const entry of old) {
-      if (entry !== 0) this.#slots[this.#slot(entry - 1, this.length(entry - 1))] = entry
+    const slots = new Uint32Array(2 * old.length)
+    const mask = slots.length - 1
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i] === 0) continue
+      let slot = (old[i + 1]! << 1) & mask
+      while (slots[slot] !== 0) slot = (slot + 2) & mask
+      slots[slot] = old[i]!
+      slots[slot + 1] = old[i + 1]!
     }
+    this.#slots = slots
   }
 
-  /** The slot of the bytes at `offset`, or the free one where they belong. */
-  #slot(offset: number, length: number): number {
-    const bytes = this.#bytes
-    const start = offset + 4
-    let hash = seed ^ length
-    for (let i = 0; i < length; i++) hash = Math.imul(hash ^ bytes[start + i]!, 0x0100_0193)
-    hash = Math.imul(hash ^ (hash >>> 15), 0x85eb_ca6b)
-    hash ^= hash >>> 13
-    const mask = this.#slots.length - 1
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const entry = this.#slots[slot]!
-      if (entry === 0) return slot
-      if (this.length(entry - 1) !== length) continue
-      const other = entry + 3
-      let i = 0
-      while (i < length && bytes[start + i] === bytes[other + i]) i++
-      if (i === length) return slot
+  /** Whether length and bytes are the same. */
+  #isSame(a: number, b: number, words: number): boolean {
+    const view = this.#view
+    for (let i = 0; i <= words; i++)
+      if (view.getUint32(a + 4 * i, true) !== view.getUint32(b + 4 * i, true)) return false
+    return true
+  }
+
+  /** MurmurHash3 of length and bytes, 32 bits. */
+  #hash(offset: number, words: number): number {
+    const view = this.#view
+    let hash = seed
+    for (let i = 0; i <= words; i++) {
+      const word = Math.imul(view.getUint32(offset + 4 * i, true), 0xcc9e_2d51)
+      hash ^= Math.imul((word << 15) | (word >>> 17), 0x1b87_3593)
+      hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe654_6b64) | 0
     }
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b)
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35)
+    return (hash ^ (hash >>> 16)) >>> 0
   }
 }

@@ -44,7 +44,8 @@ export const layer: Layer.Layer<Zstd.Zstd> = Layer.succeed(Zstd.Zstd, {
   compress: (bytes, level) =>
     Effect.callback((resume) => {
       const options = {
-        params: { [zlib.constants.ZSTD_c_compressionLevel]: level },
+        // With a checksum, a damaged file is noticed and not read as something else.
+        params: { [zlib.constants.ZSTD_c_compressionLevel]: level, [zlib.constants.ZSTD_c_checksumFlag]: 1 },
         pledgedSrcSize: bytes.length
       }
       zlib.zstdCompress(bytes, options, (error, result) =>

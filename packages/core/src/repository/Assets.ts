@@ -8,7 +8,7 @@ import * as Cache from "effect/Cache"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { FormatError } from "../format/FormatError.ts"
+import { FormatError } from "../format/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/Manifest.ts"
 import * as Snapshot from "../format/Snapshot.ts"
@@ -71,6 +71,12 @@ class Budget {
   }
 }
 
+/** A file in the place of another one of its kind would be read as other data, or as fill values. */
+const ensureId = (file: string, wanted: string, found: string): Effect.Effect<void, FormatError> =>
+  wanted === found
+    ? Effect.void
+    : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))
+
 /**
  * The files of the repository in `store`; `level` is the zstd level of what is written.
  *
@@ -88,13 +94,17 @@ export const make = Effect.fnUntraced(function* (
     const file = Layout.snapshot(id)
     const { bytes } = yield* store.get(file)
     const { header, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
-    return yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload))
+    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload))
+    yield* ensureId(file, id, snapshot.id)
+    return snapshot
   })
   const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
     const file = Layout.manifest(id)
     const { bytes } = yield* store.get(file)
     const { payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
-    return yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary))
+    const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary))
+    yield* ensureId(file, id, manifest.id)
+    return manifest
   })
 
   // A failure is not kept: the next reader asks again.

@@ -14,7 +14,7 @@ import { isConflict, isNotFound, type ObjectStoreError } from "../store/ObjectSt
 import * as Config from "../values/RepositoryConfig.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
-import { backOff, defaultRetry, type RetryOptions } from "./RepoObject.ts"
+import { backOff, defaultRetry, patiently, type RetryOptions } from "./RepoObject.ts"
 
 /**
  * `config.json` was changed by others more often than the update was tried. It is unchanged by this update.
@@ -119,7 +119,7 @@ export const update: (
     const ours = new Set<string>()
     let failure: ObjectStoreError | undefined
     for (let attempt = 1; ; attempt++) {
-      const current = yield* readStored(store)
+      const current = yield* attempt === 1 ? readStored(store) : patiently(readStored(store))
       if (current.recentWrites.some((id) => ours.has(id))) return { config: current.config, version: current.version }
       if (attempt > retry.attempts) {
         if (failure !== undefined && !isConflict(failure)) return yield* failure

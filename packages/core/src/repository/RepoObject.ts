@@ -10,12 +10,13 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import type { FormatError } from "../format/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as RepoInfo from "../format/RepoInfo.ts"
 import type { Zstd } from "../format/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
-import { isConflict, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { isConflict, ObjectStoreError } from "../store/ObjectStoreError.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
 import { type Changed, log } from "./RepoChange.ts"
@@ -98,10 +99,31 @@ export const backOff = (attempt: number, options: RetryOptions): Effect.Effect<v
     Effect.sleep(share * Math.min(options.maxDelay, options.initialDelay * 2 ** Math.min(attempt - 2, 30)))
   )
 
+/**
+ * Retries a read a few times: whether a write happened is only known from what is there after it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const patiently = <A, E extends { readonly _tag: string }, R>(
+  read: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.retry(read, {
+    times: 5,
+    while: (error) => error instanceof ObjectStoreError && error.isRetryable,
+    schedule: Schedule.exponential("100 millis").pipe(Schedule.jittered)
+  })
+
 const copiesNamedIn = (info: RepoInfo.RepoInfo): ReadonlyArray<string> =>
   [...info.latestUpdates.map(({ backupPath }) => backupPath), info.repoBeforeUpdates].filter(
     (name) => name !== undefined
   )
+
+/** What a write has come to: the object as it is now, and why it is not the one that was written. */
+interface Settled {
+  readonly now: Versioned
+  readonly failure: ObjectStoreError | undefined
+}
 
 /** After these answers the write may have happened. */
 const mayHaveHappened = (error: ObjectStoreError): boolean => isConflict(error) || error.isRetryable
@@ -111,6 +133,9 @@ const mayHaveHappened = (error: ObjectStoreError): boolean => isConflict(error) 
  *
  * The former object is copied to `overwritten/` before it is replaced. `change` may run several times; when
  * it returns `undefined` there is nothing to write.
+ *
+ * While the write is under way an interruption waits until it is known what became of it; `onWritten` runs
+ * before the interruption does.
  *
  * @category writing
  * @since 0.1.0
@@ -123,6 +148,7 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
     readonly updatesPerObject: number
     readonly from?: Versioned | undefined
     readonly retry?: RetryOptions | undefined
+    readonly onWritten?: (() => void) | undefined
   }
 ): Effect.fn.Return<Versioned, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError, Zstd> {
   yield* ObjectStore.ensureWritable(store)
@@ -130,7 +156,6 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
   const ours = new Set<string>()
   let current = options.from ?? (yield* read(store))
   for (let attempt = 1; ; attempt++) {
-    if (copiesNamedIn(current.info).some((name) => ours.has(name))) return current
     yield* ensureOnline(store, current.info)
     const changed = yield* change(current.info)
     if (changed === undefined) return current
@@ -139,16 +164,29 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
     const next = log(changed, { now: now * 1000, backup, limit: options.updatesPerObject })
     const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level: options.level })
     ours.add(backup)
-    // A copy of a newer object than `current` does no harm: the put that follows is refused.
-    const written = yield* store.copy(Layout.repo, Layout.overwritten(backup)).pipe(
-      Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version) })),
-      Effect.map(Result.succeed),
-      Effect.catchTag("ObjectStoreError", (error) =>
-        attempt < retry.attempts && mayHaveHappened(error) ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
-      )
+    const settled: Settled = yield* Effect.uninterruptibleMask(
+      Effect.fnUntraced(function* (restore) {
+        // A copy of a newer object than `current` does no harm: the put that follows is refused.
+        const written = yield* restore(store.copy(Layout.repo, Layout.overwritten(backup))).pipe(
+          Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version) })),
+          Effect.map(Result.succeed),
+          Effect.catchTag("ObjectStoreError", (error) =>
+            mayHaveHappened(error) ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
+          )
+        )
+        if (Result.isSuccess(written)) {
+          options.onWritten?.()
+          return { now: { info: next, version: written.success }, failure: undefined }
+        }
+        yield* backOff(attempt + 1, retry)
+        const now = yield* patiently(read(store))
+        if (!copiesNamedIn(now.info).some((name) => ours.has(name))) return { now, failure: written.failure }
+        options.onWritten?.()
+        return { now, failure: undefined }
+      })
     )
-    if (Result.isSuccess(written)) return { info: next, version: written.success }
-    yield* backOff(attempt + 1, retry)
-    current = yield* read(store)
+    if (settled.failure === undefined) return settled.now
+    if (attempt >= retry.attempts) return yield* settled.failure
+    current = settled.now
   }
 })

@@ -193,6 +193,9 @@ const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyAr
   return found
 }
 
+const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
+  Config.fromJson("run-time override", config ?? {})
+
 /**
  * Opens the repository of the store in the context. Clients of containers are released with the Scope.
  *
@@ -213,9 +216,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     if (info.specVersion !== 2) {
       return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
     }
-    if (options.config !== undefined) {
-      yield* Effect.fromResult(Config.fromJson("run-time override", options.config))
-    }
+    yield* Effect.fromResult(checkOverride(options))
     const config = yield* ConfigControl.make(store, info, options.config ?? {})
     const stores = yield* ContainerStores.make({
       platforms,
@@ -244,17 +245,17 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     /** Applies a pure change, and publishes the configuration along when that is still to be done. */
     const change = <E>(
       change: RepoChange.Change<E>,
-      from?: RepoObject.Versioned
+      options?: { readonly from: RepoObject.Versioned; readonly onWritten: () => void }
     ): Effect.Effect<void, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError> =>
       withZstd(
         RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
           level: Config.compressionLevel(config.current()),
           updatesPerObject: Config.updatesPerRepoObject(config.current()),
-          from
+          ...options
         })
       )
 
-    const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, parent }) {
+    const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, onMoved, parent }) {
       yield* ObjectStore.ensureWritable(store)
       const current = yield* readRepo
       yield* RepoObject.ensureOnline(store, current.info)
@@ -265,7 +266,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
       const { flushedAt, id, message, metadata } = flushed.snapshot
       yield* change(
         RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
-        current
+        { from: current, onWritten: () => onMoved(flushed) }
       )
       return flushed
     })
@@ -330,7 +331,9 @@ export const create: (
 > = Effect.fn("Repository.create")(function* (options = {}) {
   const store = yield* ObjectStore.ObjectStore
   yield* ObjectStore.ensureWritable(store)
-  const persist = yield* Effect.fromResult(Config.fromJson("new configuration", options.persist ?? {}))
+  // What would be refused later is refused before anything is written.
+  const persist = yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist ?? {}))
+  yield* Effect.fromResult(checkOverride(options))
   const [found] = yield* Stream.runCollect(Stream.take(store.list(""), 1))
   if (found !== undefined) {
     const isRepository = yield* exists
@@ -365,6 +368,17 @@ export const openOrCreate = (options?: Parameters<typeof create>[0]): ReturnType
  */
 export const layer = (options?: OpenOptions): Layer.Layer<Repository, OpenError, Services> =>
   Layer.effect(Repository, open(options))
+
+/**
+ * Opens the repository as a service, or creates it where there is none.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerOpenOrCreate = (
+  options?: Parameters<typeof create>[0]
+): Layer.Layer<Repository, Effect.Error<ReturnType<typeof create>>, Services> =>
+  Layer.effect(Repository, openOrCreate(options))
 
 /** The first snapshot, its empty log, and last the repository object, by a write that only one can win. */
 const writeInitial = Effect.fnUntraced(function* (

@@ -7,6 +7,8 @@ import * as Schema from "effect/Schema"
 
 const kinds = Schema.Literals(["node", "group", "array"])
 
+const withArticle = (kind: typeof kinds.Type): string => `${kind === "array" ? "an" : "a"} ${kind}`
+
 /**
  * There is no such node at a path.
  *
@@ -21,7 +23,7 @@ export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFou
   found: Schema.optional(kinds)
 }) {
   override get message(): string {
-    const found = this.found === undefined ? "" : `; it is a ${this.found}`
+    const found = this.found === undefined ? "" : `; it is ${withArticle(this.found)}`
     return `There is no ${this.wanted} at \`${this.path}\`${found}.`
   }
 }
@@ -37,7 +39,7 @@ export class NodeAlreadyExists extends Schema.TaggedError<NodeAlreadyExists>()("
   found: kinds
 }) {
   override get message(): string {
-    return `There is a ${this.found} at \`${this.path}\` already. Delete it first, or change its metadata instead.`
+    return `There is ${withArticle(this.found)} at \`${this.path}\` already. Delete it first, or change its metadata instead.`
   }
 }
 

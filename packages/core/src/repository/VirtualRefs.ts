@@ -79,6 +79,10 @@ export const prepare = Effect.fnUntraced(function* (
   options: SetOptions | undefined
 ): Effect.fn.Return<Prepared, VirtualReadError | InvalidVirtualRef> {
   const parsed = yield* Effect.fromResult(Location.parse(location))
+  const unusable = checksum === undefined ? undefined : Checksum.problem(checksum)
+  if (unusable !== undefined) {
+    return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem: `of its checksum, ${unusable}` })
+  }
   const resolved = ContainerMatch.resolve(resolver.containers, parsed)
   const capture = checksum === undefined ? (options?.capture ?? false) : false
   if (Result.isFailure(resolved) && (options?.validateContainers !== false || capture !== false)) {

@@ -47,6 +47,8 @@ export type MoveBranch = (options: {
   readonly branch: string
   readonly flush: Effect.Effect<Commit.Flushed, AssetError | WriteForbidden>
   readonly parent: ObjectId.SnapshotId
+  /** Runs as soon as the branch has moved, whatever interrupts the rest. */
+  readonly onMoved: (flushed: Commit.Flushed) => void
 }) => Effect.Effect<Commit.Flushed, CommitError>
 
 /**
@@ -72,7 +74,10 @@ export interface WritableSession extends Session.Session {
     path: string,
     options: ZarrMetadata.ArrayOptions
   ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
-  /** Creates a node, or replaces the metadata of one of the same kind, from the bytes of a `zarr.json`. */
+  /**
+   * Creates a node, or replaces the metadata of one of the same kind, from the bytes of a `zarr.json`. An array
+   * that gets another number of dimensions is a new one, without the chunks of the old.
+   */
   readonly setMetadata: (
     path: string,
     zarrJson: Uint8Array
@@ -107,12 +112,18 @@ export interface WritableSession extends Session.Session {
   readonly status: Effect.Effect<Status>
   /** Forgets all uncommitted changes. */
   readonly discard: Effect.Effect<void>
-  /** Makes the changes a snapshot at the tip of the branch. */
+  /**
+   * Makes the changes a snapshot at the tip of the branch. When it is interrupted the session is as after a
+   * commit that succeeded or as before it, whichever happened.
+   */
   readonly commit: (
     message: string,
     options?: { readonly metadata?: JsonObject | undefined; readonly allowEmpty?: boolean | undefined }
   ) => Effect.Effect<ObjectId.SnapshotId, CommitError | NothingToCommit | ZarrMetadata.InvalidMetadata>
 }
+
+const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
+  data._tag === "Array" ? data.shape.length : 0
 
 /**
  * Opens a writable session on a snapshot that is the tip of `branch`.
@@ -153,8 +164,12 @@ export const make = Effect.fnUntraced(function* (
     yield* exclusive(
       Effect.gen(function* () {
         const node = changes.node(parsed)
-        if (node !== undefined && !(replace && node.data._tag === metadata._tag)) return yield* existing(parsed, node)
-        if (node !== undefined) return changes.setMetadata(node, zarrJson, metadata)
+        if (node !== undefined) {
+          if (!replace || node.data._tag !== metadata._tag) return yield* existing(parsed, node)
+          if (rankOf(node.data) === rankOf(metadata)) return changes.setMetadata(node, zarrJson, metadata)
+          // Its chunks have no place in the new grid.
+          changes.delete(node)
+        }
         yield* checkAncestors(parsed)
         if (metadata._tag === "Array" && changes.nodes(parsed).length > 0) {
           return yield* new NodeAlreadyExists({ path: changes.nodes(parsed)[0]!.path, found: "node" })
@@ -262,9 +277,11 @@ export const make = Effect.fnUntraced(function* (
               message,
               metadata: options?.metadata ?? {},
               flushedAt: now * 1000
-            })
+            }),
+            onMoved: ({ snapshot }) => {
+              changes = new ChangeSet(snapshot)
+            }
           })
-          changes = new ChangeSet(flushed.snapshot)
           return flushed.snapshot.id
         })
       )

@@ -44,6 +44,21 @@ export const lastModified = (milliseconds: number): Checksum =>
   Constructors.LastModified({ seconds: Math.min(maxSeconds, Math.max(1, Math.ceil(milliseconds / 1000))) })
 
 /**
+ * A sentence that says why a checksum cannot be stored, or `undefined`.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const problem = (checksum: Checksum): string | undefined =>
+  Constructors.$match(checksum, {
+    ETag: ({ etag }) => (etag === "" ? "the ETag is empty" : undefined),
+    LastModified: ({ seconds }) =>
+      Number.isInteger(seconds) && seconds >= 1 && seconds <= maxSeconds
+        ? undefined
+        : `the time of change is ${seconds}, not a whole number of seconds from 1 to ${maxSeconds}`
+  })
+
+/**
  * Pattern matching over the two kinds of checksum.
  *
  * @category combinators

@@ -7,6 +7,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Json from "./Json.ts"
 import * as Container from "./VirtualChunkContainer.ts"
 
 const Fields: Schema.$Record<Schema.String, Schema.Unknown> = Schema.Record(Schema.String, Schema.Unknown)
@@ -185,6 +186,11 @@ const fieldOf = (path: ReadonlyArray<unknown> | undefined): string =>
  * @since 0.1.0
  */
 export const fromJson = (source: string, json: unknown): Result.Result<RepositoryConfig, InvalidConfig> => {
+  // Before the schema looks at the values, for it goes as deep as they do.
+  for (const [field, value] of isRecord(json) ? Object.entries(json) : []) {
+    const problem = value === undefined ? undefined : Json.problem(value, 1)
+    if (problem !== undefined) return Result.fail(new InvalidConfig({ source, field, problem }))
+  }
   const decoded = Schema.decodeUnknownResult(RepositoryConfig)(json)
   if (Result.isFailure(decoded)) {
     const [issue] = formatIssue(decoded.failure.issue).issues

@@ -168,7 +168,7 @@ export const problem = (container: VirtualChunkContainer): string | undefined =>
  * data that anybody may have written, and must not be able to ask there.
  */
 const isMetadataHost = (host: string): boolean =>
-  /^169\.254\./.test(host) ||
+  host.startsWith("169.254.") ||
   /^\[(fe[89ab][0-9a-f]:|fd00:ec2:|::ffff:a9fe:)/.test(host) ||
   /^(metadata|metadata\.google\.internal|instance-data)\.?$/.test(host)
 

@@ -68,11 +68,11 @@ const ArrayFields = Schema.Struct({
   }),
   chunk_key_encoding: Schema.Struct({
     name: Schema.Literal("default"),
-    configuration: Schema.optional(Schema.Struct({ separator: Schema.optional(Schema.Literal("/")) }))
+    configuration: Schema.optionalKey(Schema.Struct({ separator: Schema.optionalKey(Schema.Literal("/")) }))
   }),
   fill_value: Schema.Unknown,
   codecs: Schema.Array(Schema.Unknown),
-  dimension_names: Schema.optional(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String))))
+  dimension_names: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String))))
 })
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -150,11 +150,20 @@ export interface ArrayOptions {
   readonly chunkShape: ReadonlyArray<number>
   /** A Zarr data type, as in `float32`. */
   readonly dataType: string
+  /** NaN and infinities may be given as numbers. */
   readonly fillValue: Json
   readonly codecs?: ReadonlyArray<Json> | undefined
   readonly dimensionNames?: ReadonlyArray<string | null> | undefined
   readonly attributes?: Readonly<Record<string, Json>> | undefined
 }
+
+/** `NaN`, `Infinity` and `-Infinity` are texts in Zarr: JSON has no such numbers, and would write `null`. */
+const fillValueJson = (value: Json): Json =>
+  typeof value === "number" && !Number.isFinite(value)
+    ? String(value)
+    : Array.isArray(value)
+      ? value.map(fillValueJson)
+      : value
 
 /**
  * The `zarr.json` of an array.
@@ -171,7 +180,7 @@ export const array = (options: ArrayOptions): Uint8Array =>
       data_type: options.dataType,
       chunk_grid: { name: "regular", configuration: { chunk_shape: options.chunkShape } },
       chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-      fill_value: options.fillValue,
+      fill_value: fillValueJson(options.fillValue),
       codecs: options.codecs ?? [{ name: "bytes", configuration: { endian: "little" } }],
       ...(options.dimensionNames === undefined ? {} : { dimension_names: options.dimensionNames }),
       attributes: options.attributes ?? {}

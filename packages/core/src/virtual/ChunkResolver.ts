@@ -169,7 +169,12 @@ const readError = (
   const container = resolved.container.name
   if (error.reason._tag === "NotFound") return new VirtualObjectNotFound({ location, container, store })
   if (error.reason._tag === "PreconditionFailed" && checksum !== undefined) {
-    return new ChecksumMismatch({ location, container, expected: Checksum.format(checksum) })
+    return new ChecksumMismatch({
+      location,
+      container,
+      expected: Checksum.format(checksum),
+      observed: error.reason.detail
+    })
   }
   return error
 }

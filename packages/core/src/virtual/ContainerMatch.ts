@@ -18,12 +18,12 @@ export class MissingContainer extends Schema.TaggedError<MissingContainer>()("Mi
   location: Schema.String,
   /** The name or protocol that a container has to have. */
   wanted: Schema.String,
-  /** Names of the containers that were considered. */
+  /** Names of the containers that were considered, but for the default ones. */
   known: Schema.Array(Schema.String)
 }) {
   override get message(): string {
     const known = this.known.length === 0 ? "none" : this.known.map((name) => `\`${name}\``).join(", ")
-    return `No container matches \`${this.location}\`. Add one with ${this.wanted} to the repository's configuration, or pass it as a run-time override. Containers now: ${known}.`
+    return `No container matches \`${this.location}\`. Add one with ${this.wanted} to the repository's configuration, or pass it as a run-time override. The repository's own containers: ${known}.`
   }
 }
 
@@ -127,7 +127,7 @@ export const resolve = (
       new MissingContainer({
         location: Location.format(location),
         wanted,
-        known: containers.inOrder.map(({ container }) => container.name)
+        known: containers.inOrder.flatMap(({ container, source }) => (source === "default" ? [] : [container.name]))
       })
     )
   const invalid = (problem: string): Result.Result<never, Location.InvalidLocation> =>

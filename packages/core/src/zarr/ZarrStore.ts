@@ -117,23 +117,21 @@ export const make = (session: Session | WritableSession): ZarrStore => {
       return Stream.fail(new ZarrKey.InvalidKey({ key: prefix, problem: "a prefix is empty or ends with `/`" }))
     }
     const wanted = prefix.startsWith("/") ? prefix.slice(1) : prefix
-    return Stream.orDie(
-      Stream.unwrap(
-        Effect.map(session.nodes(), (nodes) =>
-          Stream.flatMap(Stream.fromIterable(nodes), (node) => {
-            const keys: Stream.Stream<string, AssetError> = Stream.succeed(ZarrKey.metadata(node.path))
-            const base = node.path === NodePath.root ? "" : `${node.path.slice(1)}/`
-            // Chunks are only asked for where one of them can start with the prefix.
-            const related =
-              `${base}c/`.startsWith(wanted) || wanted.startsWith(`${base}c/`) || `${base}c`.startsWith(wanted)
-            if (node.data._tag === "Group" || !related) return keys
-            const chunks = Stream.map(session.chunkIndices(node.path), (index) => ZarrKey.chunk(node.path, index))
-            return Stream.concat(
-              keys,
-              Stream.catchTag(chunks, ["NodeNotFound", "InvalidPath"], () => Stream.empty)
-            )
-          })
-        )
+    return Stream.unwrap(
+      Effect.map(Effect.orDie(session.nodes()), (nodes) =>
+        Stream.flatMap(Stream.fromIterable(nodes), (node) => {
+          const keys: Stream.Stream<string, AssetError> = Stream.succeed(ZarrKey.metadata(node.path))
+          const base = node.path === NodePath.root ? "" : `${node.path.slice(1)}/`
+          // Chunks are only asked for where one of them can start with the prefix.
+          const related =
+            `${base}c/`.startsWith(wanted) || wanted.startsWith(`${base}c/`) || `${base}c`.startsWith(wanted)
+          if (node.data._tag === "Group" || !related) return keys
+          const chunks = Stream.map(session.chunkIndices(node.path), (index) => ZarrKey.chunk(node.path, index))
+          return Stream.concat(
+            keys,
+            Stream.catchTag(chunks, ["NodeNotFound", "InvalidPath"], () => Stream.empty)
+          )
+        })
       )
     ).pipe(Stream.filter((key) => key.startsWith(wanted)))
   }

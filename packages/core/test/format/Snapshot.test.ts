@@ -178,6 +178,25 @@ describe("Snapshot", () => {
     })
   })
 
+  it("reads a manifest without extents as one for the whole grid, as Icechunk does", () => {
+    const payload = forged({
+      shape: [
+        [10n, 3n],
+        [9n, 3n]
+      ]
+    })
+    expect(Result.getOrThrow(decode(payload)).nodes[0]!.data).toMatchObject({
+      manifests: [
+        {
+          extents: [
+            { from: 0, to: 4 },
+            { from: 0, to: 3 }
+          ]
+        }
+      ]
+    })
+  })
+
   it("sorts the nodes of a file that is in another order", () => {
     const back = Result.getOrThrow(decode(forged({ paths: ["/b", "/\u{10000}", "/\uffff", "/a"] })))
     expect(back.nodes.map(({ path }) => path)).toStrictEqual(["/a", "/b", "/\uffff", "/\u{10000}"])
@@ -200,7 +219,19 @@ describe("Snapshot", () => {
       "length 0"
     ],
     ["nodes[0].node_data.shape[0]", { shape: [[2n ** 60n, 1n]] }, "larger than"],
-    ["nodes[0].node_data.manifests[0].extents[1]", { extents: [0, 1, 4, 3] }, "starts at chunk 4"]
+    ["nodes[0].node_data.manifests[0].extents[1]", { extents: [0, 1, 4, 3] }, "starts at chunk 4"],
+    ["nodes[0].node_data.manifests[0].extents", { shape: [[4n, 1n]], extents: [0, 4, 0, 4] }, "2 dimension(s)"],
+    [
+      "nodes[0].node_data.manifests[0].extents",
+      {
+        shape: [
+          [4n, 1n],
+          [4n, 1n]
+        ],
+        extents: [0, 4]
+      },
+      "the array has 2"
+    ]
   ] as const)("names %s when it is wrong: %o", (field, options, problem) => {
     const result = decode(forged(options))
     expect(Result.isFailure(result) && result.failure).toMatchObject({ file: "snapshots/X", field })
@@ -210,6 +241,7 @@ describe("Snapshot", () => {
   it("does not unfold nodes that share their manifests", () => {
     const payload = forged({
       paths: Array.from({ length: 5000 }, (_, i) => `/${i}`),
+      shape: Array.from({ length: 100_000 }, () => [0n, 0n] as const),
       extents: Array.from({ length: 200_000 }, () => 0)
     })
     const result = decode(payload)

@@ -153,19 +153,22 @@ export const path: fc.Arbitrary<NodePath.NodePath> = fc
 
 const range = fc.tuple(u32, u32).map(([a, b]) => ({ from: Math.min(a, b), to: Math.max(a, b) }))
 
+const extents = (rank: number) => fc.array(range, { minLength: rank, maxLength: rank })
+
+const arrayData = fc.array(record({ length: time, numChunks: u32 }), { maxLength: 4 }).chain((shape) =>
+  record({
+    _tag: fc.constant("Array" as const),
+    shape: fc.constant(shape),
+    dimensionNames: optional(fc.array(optional(text.filter((name) => name !== "")), { maxLength: 4 })),
+    manifests: fc.array(record({ id: manifestId, extents: extents(shape.length) }), { maxLength: 4 })
+  })
+)
+
 const node: fc.Arbitrary<NodeSnapshot> = record({
   id: nodeId,
   path,
   userData: bytes,
-  data: fc.oneof(
-    fc.constant({ _tag: "Group" as const }),
-    record({
-      _tag: fc.constant("Array" as const),
-      shape: fc.array(record({ length: time, numChunks: u32 }), { maxLength: 4 }),
-      dimensionNames: optional(fc.array(optional(text.filter((name) => name !== "")), { maxLength: 4 })),
-      manifests: fc.array(record({ id: manifestId, extents: fc.array(range, { maxLength: 4 }) }), { maxLength: 4 })
-    })
-  ),
+  data: fc.oneof(fc.constant({ _tag: "Group" as const }), arrayData),
   extra: optional(bytes)
 })
 

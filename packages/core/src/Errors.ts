@@ -1,0 +1,32 @@
+/**
+ * Every error that a caller of this package can meet, in one place.
+ *
+ * @since 0.1.0
+ */
+export { FormatError } from "./format/FormatError.ts"
+export { ConfigConflict } from "./repository/ConfigFile.ts"
+export { CommitConflict, RefForbidden, RefNotFound } from "./repository/RepoChange.ts"
+export {
+  ConfigNotPublished,
+  RepositoryAlreadyExists,
+  RepositoryNotFound,
+  UnsupportedSpecVersion
+} from "./repository/RepositoryError.ts"
+export {
+  InvalidIndex,
+  InvalidPath,
+  InvalidVirtualRef,
+  NodeAlreadyExists,
+  NodeNotFound,
+  NothingToCommit
+} from "./repository/SessionError.ts"
+export { WriteForbidden } from "./store/ObjectStore.ts"
+export { ObjectStoreError } from "./store/ObjectStoreError.ts"
+export { CredentialsUnavailable } from "./values/Credentials.ts"
+export { InvalidLocation } from "./values/Location.ts"
+export { InvalidConfig } from "./values/RepositoryConfig.ts"
+export { InvalidMetadata } from "./values/ZarrMetadata.ts"
+export { ChecksumMismatch, VirtualObjectNotFound } from "./virtual/ChunkResolver.ts"
+export { MissingContainer } from "./virtual/ContainerMatch.ts"
+export { MissingCredentials, MissingPlatform } from "./virtual/Platform.ts"
+export { InvalidKey } from "./zarr/ZarrKey.ts"
