@@ -12,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Credentials from "@effect-icechunk/core/values/Credentials"
 import type { ObjectStoreShape } from "@effect-icechunk/core/store/ObjectStore"
@@ -327,10 +328,18 @@ export const make = Effect.fnUntraced(function* (
           })
         })
       )
-      // A service that does not know the headers creates an empty bucket.
-      const info = yield* head("fork", fork)
-      if (info.forkOf?.bucket === source) return info
-      return yield* unexpected("fork", fork, `it exists now, but is no fork of \`${source}\``)
+      // A service that does not know the headers creates an empty bucket. The new bucket may take a moment to tell.
+      return yield* head("fork", fork).pipe(
+        Effect.filterOrFail(
+          (info) => info.forkOf?.bucket === source,
+          () => unexpected("fork", fork, `it exists now, but is no fork of \`${source}\``)
+        ),
+        Effect.retry({
+          schedule: Schedule.exponential(connection.retry?.baseDelay ?? "100 millis"),
+          times: 4,
+          while: ({ reason }) => reason._tag === "UnexpectedAnswer" || reason._tag === "BucketNotFound"
+        })
+      )
     }),
     delete: Effect.fn("TigrisBuckets.delete")(function* (bucket, { contents = false } = {}) {
       yield* requests.delete(bucket, TigrisHeaders.deleteBucket({ contents })).pipe(
@@ -348,17 +357,22 @@ export const make = Effect.fnUntraced(function* (
     info: Effect.fn("TigrisBuckets.info")((bucket) => head("info", bucket)),
     forks: Effect.fn("TigrisBuckets.forks")(function* (bucket) {
       // Of a bucket that is missing, all buckets would be asked about.
-      if (!(yield* head("forks", bucket)).hasForks) return []
+      yield* head("forks", bucket)
       const listed = yield* requests
         .list(TigrisHeaders.listForks(bucket))
         .pipe(Effect.mapError(failing("forks", bucket)))
       const found = yield* Effect.forEach(
         listed.filter(({ name }) => name !== bucket),
-        // A bucket may be deleted meanwhile, and others than forks may be out of reach.
-        ({ name }) => Effect.option(head("forks", name)),
+        ({ name }) =>
+          Effect.catchIf(
+            head("forks", name),
+            // One may be deleted meanwhile, and where all are listed some may be out of reach.
+            ({ reason }) => reason._tag === "BucketNotFound" || reason._tag === "AccessDenied",
+            () => Effect.succeed(undefined)
+          ),
         { concurrency: 8 }
       )
-      return found.flatMap((info) => (info._tag === "Some" && info.value.forkOf?.bucket === bucket ? [info.value] : []))
+      return found.filter((info) => info !== undefined).filter(({ forkOf }) => forkOf?.bucket === bucket)
     }),
     createSnapshot,
     snapshots: Effect.fn("TigrisBuckets.snapshots")(function* (bucket) {

@@ -77,6 +77,7 @@ export const makeWith = (options: Options): Effect.Effect<Platform> =>
   Effect.succeed({
     name: "tigris",
     defaultRegion: undefined,
+    defaultEndpoint: TigrisOptions.defaultEndpoint,
     hasBuckets: true,
     sharesCredentials: true,
     open: (request) =>

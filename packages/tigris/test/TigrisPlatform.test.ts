@@ -7,6 +7,7 @@ import * as ContainerStores from "@effect-icechunk/core/virtual/ContainerStores"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as TigrisObjectStore from "../src/TigrisObjectStore.ts"
 import * as TigrisPlatform from "../src/TigrisPlatform.ts"
 import { accessKey, bytes, fast, storeIn, text } from "./support/TestTigris.ts"
 import * as TigrisSimulator from "./support/TigrisSimulator.ts"
@@ -141,6 +142,32 @@ describe("virtual chunks on Tigris", () => {
       expect(error.message).toContain("it has no `region`")
       const chunks = yield* resolver(elsewhere, [containerAt(simulator.endpoint, { region: "iad" })], credentials)
       expect(text(yield* chunks.read(ref, { checks: "fail" }))).toBe("234")
+    })
+  )
+})
+
+describe("the endpoint of Tigris itself", () => {
+  it.effect.each<readonly [string, string | undefined, string | undefined, boolean]>([
+    ["neither names it", undefined, undefined, true],
+    ["the container names it", undefined, "https://t3.storage.dev", true],
+    ["the repository names it", "https://t3.storage.dev/", undefined, true],
+    ["the container names another", undefined, "https://evil.example", false],
+    ["the repository names another", "http://127.0.0.1:9", undefined, false]
+  ])("shares the repository's credentials or not, where %s", ([, repository, container, shares]) =>
+    Effect.gen(function* () {
+      const platform = yield* TigrisPlatform.make
+      const store = yield* TigrisObjectStore.make({
+        bucket: "bucket",
+        region: "iad",
+        endpoint: repository,
+        credentials: accessKey("test", "secret")
+      })
+      const found = ContainerStores.credentialsFor(
+        { byContainer: {}, fallback: "same-endpoint", repository: store.origin },
+        platform,
+        { name: "data", protocol: "tigris", platform: "tigris", cloud_client_config: { endpoint_url: container } }
+      )
+      expect(found._tag).toBe(shares ? "Success" : "Failure")
     })
   )
 })

@@ -34,6 +34,8 @@ export interface Options {
   readonly foreign?: ReadonlyArray<string>
   /** Headers of snapshots and forks are not known, as on other services. */
   readonly plainS3?: boolean
+  /** A list of forks is a list of all buckets, as before Tigris had one. */
+  readonly noForkList?: boolean
   /** Entries of one page of a list of buckets or snapshots (default 1,000). */
   readonly pageSize?: number
 }
@@ -165,7 +167,7 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
 
     const list = ({ headers, query }: S3Model.Request): S3Model.Answer => {
       const of = headers["x-tigris-snapshot"]
-      const parent = headers["x-tigris-fork"]
+      const parent = options.noForkList === true ? undefined : headers["x-tigris-fork"]
       const entries: ReadonlyArray<readonly [string, number]> =
         of !== undefined
           ? existing(of)
