@@ -10,8 +10,14 @@ import { inline, native } from "./values.ts"
 
 const kills = Number(process.env["TEST_KILLS"] ?? 200)
 
-/** Starts a committer, kills it some time after it is ready, and returns the lines it said. */
-const killed = (directory: string, delay: number): Promise<ReadonlyArray<string>> =>
+/** How long a step of a committer took when it was last seen, in milliseconds: where in a step a kill falls. */
+let step = 20
+
+/**
+ * Starts a committer, kills it within the step after its `lines`-th line, at `share` of the time that a step
+ * takes, and returns what it said.
+ */
+const killed = (directory: string, lines: number, share: number): Promise<ReadonlyArray<string>> =>
   new Promise((resolve, reject) => {
     const child = spawn(
       process.execPath,
@@ -19,10 +25,17 @@ const killed = (directory: string, delay: number): Promise<ReadonlyArray<string>
       { stdio: ["ignore", "pipe", "inherit"] }
     )
     let output = ""
+    let seen = 0
+    let before = 0
     child.stdout.setEncoding("utf8")
     child.stdout.on("data", (text: string) => {
-      if (output === "") setTimeout(() => child.kill("SIGKILL"), delay)
       output += text
+      const now = performance.now()
+      for (const _ of text.matchAll(/\n/g)) {
+        if (seen > 0) step = Math.min(1000, Math.max(1, now - before))
+        before = now
+        if (seen++ === lines) setTimeout(() => child.kill("SIGKILL"), share * step)
+      }
     })
     child.on("error", reject)
     child.on("close", (code, signal) => {
@@ -68,8 +81,9 @@ const survive = Effect.fnUntraced(function* (rounds: number) {
   let commits = 0
   let counter = 0
   for (let round = 0; round < rounds; round++) {
-    // The delays sweep over the milliseconds of a few commits, at points that no two rounds share.
-    const lines = yield* Effect.promise(() => killed(directory, ((round * 37) % 101) * 0.9))
+    // Within the first commit, the first update of the configuration, or the second commit; at points that
+    // sweep over each.
+    const lines = yield* Effect.promise(() => killed(directory, round % 3, ((round * 37) % 101) / 90))
     const found = yield* Effect.provide(inspect, services(directory))
     const saidCommit = last(lines, "commit", commits)
     const saidCounter = last(lines, "config", counter)

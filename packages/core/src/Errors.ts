@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export { FormatError } from "./format/FormatError.ts"
+export { ManifestTooLarge } from "./format/ManifestWriter.ts"
 export { ConfigConflict } from "./repository/ConfigFile.ts"
 export { CommitConflict, RefForbidden, RefNotFound } from "./repository/RepoChange.ts"
 export {

@@ -98,6 +98,29 @@ export const make = Effect.fnUntraced(function* (
         )
       : Effect.void
 
+  const isDirectory = (directory: string): Effect.Effect<boolean> =>
+    FileIdentity.ofPath(directory).pipe(
+      Effect.map(({ type }) => type === "Directory"),
+      Effect.orElseSucceed(() => false)
+    )
+
+  /**
+   * Makes one directory, unless it is there. Those above it are not left to Node, which tries for ever where none
+   * can be made, as in `/proc`.
+   */
+  const makeDirectory = (directory: string): Effect.Effect<void, Errors.Reason> =>
+    fs.makeDirectory(directory).pipe(
+      Effect.uninterruptible,
+      Effect.catch((error) =>
+        Effect.flatMap(isDirectory(directory), (isThere) => (isThere ? Effect.void : Effect.fail(error)))
+      ),
+      Effect.mapError((error) =>
+        codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR"
+          ? new Errors.Unsupported({ detail: `a part of the key is an object already`, cause: error })
+          : FileReader.reasonOfWrite(error)
+      )
+    )
+
   /** Makes a directory and those above it. A new one is only there for good once the one above it is flushed. */
   const settle = (directory: string): Effect.Effect<void, Errors.Reason> =>
     Effect.suspend(() => {
@@ -106,12 +129,14 @@ export const make = Effect.fnUntraced(function* (
       const isOurs = directory !== root && above !== directory
       return (isOurs ? settle(above) : Effect.void).pipe(
         Effect.andThen(
-          fs.makeDirectory(directory, { recursive: true }).pipe(
-            Effect.uninterruptible,
-            Effect.mapError((error) =>
-              codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR"
-                ? new Errors.Unsupported({ detail: `a part of the key is an object already`, cause: error })
-                : FileReader.reasonOfWrite(error)
+          makeDirectory(directory).pipe(
+            // The one above it is missing, or somebody has removed it since.
+            Effect.catchIf(
+              (reason) => isMissing(reason) && above !== directory,
+              () => {
+                settled.delete(above)
+                return Effect.andThen(settle(above), makeDirectory(directory))
+              }
             )
           )
         ),

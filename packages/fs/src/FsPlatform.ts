@@ -5,7 +5,7 @@
  */
 import { MissingCredentials, type Platform } from "@effect-icechunk/core/virtual/Platform"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as FsObjectStore from "./FsObjectStore.ts"
 

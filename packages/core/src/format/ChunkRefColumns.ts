@@ -244,18 +244,6 @@ export class ChunkRefColumns {
     this.#order = undefined
   }
 
-  /** The rows of `other` that count, tombstones too. */
-  append(other: ChunkRefColumns): void {
-    for (const row of other.rowsInOrder()) {
-      const index = other.indexAt(row)
-      const ref = other.at(row)
-      if (ref === "Deleted") this.setDeleted(index)
-      else if (ref._tag === "Inline") this.setInline(index, ref.bytes)
-      else if (ref._tag === "Native") this.setNative(index, ObjectId.bytes12(ref.id), ref.offset, ref.length)
-      else this.setVirtual(index, ref.ref)
-    }
-  }
-
   #checksum(checksum: Checksum.Checksum | undefined): { readonly kind: number; readonly value: number } {
     if (checksum === undefined) return { kind: Kind.Virtual, value: 0 }
     return Checksum.match(checksum, {

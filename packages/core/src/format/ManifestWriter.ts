@@ -9,7 +9,8 @@
  *
  * @since 0.1.0
  */
-import type * as Result from "effect/Result"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as ObjectId from "../values/ObjectId.ts"
 import { type ArrayPart, ArrayRefsWriter, maxPayload, SharedParts } from "./ArrayRefsWriter.ts"
 import * as FlatTable from "./FlatTable.ts"
@@ -29,6 +30,22 @@ export interface Encoded {
   readonly count: number
   /** The smallest box around the refs of each array, in the order of `arrays`; `undefined` where none are. */
   readonly extents: ReadonlyArray<Extents | undefined>
+}
+
+/**
+ * More refs than one manifest can have for every reader of Icechunk. Nothing was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ManifestTooLarge extends Schema.TaggedError<ManifestTooLarge>()("ManifestTooLarge", {
+  refs: Schema.Int,
+  /** Bytes of the manifest before it is compressed. */
+  bytes: Schema.Number
+}) {
+  override get message(): string {
+    return `${this.refs} chunk refs make a manifest of ${this.bytes} bytes, more than every Icechunk reader takes. Split the array's manifests with \`manifest.splitting\` in the configuration and commit again.`
+  }
 }
 
 /** What Icechunk's reader visits of one manifest at most, where a shared text counts for each ref. */
@@ -61,8 +78,7 @@ const chooseDictionary = (arrays: ReadonlyArray<ArrayPart>): Uint8Array | undefi
 
 /**
  * The payload of a manifest; `undefined` when there are no refs. Fails about a damaged ref of a manifest that
- * refs are taken from. A manifest that would be too large for other readers of Icechunk is a defect: its
- * array has to be split.
+ * refs are taken from, and with `ManifestTooLarge` when the refs have to be spread over several manifests.
  *
  * @category encoding
  * @since 0.1.0
@@ -71,7 +87,14 @@ export const encode = (options: {
   readonly id: ObjectId.ManifestId
   /** Each array once. */
   readonly arrays: ReadonlyArray<ArrayPart>
-}): Result.Result<Encoded | undefined, FormatError> =>
+}): Result.Result<Encoded | undefined, FormatError | ManifestTooLarge> =>
+  Result.flatMap(attemptToEncode(options), (encoded) =>
+    encoded instanceof ManifestTooLarge ? Result.fail(encoded) : Result.succeed(encoded)
+  )
+
+const attemptToEncode = (
+  options: Parameters<typeof encode>[0]
+): Result.Result<Encoded | undefined | ManifestTooLarge, FormatError> =>
   FlatTable.attempt(() => {
     const distinctTexts = options.arrays.length === 1 && options.arrays[0]!.refs.bases.length === 0
     const shared = new SharedParts(chooseDictionary(options.arrays), distinctTexts)
@@ -88,9 +111,7 @@ export const encode = (options: {
     const refsSize = arrays.reduce((sum, array) => sum + 64 + 4 * array.count + array.size, 0)
     const capacity = 1024 + refsSize + shared.pool.size + extras + (dictionary?.length ?? 0) + (extra?.length ?? 0)
     if (capacity > maxPayload || shared.visited > maxVisited) {
-      throw new RangeError(
-        `Manifest \`${options.id}\` would have ${count} refs in ${capacity} bytes, too many for one manifest: split it with \`manifest.splitting\` in the configuration.`
-      )
+      return new ManifestTooLarge({ refs: count, bytes: capacity })
     }
 
     const writer = new FlatWriter(capacity)

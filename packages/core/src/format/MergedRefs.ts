@@ -93,7 +93,8 @@ const changedRows = (
 }
 
 /**
- * Merges the sources of an array. Fails about a damaged ref of a manifest.
+ * Merges the sources of an array. Fails about a damaged ref of a manifest. Changes of another rank than the
+ * grid's are a defect.
  *
  * @category combinators
  * @since 0.1.0
@@ -102,6 +103,9 @@ export const merge = (sources: ArraySources): Result.Result<MergedRefs, FormatEr
   FlatTable.attempt(() => {
     const { changes, gridShape, node } = sources
     const rank = gridShape.length
+    if (changes !== undefined && changes.rank !== rank) {
+      throw new RangeError(`Array ${node} has ${rank} dimension(s), its changed refs have ${changes.rank}`)
+    }
     const bases = sources.bases.flatMap(({ extents, manifest }) => {
       const rows = manifest.rows(node)
       return rows === undefined || rows.count === 0 ? [] : [{ manifest, extents, rows }]

@@ -36,7 +36,7 @@ const writeArray = Effect.fnUntraced(function* (
   config: RepositoryConfig,
   changes: ChangeSet,
   node: ArrayNode
-): Effect.fn.Return<Written, AssetError | WriteForbidden> {
+): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
   const changed = changes.chunks(node.id)
   const grid = gridShape(node.data)
   const plan = ManifestSplit.plan({
@@ -99,14 +99,14 @@ export const flush = Effect.fn("Commit.flush")(function* (
     /** Microseconds since 1970. */
     readonly flushedAt: number
   }
-): Effect.fn.Return<Flushed, AssetError | WriteForbidden> {
+): Effect.fn.Return<Flushed, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
   const id = yield* RandomId.snapshotId
   const log = transactionLog(id, changes)
   const [written] = yield* Effect.all(
     [
       Effect.forEach(
         changes.nodes(),
-        (node): Effect.Effect<Written, AssetError | WriteForbidden> =>
+        (node): Effect.Effect<Written, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> =>
           node.data._tag === "Group"
             ? Effect.succeed({ node, files: [] })
             : writeArray(assets, options.config, changes, node as ArrayNode),

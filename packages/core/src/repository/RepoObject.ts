@@ -125,8 +125,13 @@ interface Settled {
   readonly failure: ObjectStoreError | undefined
 }
 
-/** After these answers the write may have happened. */
-const mayHaveHappened = (error: ObjectStoreError): boolean => isConflict(error) || error.isRetryable
+/**
+ * Whether a write may have happened although this was its answer.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const mayHaveHappened = (error: ObjectStoreError): boolean => isConflict(error) || error.isRetryable
 
 /**
  * Applies `change` to the newest repository object until it is written. `from` saves the first read.

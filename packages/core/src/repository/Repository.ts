@@ -32,6 +32,7 @@ import * as ConfigControl from "./ConfigControl.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Layout from "./Layout.ts"
+import * as RandomId from "./RandomId.ts"
 import * as RepoChange from "./RepoChange.ts"
 import * as RepoObject from "./RepoObject.ts"
 import { RepositoryAlreadyExists, RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
@@ -317,7 +318,8 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
 /**
  * Creates a repository in the store of the context and opens it. `persist` becomes its `config.json`.
  *
- * Fails with `RepositoryAlreadyExists` when the store is not empty; of two creators one wins.
+ * Fails with `RepositoryAlreadyExists` when the store is not empty; of two creators one wins. What a creator
+ * left that was stopped half-way is no obstacle.
  *
  * @category constructors
  * @since 0.1.0
@@ -334,7 +336,11 @@ export const create: (
   // What would be refused later is refused before anything is written.
   const persist = yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist ?? {}))
   yield* Effect.fromResult(checkOverride(options))
-  const [found] = yield* Stream.runCollect(Stream.take(store.list(""), 1))
+  const [found] = yield* store.list("").pipe(
+    Stream.filter(({ key }) => !initialFiles.has(key)),
+    Stream.take(1),
+    Stream.runCollect
+  )
   if (found !== undefined) {
     const isRepository = yield* exists
     return yield* new RepositoryAlreadyExists({
@@ -358,7 +364,14 @@ export const create: (
  * @since 0.1.0
  */
 export const openOrCreate = (options?: Parameters<typeof create>[0]): ReturnType<typeof create> =>
-  Effect.catchTag(open(options), "RepositoryNotFound", () => create(options))
+  open(options).pipe(
+    Effect.catchTag("RepositoryNotFound", () => create(options)),
+    // Somebody else was faster.
+    Effect.catchIf(
+      (error) => error._tag === "RepositoryAlreadyExists" && error.found === Layout.repo,
+      () => open(options)
+    )
+  )
 
 /**
  * Opens the repository as a service.
@@ -379,6 +392,15 @@ export const layerOpenOrCreate = (
   options?: Parameters<typeof create>[0]
 ): Layer.Layer<Repository, Effect.Error<ReturnType<typeof create>>, Services> =>
   Layer.effect(Repository, openOrCreate(options))
+
+/** Metadata that tells one writer's object from another's, where the store keeps any. */
+const writeIdName = "icechunk_write_id"
+
+/** What is written before the repository object: the same names in every repository. */
+const initialFiles: ReadonlySet<string> = new Set([
+  Layout.snapshot(ObjectId.initialSnapshotId),
+  Layout.transaction(ObjectId.initialSnapshotId)
+])
 
 /** The first snapshot, its empty log, and last the repository object, by a write that only one can win. */
 const writeInitial = Effect.fnUntraced(function* (
@@ -422,5 +444,19 @@ const writeInitial = Effect.fnUntraced(function* (
     extra: undefined
   }
   const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(info), { level })
-  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create })
+  const writeId = yield* RandomId.writeId
+  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create, metadata: { [writeIdName]: writeId } }).pipe(
+    // The answer may be lost, and the client's own retry then meets what it has written itself.
+    Effect.catchTag("ObjectStoreError", (error) =>
+      RepoObject.mayHaveHappened(error)
+        ? RepoObject.patiently(store.head(Layout.repo)).pipe(
+            Effect.orElseSucceed(() => undefined),
+            Effect.filterOrFail(
+              (found) => found?.metadata?.[writeIdName] === writeId,
+              () => error
+            )
+          )
+        : Effect.fail(error)
+    )
+  )
 })

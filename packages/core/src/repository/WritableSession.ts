@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Flexbuffer from "../format/Flexbuffer.ts"
 import type { FormatError } from "../format/FormatError.ts"
+import type { ManifestTooLarge } from "../format/ManifestWriter.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
@@ -45,7 +46,7 @@ import * as VirtualRefs from "./VirtualRefs.ts"
  */
 export type MoveBranch = (options: {
   readonly branch: string
-  readonly flush: Effect.Effect<Commit.Flushed, AssetError | WriteForbidden>
+  readonly flush: Effect.Effect<Commit.Flushed, AssetError | ManifestTooLarge | WriteForbidden>
   readonly parent: ObjectId.SnapshotId
   /** Runs as soon as the branch has moved, whatever interrupts the rest. */
   readonly onMoved: (flushed: Commit.Flushed) => void
@@ -57,7 +58,13 @@ export type MoveBranch = (options: {
  * @category errors
  * @since 0.1.0
  */
-export type CommitError = CommitConflict | RefNotFound | WriteForbidden | ObjectStoreError | FormatError
+export type CommitError =
+  | CommitConflict
+  | RefNotFound
+  | ManifestTooLarge
+  | WriteForbidden
+  | ObjectStoreError
+  | FormatError
 
 /**
  * A session with a branch to write to. After a commit it goes on from the new snapshot.
@@ -276,7 +283,8 @@ export const make = Effect.fnUntraced(function* (
               config: context.config(),
               message,
               metadata: options?.metadata ?? {},
-              flushedAt: now * 1000
+              // Icechunk commits only on top of what is older, whatever the clocks of others say.
+              flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
             }),
             onMoved: ({ snapshot }) => {
               changes = new ChangeSet(snapshot)

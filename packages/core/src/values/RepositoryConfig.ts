@@ -7,6 +7,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Settings from "./IcechunkSettings.ts"
 import * as Json from "./Json.ts"
 import * as Container from "./VirtualChunkContainer.ts"
 
@@ -54,7 +55,7 @@ const SplitDimension: Schema.Codec<SplitDimension> = Schema.StructWithRest(
       Schema.Struct({ Axis: Count }),
       Schema.Struct({ DimensionName: Schema.String })
     ]),
-    num_chunks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+    num_chunks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(0xffff_ffff))
   }),
   [Fields]
 )
@@ -142,12 +143,19 @@ export const RepositoryConfig: Schema.Codec<RepositoryConfig> = Schema.StructWit
                   [Fields]
                 )
               )
-            )
+            ),
+            preload: Schema.optional(Schema.NullOr(Settings.Preload)),
+            virtual_chunk_location_compression: Schema.optional(Schema.NullOr(Settings.LocationCompression)),
+            max_concurrent_manifest_fetches_during_commit: Schema.optional(Schema.NullOr(Settings.ManifestFetches))
           }),
           [Fields]
         )
       )
     ),
+    caching: Schema.optional(Schema.NullOr(Settings.Caching)),
+    storage: Schema.optional(Schema.NullOr(Settings.Storage)),
+    repo_update_retries: Schema.optional(Schema.NullOr(Settings.UpdateRetries)),
+    get_partial_values_concurrency: Schema.optional(Schema.NullOr(Settings.PartialValuesConcurrency)),
     max_concurrent_requests: Schema.optional(Schema.NullOr(U16.check(Schema.isGreaterThanOrEqualTo(1)))),
     num_updates_per_repo_info_file: Schema.optional(Schema.NullOr(U16.check(Schema.isGreaterThanOrEqualTo(1))))
   }),

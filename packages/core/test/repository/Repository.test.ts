@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Repository from "../../src/repository/Repository.ts"
 import type * as ObjectStore from "../../src/store/ObjectStore.ts"
+import * as Errors from "../../src/store/ObjectStoreError.ts"
 import * as Checksum from "../../src/values/Checksum.ts"
 import * as Credentials from "../../src/values/Credentials.ts"
 import type * as NodePath from "../../src/values/NodePath.ts"
@@ -18,6 +19,22 @@ const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) 
 
 const keys = (store: ObjectStore.ObjectStoreShape) =>
   Effect.map(Stream.runCollect(store.list("")), (all) => all.map(({ key }) => key).toSorted())
+
+/** A store whose puts are refused, or done with their answers lost. */
+const failingPuts = (
+  store: ObjectStore.ObjectStoreShape,
+  fate: (key: string) => "done" | "lost" | "refused"
+): ObjectStore.ObjectStoreShape => ({
+  ...store,
+  put: (key, bytes, options) => {
+    const reason = new Errors.Unavailable({})
+    const error = new Errors.ObjectStoreError({ store: store.description, operation: "put", key, reason })
+    const what = fate(key)
+    if (what === "refused") return Effect.fail(error)
+    const put = store.put(key, bytes, options)
+    return what === "done" ? put : Effect.andThen(put, Effect.fail(error))
+  }
+})
 
 describe("a repository", () => {
   it.effect("is created, committed to, opened anew and read", () =>
@@ -411,6 +428,71 @@ describe("creating and opening", () => {
         })
       )
       assert.strictEqual(nodes.length, 1)
+    })
+  )
+
+  it.effect("openOrCreate opens what somebody else was faster to create", () =>
+    Effect.gen(function* () {
+      const at = yield* world
+      yield* Effect.all(
+        Array.from({ length: 8 }, () => inWorld(at)(Repository.openOrCreate())),
+        { concurrency: "unbounded" }
+      )
+    })
+  )
+
+  it.effect("goes on where a creator was stopped half-way", () =>
+    Effect.gen(function* () {
+      const at = yield* world
+      const stopped = {
+        ...at,
+        store: failingPuts(at.store, (key) => (key === "repo" ? "refused" : "done"))
+      }
+      assert.strictEqual((yield* Effect.flip(inWorld(stopped)(Repository.create())))._tag, "ObjectStoreError")
+      assert.isNotEmpty(yield* keys(at.store))
+      yield* inWorld(at)(Repository.create())
+    })
+  )
+
+  it.effect("recognises its own creation when the answer is lost", () =>
+    Effect.gen(function* () {
+      const at = yield* world
+      const lossy = { ...at, store: failingPuts(at.store, (key) => (key === "repo" ? "lost" : "done")) }
+      yield* inWorld(lossy)(Repository.create())
+      assert.strictEqual((yield* Effect.flip(inWorld(lossy)(Repository.create())))._tag, "RepositoryAlreadyExists")
+    })
+  )
+})
+
+describe("a commit of more refs than a manifest can have", () => {
+  it.effect("fails with ManifestTooLarge, says what to do, and works once the manifests are split", () =>
+    Effect.gen(function* () {
+      const within = inWorld(yield* world)
+      const rows = 2_200_000
+      yield* within(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const session = yield* repository.writableSession("main")
+          yield* session.createArray("/v", array([rows], [1]))
+          yield* session.setVirtualRefs("/v", {
+            indices: Uint32Array.from({ length: rows }, (_, i) => i),
+            offsets: new Float64Array(rows),
+            lengths: new Float64Array(rows).fill(1),
+            locations: `s3://bucket/${"x".repeat(1000)}`
+          })
+          const before = yield* repository.branches
+          const error = yield* Effect.flip(session.commit("too many"))
+          assert.strictEqual(error._tag, "ManifestTooLarge")
+          assert.include(error.message, "manifest.splitting")
+          assert.deepStrictEqual(yield* repository.branches, before)
+          yield* repository.config.update((config) => ({
+            ...config,
+            manifest: { splitting: { split_sizes: [["any_array", [{ condition: "Any", num_chunks: 1_000_000 }]]] } }
+          }))
+          yield* session.commit("three manifests")
+          assert.strictEqual((yield* session.chunkRef("/v", [rows - 1]))?._tag, "Virtual")
+        })
+      )
     })
   )
 })

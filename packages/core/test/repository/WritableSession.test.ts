@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import * as Repository from "../../src/repository/Repository.ts"
 import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import type * as NodePath from "../../src/values/NodePath.ts"
@@ -112,3 +113,26 @@ describe("a commit that is interrupted", () => {
 
   it.effect("leaves a session that can commit when the write was just being sent", () => interrupted("before"))
 })
+
+it.effect("snapshots are newer than their parents, whatever the clock says", () =>
+  Effect.gen(function* () {
+    const within = inWorld(yield* world)
+    yield* within(
+      Effect.gen(function* () {
+        yield* TestClock.setTime(Date.UTC(2026, 0, 1))
+        const repository = yield* Repository.create()
+        const session = yield* repository.writableSession("main")
+        yield* session.createGroup("/a")
+        yield* session.commit("at the same time")
+        yield* TestClock.setTime(Date.UTC(2025, 0, 1))
+        yield* session.createGroup("/b")
+        yield* session.commit("a clock that is behind")
+        const times = (yield* repository.history({ branch: "main" })).map(({ flushedAt }) => flushedAt)
+        assert.deepStrictEqual(
+          times,
+          [2, 1, 0].map((later) => Date.UTC(2026, 0, 1) * 1000 + later)
+        )
+      })
+    )
+  })
+)

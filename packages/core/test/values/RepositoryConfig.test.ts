@@ -19,7 +19,7 @@ const refusal = (result: Result.Result<unknown, Config.InvalidConfig>): Config.I
 const unknownJson = fc.jsonValue({ maxDepth: 3 }).map((json): unknown => JSON.parse(JSON.stringify(json)))
 const unknownName = fc.oneof(
   fc.string({ minLength: 1, maxLength: 10 }).map((name) => `x_${name}`),
-  fc.constantFrom("caching", "storage", "get_partial_values_concurrency", "constructor", "toString", "__proto__", "")
+  fc.constantFrom("previous_file", "constructor", "toString", "__proto__", "")
 )
 const unknownFields = fc.dictionary(unknownName, unknownJson, { maxKeys: 4, noNullPrototype: true })
 
@@ -92,7 +92,7 @@ const config: fc.Arbitrary<Config.RepositoryConfig> = fc
               },
               { noNullPrototype: true }
             ),
-            preload: unknownJson
+            preload: fc.record({ max_total_refs: fc.nat(), x_future: unknownJson }, { noNullPrototype: true })
           },
           { requiredKeys: [], noNullPrototype: true }
         )
@@ -152,6 +152,35 @@ describe("RepositoryConfig.parse", () => {
     assert.deepStrictEqual(JSON.parse(Config.print(Result.getOrThrow(parse(json)))), json)
   })
 
+  it("takes the settings of other Icechunk clients in all their forms", () => {
+    const regex = { regex: "t.*" }
+    const json = {
+      caching: { num_snapshot_nodes: 500_000, num_bytes_chunks: null },
+      storage: {
+        concurrency: { max_concurrent_requests_for_object: 18, ideal_concurrent_request_size: 12_000_000 },
+        retries: { max_tries: 10, initial_backoff_ms: 100, max_backoff_ms: 180_000 },
+        timeouts: null,
+        unsafe_use_metadata: true,
+        storage_class: null
+      },
+      repo_update_retries: { default: null },
+      get_partial_values_concurrency: 10,
+      manifest: {
+        preload: {
+          max_total_refs: 10_000,
+          preload_if: {
+            and: [
+              { or: [{ name_matches: regex }, { path_matches: regex }, "true", "false"] },
+              { num_refs: { from: "Unbounded", to: { Included: 1000 } } }
+            ]
+          }
+        },
+        virtual_chunk_location_compression: { min_num_chunks: 1000, compression_level: -1 }
+      }
+    }
+    assert.deepStrictEqual(Result.getOrThrow(parse(json)), json)
+  })
+
   it("takes null for a field that is not set, as Icechunk writes it", () => {
     const json = {
       inline_chunk_threshold_bytes: null,
@@ -199,6 +228,19 @@ describe("RepositoryConfig.parse", () => {
     ["compression.algorithm", { compression: { algorithm: "gzip" } }],
     ["max_concurrent_requests", { max_concurrent_requests: 0 }],
     ["num_updates_per_repo_info_file", { num_updates_per_repo_info_file: 0 }],
+    // Other Icechunk clients refuse to open a repository with any of these.
+    ["caching", { caching: "large" }],
+    ["caching.num_chunk_refs", { caching: { num_chunk_refs: 0.5 } }],
+    ["storage", { storage: [] }],
+    ["storage.retries.max_tries", { storage: { retries: { max_tries: 0 } } }],
+    ["storage.timeouts.read_timeout_ms", { storage: { timeouts: { read_timeout_ms: -1 } } }],
+    ["repo_update_retries.default.max_tries", { repo_update_retries: { default: { max_tries: 70_000 } } }],
+    ["get_partial_values_concurrency", { get_partial_values_concurrency: 70_000 }],
+    ["manifest.preload.preload_if", { manifest: { preload: { preload_if: "sometimes" } } }],
+    [
+      "manifest.virtual_chunk_location_compression.min_num_chunks",
+      { manifest: { virtual_chunk_location_compression: { min_num_chunks: "1000" } } }
+    ],
     ["virtual_chunk_containers", { virtual_chunk_containers: {} }],
     ["virtual_chunk_containers", { virtual_chunk_containers: "a" }],
     ["virtual_chunk_containers[0]", { virtual_chunk_containers: ["a"] }],
