@@ -255,4 +255,4 @@ export const environment: Config.Config<TigrisOptions> = Config.all({
   place: Config.all({ bucket: Config.String("TIGRIS_STORAGE_BUCKET"), prefix: text("TIGRIS_STORAGE_PREFIX") }),
   connection: connectionEnvironment,
   consistency: consistencyEnvironment
-}).pipe(Config.map(({ connection, consistency, place }) => ({ ...place, ...connection, ...consistency })))
+}).pipe(Config.map(({ connection, consistency, place }) => Object.assign({}, place, connection, consistency)))
