@@ -465,8 +465,8 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
   const description = `file://${root}`
   const noFollow = process.platform !== "win32"
 
-  const denied = (cause?: unknown): Errors.Reason =>
-    new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read`, cause })
+  const denied = (cause?: unknown, besides = ""): Errors.Reason =>
+    new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read${besides}`, cause })
 
   const isWithin = (directory: string, file: string): boolean =>
     file.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep)
@@ -477,7 +477,13 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
       const problem = FileKey.pathProblem(relative, path.sep)
       if (problem !== undefined) return yield* new Errors.Unsupported({ detail: problem })
       const named = path.join(root, ...relative.split("/"))
-      const directory = yield* FileReader.asReason("read")(fs.realPath(allowed))
+      const directory = yield* fs.realPath(allowed).pipe(
+        FileReader.asReason("read"),
+        // What is missing is not the file.
+        Effect.mapError((reason) =>
+          reason._tag === "NotFound" ? denied(reason.cause, ", and there is no such directory") : reason
+        )
+      )
       const real = yield* fs.realPath(named).pipe(
         FileReader.asReason("read"),
         // What is not there, or what it is, is not told of other directories.

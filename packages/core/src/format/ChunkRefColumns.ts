@@ -160,6 +160,24 @@ export class ChunkRefColumns {
     }
   }
 
+  /** The rows as they stand, to be read while this is written to. Rows are shared, not copied. */
+  frozen(): ChunkRefColumns {
+    const frozen = new ChunkRefColumns(this.rank)
+    frozen.#count = this.#count
+    frozen.#indices = this.#indices
+    frozen.#kinds = this.#kinds
+    frozen.#offsets = this.#offsets
+    frozen.#lengths = this.#lengths
+    frozen.#targets = this.#targets
+    frozen.#checksums = this.#checksums
+    frozen.#locations = this.#locations
+    frozen.#etags = this.#etags
+    frozen.#inline = this.#inline
+    frozen.#ids = this.#ids
+    frozen.#order = this.#order
+    return frozen
+  }
+
   /** A chunk whose bytes are in the manifest. The bytes are copied. */
   setInline(index: ChunkIndex, bytes: Uint8Array): void {
     this.#inline = room(this.#inline, this.#inlineSize, bytes.length)

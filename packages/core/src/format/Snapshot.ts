@@ -115,22 +115,31 @@ const arrayCode = 1
 const groupCode = 2
 
 /**
+ * The position of the first node whose path is `path` or comes after it.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const firstFrom = (snapshot: Snapshot, path: string): number => {
+  let low = 0
+  let high = snapshot.nodes.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (NodePath.compare(snapshot.nodes[middle]!.path, path) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/**
  * The node at `path`, `undefined` when there is none.
  *
  * @category accessors
  * @since 0.1.0
  */
 export const find = (snapshot: Snapshot, path: NodePath.NodePath): NodeSnapshot | undefined => {
-  let low = 0
-  let high = snapshot.nodes.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const order = NodePath.compare(snapshot.nodes[middle]!.path, path)
-    if (order === 0) return snapshot.nodes[middle]
-    if (order < 0) low = middle + 1
-    else high = middle
-  }
-  return undefined
+  const node = snapshot.nodes[firstFrom(snapshot, path)]
+  return node?.path === path ? node : undefined
 }
 
 const decodeShape = (table: FlatTable.FlatTable) => {

@@ -82,6 +82,19 @@ export class ChangeSet {
     return written.length === 0 ? base : [...base, ...written].toSorted((a, b) => NodePath.compare(a.path, b.path))
   }
 
+  /** Whether there are nodes below a path. Looks at few nodes of the base, however many there are. */
+  hasBelow(path: NodePath.NodePath): boolean {
+    const prefix = path === NodePath.root ? "/" : `${path}/`
+    for (const written of this.#written.keys()) if (written !== path && written.startsWith(prefix)) return true
+    const { nodes } = this.base
+    for (let i = Snapshot.firstFrom(this.base, prefix); i < nodes.length; i++) {
+      const node = nodes[i]!
+      if (!node.path.startsWith(prefix)) return false
+      if (node.path !== path && !this.#deleted.has(node.id)) return true
+    }
+    return false
+  }
+
   create(path: NodePath.NodePath, id: NodeId, userData: Uint8Array, metadata: ZarrMetadata): void {
     this.#written.set(path, { id, path, userData, data: nodeData(metadata, []), extra: undefined })
   }

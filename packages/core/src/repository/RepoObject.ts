@@ -154,6 +154,8 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
     readonly from?: Versioned | undefined
     readonly retry?: RetryOptions | undefined
     readonly onWritten?: (() => void) | undefined
+    /** Tells the write by what it wrote, where the log is so short that others have pushed its entry out. */
+    readonly isWrittenIn?: ((info: RepoInfo.RepoInfo) => boolean) | undefined
   }
 ): Effect.fn.Return<Versioned, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError, Zstd> {
   yield* ObjectStore.ensureWritable(store)
@@ -183,9 +185,12 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
           options.onWritten?.()
           return { now: { info: next, version: written.success }, failure: undefined }
         }
-        yield* backOff(attempt + 1, retry)
+        // Whoever is interrupted does not wait longer, and still looks.
+        yield* Effect.exit(restore(backOff(attempt + 1, retry)))
         const now = yield* patiently(read(store))
-        if (!copiesNamedIn(now.info).some((name) => ours.has(name))) return { now, failure: written.failure }
+        const isOurs =
+          copiesNamedIn(now.info).some((name) => ours.has(name)) || options.isWrittenIn?.(now.info) === true
+        if (!isOurs) return { now, failure: written.failure }
         options.onWritten?.()
         return { now, failure: undefined }
       })

@@ -246,7 +246,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     /** Applies a pure change, and publishes the configuration along when that is still to be done. */
     const change = <E>(
       change: RepoChange.Change<E>,
-      options?: { readonly from: RepoObject.Versioned; readonly onWritten: () => void }
+      options?: Pick<Parameters<typeof RepoObject.update>[2], "from" | "onWritten" | "isWrittenIn">
     ): Effect.Effect<void, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError> =>
       withZstd(
         RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
@@ -267,7 +267,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
       const { flushedAt, id, message, metadata } = flushed.snapshot
       yield* change(
         RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
-        { from: current, onWritten: () => onMoved(flushed) }
+        { from: current, onWritten: () => onMoved(flushed), isWrittenIn: ({ snapshots }) => snapshots.has(id) }
       )
       return flushed
     })

@@ -58,7 +58,7 @@ export interface Session {
     index: ChunkIndex.ChunkIndex,
     options?: { readonly range?: ByteRange.ByteRange | undefined }
   ) => Effect.Effect<Uint8Array | undefined, NodeNotFound | InvalidPath | InvalidIndex | AssetError | VirtualReadError>
-  /** Indices of the chunks of an array that are written, in order. */
+  /** Indices of the chunks of an array that are written, as they are when the stream starts: each once, in no order. */
   readonly chunkIndices: (path: string) => Stream.Stream<ChunkIndex.ChunkIndex, NodeNotFound | InvalidPath | AssetError>
   /** The location of each virtual chunk, as it is stored; with `distinct` each location once. */
   readonly virtualLocations: (options?: {
@@ -200,7 +200,7 @@ const indicesOf = (
   changes: ChangeSet,
   array: ArrayNode
 ): Stream.Stream<ChunkIndex.ChunkIndex, AssetError> => {
-  const columns = changes.chunks(array.id)
+  const columns = changes.chunks(array.id)?.frozen()
   const grid = gridShape(array.data)
   const stored = batches(context, array, (rows, from, to) =>
     Result.map(rows.indices(from, to), (indices) =>
@@ -228,12 +228,13 @@ function* changedLocations(columns: ChunkRefColumns): Generator<string> {
 const locationsOf = (
   context: SessionContext,
   changes: ChangeSet,
-  array: ArrayNode
+  array: ArrayNode,
+  distinct: boolean
 ): Stream.Stream<string, AssetError> => {
-  const columns = changes.chunks(array.id)
+  const columns = changes.chunks(array.id)?.frozen()
   const unchanged =
     columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
-  const stored = batches(context, array, (rows, from, to) => rows.virtualLocations(from, to, { wanted: unchanged }))
+  const stored = batches(context, array, (rows, from, to) => rows.virtualLocations(from, to, { wanted: unchanged, distinct }))
   return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedLocations(columns)))
 }
 
@@ -274,8 +275,11 @@ export const make = (context: SessionContext, branch: string | undefined, curren
       Stream.suspend(() => {
         const changes = currentChanges()
         const arrays = changes.nodes().filter((node): node is ArrayNode => node.data._tag === "Array")
-        const all = Stream.flatMap(Stream.fromIterable(arrays), (array) => locationsOf(context, changes, array))
-        if (options?.distinct !== true) return all
+        const distinct = options?.distinct === true
+        const all = Stream.flatMap(Stream.fromIterable(arrays), (array) =>
+          locationsOf(context, changes, array, distinct)
+        )
+        if (!distinct) return all
         const seen = new Set<string>()
         return Stream.filter(all, (location) => !seen.has(location) && seen.add(location) !== undefined)
       })

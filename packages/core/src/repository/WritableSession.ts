@@ -178,7 +178,7 @@ export const make = Effect.fnUntraced(function* (
           changes.delete(node)
         }
         yield* checkAncestors(parsed)
-        if (metadata._tag === "Array" && changes.nodes(parsed).length > 0) {
+        if (metadata._tag === "Array" && changes.hasBelow(parsed)) {
           return yield* new NodeAlreadyExists({ path: changes.nodes(parsed)[0]!.path, found: "node" })
         }
         changes.create(parsed, id, zarrJson, metadata)

@@ -229,7 +229,7 @@ describe("a manifest", () => {
     expect(payloadOf([count, 1], columns)!.length).toBeLessThan(44 * count + 500)
   })
 
-  it("that would be too large for other readers is a defect that says what to do", () => {
+  it("that would be too large for other readers is refused, with what to do", () => {
     const columns = new ChunkRefColumns(1)
     const location = `s3://bucket/${"x".repeat(60_000)}`
     const count = 40_000
@@ -239,7 +239,7 @@ describe("a manifest", () => {
       lengths: new Float64Array(count).fill(1),
       locations: location
     })
-    expect(() => payloadOf([count], columns)).toThrow(/too many for one manifest: split it with `manifest.splitting`/)
+    expect(() => payloadOf([count], columns)).toThrow(/`manifest.splitting`/)
   })
 })
 
@@ -395,7 +395,7 @@ describe("a manifest with compressed locations", () => {
     for (const [options, field] of cases) {
       const manifest = Result.getOrThrow(decode(forged(options)))
       const refs = merge([100], [{ manifest, extents: whole([100]) }], undefined)
-      const failures: ReadonlyArray<Result.Result<unknown, FormatError>> = [
+      const failures: ReadonlyArray<Result.Result<unknown, FormatError | ManifestWriter.ManifestTooLarge>> = [
         manifest.get(node, [3]),
         manifest.rows(node)!.virtualLocations(3, 4),
         ...(options.dictionary === undefined ? [ManifestWriter.encode({ id, arrays: [{ refs }] })] : [])
@@ -443,9 +443,9 @@ describe("a manifest that another writer made", () => {
 })
 
 /** Looks at everything in a manifest, and writes it again. */
-const readEverything = (payload: Uint8Array): Result.Result<unknown, FormatError> =>
+const readEverything = (payload: Uint8Array): Result.Result<unknown, FormatError | ManifestWriter.ManifestTooLarge> =>
   Result.flatMap(decode(payload), (manifest) => {
-    const results: Array<Result.Result<unknown, FormatError>> = []
+    const results: Array<Result.Result<unknown, FormatError | ManifestWriter.ManifestTooLarge>> = []
     for (const { count, node } of manifest.nodes) {
       for (let row = 0; row < count; row++) {
         results.push(
