@@ -7,23 +7,23 @@
  *   TIGRIS_STORAGE_ACCESS_KEY_ID=... TIGRIS_STORAGE_SECRET_ACCESS_KEY=... TIGRIS_STORAGE_REGION=iad \
  *     node --conditions=@effect-icechunk/source examples/environments.ts --tigris a-project-name-of-your-own
  */
-import { Credentials, ObjectStore, Platform, Repository } from "@effect-icechunk/core"
+import { Credentials, ObjectStore, Platform, Repository, type Zstd } from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { Environments, ForkRebinding, TigrisBuckets, TigrisPlatform } from "@effect-icechunk/tigris"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Config, Console, Data, Effect, FileSystem, Layer, Redacted, type Scope } from "effect"
+import { Config, Console, Effect, FileSystem, Layer, Redacted, type Scope } from "effect"
 import * as TigrisSimulator from "../packages/tigris/test/support/TigrisSimulator.ts"
-
-class Surprise extends Data.TaggedError("Surprise")<{ readonly message: string }> {}
+import * as Unexpected from "./src/Unexpected.ts"
 
 const heading = (text: string): Effect.Effect<void> => Console.log(`\n${text}`)
 const line = (label: string, text: string): Effect.Effect<void> => Console.log(`  ${label.padEnd(22)} ${text}`)
 
 /** Prints what was found, and fails unless it is what was expected. */
-const expected = (label: string, actual: string, expected: string): Effect.Effect<void, Surprise> =>
-  actual === expected
-    ? line(label, actual)
-    : Effect.fail(new Surprise({ message: `${label}: ${actual} instead of ${expected}` }))
+const expected = (label: string, actual: string, expected: string): Effect.Effect<void, Unexpected.Unexpected> =>
+  Effect.andThen(
+    Unexpected.unless(actual === expected, `${label} is \`${actual}\`, not \`${expected}\``),
+    line(label, actual)
+  )
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes)
@@ -32,8 +32,7 @@ const text = (bytes: Uint8Array | undefined): string => new TextDecoder().decode
 const rawFile = "raw/menu.txt"
 const width = 12
 
-type Services = ObjectStore.ObjectStore | Platform.Platforms | NodeZstdLayer | Scope.Scope
-type NodeZstdLayer = Layer.Success<typeof NodeZstd.layer>
+type Services = ObjectStore.ObjectStore | Platform.Platforms | Zstd.Zstd | Scope.Scope
 
 /** A program over the repository of an environment. */
 const inRepository = Effect.fnUntraced(function* <A, E>(environment: string, program: Effect.Effect<A, E, Services>) {
@@ -145,7 +144,7 @@ const walkThrough = (endpoint: string | undefined) =>
     yield* expected("environments", yield* list, "alice, bob, production")
     const refused = yield* Effect.flip(environments.delete("production", { contents: true }))
     if (refused._tag !== "BucketError" || refused.reason._tag !== "BucketHasForks") {
-      return yield* new Surprise({ message: refused.message })
+      return yield* new Unexpected.Unexpected({ what: "production can be deleted", cause: refused })
     }
     yield* line("delete production", refused.message)
     for (const name of ["alice", "bob"]) yield* environments.delete(name, { contents: true })

@@ -108,4 +108,10 @@ describe("environments", () => {
     expect(output).not.toMatch(/Signature|secret/)
     expect(code).toBe(0)
   })
+
+  it("ends with another code than 0 when something goes wrong", async () => {
+    const { code, output } = await run("environments.ts", { output: "nowhere", env: { TMPDIR: "/does/not/exist" } })
+    expect(output).not.toContain("menu")
+    expect(code).toBe(1)
+  })
 })
