@@ -328,6 +328,8 @@ const protect = (directory: string): void => {
   fs.chmodSync(directory, 0o555)
 }
 
+if (!canBeDenied) console.log("Skipped: directories that may not be written. Nothing can be denied to this user.")
+
 describe.skipIf(!canBeDenied)("a directory that may not be written", () => {
   const denied = (place: Support.Place) => ({
     tag: "ObjectStoreError",
