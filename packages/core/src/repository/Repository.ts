@@ -17,6 +17,7 @@ import * as RepoInfo from "../format/RepoInfo.ts"
 import type * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../format/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
+import * as Readback from "../store/Readback.ts"
 import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
 import type * as Credentials from "../values/Credentials.ts"
@@ -393,9 +394,6 @@ export const layerOpenOrCreate = (
 ): Layer.Layer<Repository, Effect.Error<ReturnType<typeof create>>, Services> =>
   Layer.effect(Repository, openOrCreate(options))
 
-/** Metadata that tells one writer's object from another's, where the store keeps any. */
-const writeIdName = "icechunk_write_id"
-
 /** What is written before the repository object: the same names in every repository. */
 const initialFiles: ReadonlySet<string> = new Set([
   Layout.snapshot(ObjectId.initialSnapshotId),
@@ -445,18 +443,20 @@ const writeInitial = Effect.fnUntraced(function* (
   }
   const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(info), { level })
   const writeId = yield* RandomId.writeId
-  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create, metadata: { [writeIdName]: writeId } }).pipe(
-    // The answer may be lost, and the client's own retry then meets what it has written itself.
-    Effect.catchTag("ObjectStoreError", (error) =>
-      RepoObject.mayHaveHappened(error)
-        ? RepoObject.patiently(store.head(Layout.repo)).pipe(
-            Effect.orElseSucceed(() => undefined),
-            Effect.filterOrFail(
-              (found) => found?.metadata?.[writeIdName] === writeId,
-              () => error
+  yield* store
+    .put(Layout.repo, bytes, { mode: ObjectStore.create, metadata: { [Readback.metadataKey]: writeId } })
+    .pipe(
+      // The answer may be lost, and the client's own retry then meets what it has written itself.
+      Effect.catchTag("ObjectStoreError", (error) =>
+        RepoObject.mayHaveHappened(error)
+          ? RepoObject.patiently(store.head(Layout.repo)).pipe(
+              Effect.orElseSucceed(() => undefined),
+              Effect.filterOrFail(
+                (found) => Readback.writeIdOf(found?.metadata) === writeId,
+                () => error
+              )
             )
-          )
-        : Effect.fail(error)
+          : Effect.fail(error)
+      )
     )
-  )
 })
