@@ -43,7 +43,10 @@ it("there are no examples that are not run here", () => {
   expect(fs.readdirSync(examples).filter((file) => file.endsWith(".ts"))).toEqual([
     "egm96.ts",
     "environments.ts",
-    "quickstart.ts"
+    "quickstart.ts",
+    "s3-endpoint.ts",
+    "s3-region.ts",
+    "s3.ts"
   ])
 })
 
@@ -113,5 +116,58 @@ describe("environments", () => {
     const { code, output } = await run("environments.ts", { output: "nowhere", env: { TMPDIR: "/does/not/exist" } })
     expect(output).not.toContain("menu")
     expect(code).toBe(1)
+  })
+})
+
+/** The real server of the tests of S3, as the examples want to be told of one. */
+const realServer = {
+  EXAMPLE_S3_ENDPOINT: process.env["TEST_S3_ENDPOINT"],
+  EXAMPLE_S3_ACCESS_KEY: process.env["TEST_S3_ACCESS_KEY"],
+  EXAMPLE_S3_SECRET_KEY: process.env["TEST_S3_SECRET_KEY"],
+  EXAMPLE_S3_REGION: process.env["TEST_S3_REGION"]
+}
+
+describe("s3", () => {
+  it("reads virtual chunks with the credentials of the repository's store, and refuses changed ones", async () => {
+    const { code, output } = await run("s3.ts", { output: "" })
+    expect(output).toMatch(
+      /0° N, 180° W +21\.15 m\n +fetched +40\.3 kB  in 1 request\n +signed by +access key `example`/
+    )
+    expect(output).toMatch(/fails with +ChecksumMismatch/)
+    expect(code).toBe(0)
+  })
+
+  it("ends with another code than 0 where there is no server", async () => {
+    const { code, output } = await run("s3.ts", { output: "", env: { EXAMPLE_S3_ENDPOINT: "http://127.0.0.1:9" } })
+    expect(output).toContain("ECONNREFUSED")
+    expect(code).toBe(1)
+  })
+})
+
+describe("s3-region", () => {
+  it("reads from the persisted region, and from that of the override, each at once", async () => {
+    const { code, output } = await run("s3-region.ts", { output: "" })
+    expect(output).toContain("vcc://geoid/egm96_15.gtx")
+    expect(output).toMatch(/example-frankfurt-\w+\n +signed for +eu-central-1  in 1 request/)
+    expect(output).toMatch(/example-sydney-\w+\n +signed for +ap-southeast-2  in 1 request/)
+    expect(code).toBe(0)
+  })
+})
+
+describe("s3-endpoint", () => {
+  it("reads each prefix from its own server, and does not send credentials to another one", async () => {
+    const { code, output } = await run("s3-endpoint.ts", { output: "" })
+    expect(output).toMatch(/85\.39 m  from the other one\n.+−106\.99 m  from the local server/)
+    expect(output).toMatch(/fails with +MissingCredentials/)
+    expect(code).toBe(0)
+  })
+})
+
+describe.skipIf(realServer.EXAMPLE_S3_ENDPOINT === undefined)("on the real server of TEST_S3_ENDPOINT", () => {
+  it.each(["s3.ts", "s3-region.ts", "s3-endpoint.ts"])("%s runs", async (example) => {
+    const { code, output } = await run(example, { output: "", env: realServer })
+    expect(output).toContain(realServer.EXAMPLE_S3_ENDPOINT)
+    expect(output).toMatch(/21\.15 m|−106\.99 m/)
+    expect(code).toBe(0)
   })
 })

@@ -1,5 +1,5 @@
 /**
- * Whole repositories in a directory, written by one engine and read by the other.
+ * Whole repositories, written by one engine and read by the other; those on S3 are in `../s3`.
  *
  * The plain run uses whichever build of the official engine loads. What only its native build can do, to set
  * virtual refs and to read files by itself, is skipped by name where it does not load.
@@ -10,19 +10,31 @@ import * as path from "node:path"
 import {
   Checksum,
   Credentials,
+  MemoryObjectStore,
   Repository,
   RepositoryConfig,
-  type WritableSession,
   ZarrStore
 } from "@effect-icechunk/core"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { services } from "../support/FsServices.ts"
+import * as Interop from "../support/InteropSuite.ts"
+import { buffer, bytes, cases, json, readOurs, writeOurs, zarrJson } from "../support/InteropSuite.ts"
 import * as Engine from "../support/OfficialEngine.ts"
 
 const root = fs.mkdtempSync(path.join(os.tmpdir(), "icechunk-interop-"))
 afterAll(() => fs.rmSync(root, { recursive: true, force: true }))
+
+Interop.suite(
+  "in a directory",
+  Effect.sync(() => {
+    const directory = fs.mkdtempSync(path.join(root, "place-"))
+    return { services: services(directory), storage: () => Engine.storage(directory) }
+  })
+)
+
+Interop.suite("in memory", Effect.map(MemoryObjectStore.make(), Interop.placeOn))
 
 const places = (name: string) => {
   const directory = path.join(root, name)
@@ -31,274 +43,11 @@ const places = (name: string) => {
   return { repository: path.join(directory, "repository"), data }
 }
 
-const bytes = (length: number, seed: number): Uint8Array =>
-  Uint8Array.from({ length }, (_, i) => (i * 31 + seed * 17 + 5) % 251)
-
-const buffer = (value: Uint8Array | null | undefined): Buffer | undefined =>
-  value === null || value === undefined ? undefined : Buffer.from(value)
-
-interface ArrayCase {
-  readonly path: string
-  readonly dataType: string
-  readonly itemSize: number
-  readonly fillValue: number | string | boolean
-  readonly shape: ReadonlyArray<number>
-  readonly chunkShape: ReadonlyArray<number>
-  /** Chunks that are written; every other place stays empty. */
-  readonly written: ReadonlyArray<ReadonlyArray<number>>
-}
-
-const cases: ReadonlyArray<ArrayCase> = [
-  { path: "/scalar", dataType: "float64", itemSize: 8, fillValue: 0, shape: [], chunkShape: [], written: [[]] },
-  { path: "/bools", dataType: "bool", itemSize: 1, fillValue: false, shape: [9], chunkShape: [3], written: [[0], [2]] },
-  {
-    path: "/ocean/temp",
-    dataType: "float32",
-    itemSize: 4,
-    fillValue: "NaN",
-    shape: [60, 40],
-    chunkShape: [20, 20],
-    written: [
-      [0, 0],
-      [0, 1],
-      [2, 1]
-    ]
-  },
-  {
-    path: "/ocean/deep/ints",
-    dataType: "int64",
-    itemSize: 8,
-    fillValue: -1,
-    shape: [4, 4, 4],
-    chunkShape: [2, 2, 2],
-    written: [
-      [1, 0, 1],
-      [0, 0, 0]
-    ]
-  },
-  {
-    path: "/ocean/four",
-    dataType: "uint16",
-    itemSize: 2,
-    fillValue: 7,
-    shape: [10, 2, 40, 3],
-    chunkShape: [5, 1, 40, 3],
-    written: [
-      [0, 0, 0, 0],
-      [1, 1, 0, 0]
-    ]
-  },
-  {
-    path: "/ünïcødé/海/🧊 ice",
-    dataType: "uint8",
-    itemSize: 1,
-    fillValue: 0,
-    shape: [2000],
-    chunkShape: [1000],
-    written: [[0], [1]]
-  },
-  { path: "/empty", dataType: "int8", itemSize: 1, fillValue: 0, shape: [0], chunkShape: [1], written: [] }
-]
-
-const groups = ["/", "/ocean", "/ocean/deep", "/ünïcødé", "/ünïcødé/海"]
-
-const chunkLength = ({ chunkShape, itemSize }: ArrayCase): number => chunkShape.reduce((n, one) => n * one, itemSize)
-
-const zarrJson = (array: ArrayCase) => ({
-  zarr_format: 3,
-  node_type: "array",
-  shape: array.shape,
-  data_type: array.dataType,
-  chunk_grid: { name: "regular", configuration: { chunk_shape: array.chunkShape } },
-  chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-  fill_value: array.fillValue,
-  codecs: [{ name: "bytes", configuration: { endian: "little" } }],
-  attributes: { units: "°C", nested: { list: [1, 2.5, null, "x"], of: array.path } },
-  ...(array.shape.length === 2 ? { dimension_names: ["y", null] } : {})
-})
-
-const groupJson = (at: string) => ({ zarr_format: 3, node_type: "group", attributes: { title: at } })
-
-const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
-
-const key = (at: string, ...rest: ReadonlyArray<string | number>): string =>
-  [at.slice(1), ...rest].filter((part) => part !== "").join("/")
-
-/** Everything that the cases hold, by Zarr key. */
-const contents: ReadonlyMap<string, Uint8Array> = new Map([
-  ...groups.map((at) => [key(at, "zarr.json"), json(groupJson(at))] as const),
-  ...cases.map((array) => [key(array.path, "zarr.json"), json(zarrJson(array))] as const),
-  ...cases.flatMap((array, seed) =>
-    array.written.map((index, i) => [key(array.path, "c", ...index), bytes(chunkLength(array), seed * 10 + i)] as const)
+const inRepository = (at: { readonly repository: string; readonly data: string }) =>
+  Interop.inRepository(
+    { services: services(at.repository) },
+    { credentials: { file: Credentials.directory(at.data), data: Credentials.directory(at.data) } }
   )
-])
-
-const inRepository =
-  (at: { readonly repository: string; readonly data: string }) =>
-  <A, E>(f: (repository: Repository.RepositoryShape) => Effect.Effect<A, E>) =>
-    Effect.scoped(
-      Effect.flatMap(
-        Repository.openOrCreate({
-          credentials: { file: Credentials.directory(at.data), data: Credentials.directory(at.data) }
-        }),
-        f
-      )
-    ).pipe(Effect.provide(services(at.repository)))
-
-/** All keys and values, as this library reads them. */
-const readOurs = (at: Parameters<typeof inRepository>[0], version: Repository.VersionRef = { branch: "main" }) =>
-  inRepository(at)((repository) =>
-    Effect.gen(function* () {
-      const store = ZarrStore.make(yield* repository.readonlySession(version))
-      const keys = yield* Stream.runCollect(store.list)
-      const values = yield* Effect.forEach(keys, (one) => store.get(one))
-      return new Map(keys.map((one, i) => [one, buffer(values[i])]))
-    })
-  )
-
-/** All keys and values, as the official engine reads them. */
-const readTheirs = async (
-  directory: string,
-  version: { branch?: string; tag?: string; snapshotId?: string } = { branch: "main" }
-) => {
-  const repository = await Engine.open({ directory })
-  const { store } = await repository.readonlySession(version)
-  const keys = await store.list()
-  return new Map(await Promise.all(keys.map(async (one) => [one, buffer(await store.get(one))] as const)))
-}
-
-const assertSame = (
-  found: ReadonlyMap<string, Buffer | undefined>,
-  expected: ReadonlyMap<string, Uint8Array>,
-  what: string
-): void => {
-  assert.deepStrictEqual([...found.keys()].toSorted(), [...expected.keys()].toSorted(), `keys ${what}`)
-  for (const [one, value] of expected) {
-    const actual = found.get(one)
-    // The engines store metadata as they please; what it says has to be the same.
-    if (one.endsWith("zarr.json")) {
-      assert.deepStrictEqual(JSON.parse(String(actual)), JSON.parse(Buffer.from(value).toString()), `${one} ${what}`)
-    } else assert.deepStrictEqual(actual, Buffer.from(value), `${one} ${what}`)
-  }
-}
-
-const writeOurs = (session: WritableSession.WritableSession, entries: Iterable<readonly [string, Uint8Array]>) => {
-  const store = ZarrStore.make(session)
-  return Effect.forEach([...entries], ([one, value]) => store.set(one, value), { discard: true })
-}
-
-describe("a repository that this library writes", () => {
-  it.live("is read by the official engine, in each of its versions, byte for byte", () =>
-    Effect.gen(function* () {
-      const at = places("ours")
-      const changed = new Map([
-        ...contents,
-        ["ocean/temp/c/0/0", bytes(1600, 99)],
-        ["bools/c/1", bytes(3, 98)]
-      ] as const)
-      const [one, two] = yield* inRepository(at)((repository) =>
-        Effect.gen(function* () {
-          const session = yield* repository.writableSession("main")
-          yield* writeOurs(session, contents)
-          const one = yield* session.commit("one", { metadata: { author: "ünï", n: 1, deep: { list: [true, null] } } })
-          yield* repository.createTag("v1", one)
-          yield* writeOurs(session, [
-            ["ocean/temp/c/0/0", bytes(1600, 99)],
-            ["bools/c/1", bytes(3, 98)]
-          ])
-          const two = yield* session.commit("two")
-          yield* session.deleteNode("/ocean/deep")
-          yield* session.deleteChunk("/bools", [0])
-          yield* session.commit("three")
-          yield* repository.createBranch("other", two)
-          return [one, two] as const
-        })
-      )
-      const without = new Map([...changed].filter(([one]) => !one.startsWith("ocean/deep/") && one !== "bools/c/0"))
-      assertSame(yield* Effect.promise(() => readTheirs(at.repository, { tag: "v1" })), contents, "at the tag")
-      assertSame(yield* Effect.promise(() => readTheirs(at.repository, { snapshotId: one })), contents, "at one")
-      assertSame(yield* Effect.promise(() => readTheirs(at.repository, { snapshotId: two })), changed, "at two")
-      assertSame(yield* Effect.promise(() => readTheirs(at.repository, { branch: "other" })), changed, "on the branch")
-      assertSame(yield* Effect.promise(() => readTheirs(at.repository)), without, "on main")
-      assertSame(yield* readOurs(at), without, "on main, by ourselves")
-      const repository = yield* Effect.promise(() => Engine.open({ directory: at.repository }))
-      const ancestry = yield* Effect.promise(() => repository.ancestry({ branch: "main" }))
-      assert.deepStrictEqual(
-        ancestry.map(({ message }) => message),
-        ["three", "two", "one", "Repository initialized"]
-      )
-      assert.deepStrictEqual(ancestry[2]?.metadata, { author: "ünï", n: 1, deep: { list: [true, null] } })
-      const diff = yield* Effect.promise(() => repository.diff({ fromSnapshotId: one, toBranch: "main" }))
-      assert.deepStrictEqual(diff.deletedGroups, ["/ocean/deep"])
-      assert.deepStrictEqual(diff.deletedArrays, ["/ocean/deep/ints"])
-    })
-  )
-
-  it.live("is written on by the official engine, and by us again", () =>
-    Effect.gen(function* () {
-      const at = places("turns")
-      const expected = new Map(contents)
-      yield* inRepository(at)((repository) =>
-        Effect.gen(function* () {
-          const session = yield* repository.writableSession("main")
-          yield* writeOurs(session, contents)
-          yield* session.commit("ours")
-        })
-      )
-      for (let turn = 0; turn < 4; turn++) {
-        const value = bytes(1600, 200 + turn)
-        const index = `ocean/temp/c/${turn % 3}/${turn % 2}`
-        expected.set(index, value)
-        expected.set("bools/c/1", bytes(3, turn))
-        yield* Effect.promise(async () => {
-          const repository = await Engine.open({ directory: at.repository })
-          const session = await repository.writableSession("main")
-          await session.store.set(index, Buffer.from(value))
-          await session.store.set("bools/c/1", Buffer.from(bytes(3, turn)))
-          await session.commit(`theirs ${turn}`)
-        })
-        const scalar = bytes(8, 100 + turn)
-        expected.set("scalar/c", scalar)
-        yield* inRepository(at)((repository) =>
-          Effect.gen(function* () {
-            const session = yield* repository.writableSession("main")
-            yield* writeOurs(session, [["scalar/c", scalar]])
-            yield* session.commit(`ours ${turn}`)
-          })
-        )
-        assertSame(yield* readOurs(at), expected, `after turn ${turn}, by us`)
-        assertSame(yield* Effect.promise(() => readTheirs(at.repository)), expected, `after turn ${turn}, by them`)
-      }
-    })
-  )
-})
-
-describe("a repository that the official engine writes", () => {
-  it.live("is read in each of its versions, byte for byte", () =>
-    Effect.gen(function* () {
-      const at = places("theirs")
-      fs.mkdirSync(at.repository)
-      const tag = yield* Effect.promise(async () => {
-        const repository = await Engine.Repository.create(await Engine.storage(at.repository))
-        const session = await repository.writableSession("main")
-        for (const [one, value] of contents) await session.store.set(one, Buffer.from(value))
-        const first = await session.commit("one")
-        await repository.createTag("v1", first)
-        const next = await repository.writableSession("main")
-        await next.store.set("ocean/temp/c/2/0", Buffer.from(bytes(1600, 55)))
-        await next.store.delete("bools/c/2")
-        await next.commit("two")
-        return first
-      })
-      assertSame(yield* readOurs(at, { tag: "v1" }), contents, "at the tag")
-      assertSame(yield* readOurs(at, { snapshotId: tag }), contents, "at the snapshot")
-      const changed = new Map(contents)
-      changed.set("ocean/temp/c/2/0", bytes(1600, 55))
-      changed.delete("bools/c/2")
-      assertSame(yield* readOurs(at), changed, "on main")
-    })
-  )
-})
 
 const virtualCount = 1500
 
@@ -357,7 +106,7 @@ describe("virtual refs", () => {
           )
         }
       })
-      const ours = yield* readOurs(at)
+      const ours = yield* inRepository(at)((repository) => readOurs(repository))
       assert.strictEqual(ours.size, virtualCount + 1)
       assert.deepStrictEqual(ours.get("v/c/1499"), Buffer.from(content.subarray(1499 * 4)))
     })

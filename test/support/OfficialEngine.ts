@@ -53,7 +53,7 @@ const orNotFound = <A>(key: string, read: () => A): A => {
 }
 
 /** The engine calls back with `(error, argument)`, which its types do not say. */
-const callbacks = (methods: Backend): Backend =>
+export const callbacks = (methods: Backend): Backend =>
   Object.fromEntries(
     Object.entries(methods).map(([name, method]) => [
       name,

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -17,7 +18,6 @@ import * as RepoInfo from "../format/RepoInfo.ts"
 import type * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../format/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
-import * as Readback from "../store/Readback.ts"
 import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
 import type * as Credentials from "../values/Credentials.ts"
@@ -33,7 +33,6 @@ import * as ConfigControl from "./ConfigControl.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Layout from "./Layout.ts"
-import * as RandomId from "./RandomId.ts"
 import * as RepoChange from "./RepoChange.ts"
 import * as RepoObject from "./RepoObject.ts"
 import { RepositoryAlreadyExists, RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
@@ -394,6 +393,11 @@ export const layerOpenOrCreate = (
 ): Layer.Layer<Repository, Effect.Error<ReturnType<typeof create>>, Services> =>
   Layer.effect(Repository, openOrCreate(options))
 
+/** A time of this millisecond, in microseconds: those below the clock's are made up, and tell writers apart. */
+const distinctNow: Effect.Effect<number> = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+  Effect.map(Random.nextIntBetween(0, 999), (micros) => now * 1000 + micros)
+)
+
 /** What is written before the repository object: the same names in every repository. */
 const initialFiles: ReadonlySet<string> = new Set([
   Layout.snapshot(ObjectId.initialSnapshotId),
@@ -406,6 +410,7 @@ const writeInitial = Effect.fnUntraced(function* (
   config: Config.RepositoryConfig
 ): Effect.fn.Return<void, ObjectStoreError | ObjectStore.WriteForbidden, Zstd> {
   const now = (yield* Clock.currentTimeMillis) * 1000
+  const [setAt, updatedAt] = yield* Effect.all([distinctNow, distinctNow])
   const id = ObjectId.initialSnapshotId
   const message = "Repository initialized"
   const metadata = { __icechunk: { is_root: true } }
@@ -432,9 +437,9 @@ const writeInitial = Effect.fnUntraced(function* (
     snapshots: new Map([
       [id, { id, parentId: undefined, flushedAt: now, message, metadata, prunedAncestorTxLogs: [] }]
     ]),
-    status: { availability: "Online", setAt: now, reason: undefined },
+    status: { availability: "Online", setAt, reason: undefined },
     metadata: {},
-    latestUpdates: [{ update: { _tag: "RepoInitialized" }, updatedAt: now, backupPath: undefined }],
+    latestUpdates: [{ update: { _tag: "RepoInitialized" }, updatedAt, backupPath: undefined }],
     repoBeforeUpdates: undefined,
     config: Object.keys(published).length === 0 ? undefined : Flexbuffer.encode(published),
     enabledFeatureFlags: undefined,
@@ -442,21 +447,21 @@ const writeInitial = Effect.fnUntraced(function* (
     extra: undefined
   }
   const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(info), { level })
-  const writeId = yield* RandomId.writeId
-  yield* store
-    .put(Layout.repo, bytes, { mode: ObjectStore.create, metadata: { [Readback.metadataKey]: writeId } })
-    .pipe(
-      // The answer may be lost, and the client's own retry then meets what it has written itself.
-      Effect.catchTag("ObjectStoreError", (error) =>
-        RepoObject.mayHaveHappened(error)
-          ? RepoObject.patiently(store.head(Layout.repo)).pipe(
-              Effect.orElseSucceed(() => undefined),
-              Effect.filterOrFail(
-                (found) => Readback.writeIdOf(found?.metadata) === writeId,
-                () => error
-              )
+  const isOurs = ({ latestUpdates, status }: RepoInfo.RepoInfo): boolean =>
+    status.setAt === setAt && latestUpdates.at(-1)?.updatedAt === updatedAt
+  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create }).pipe(
+    // The answer may be lost, and the client's own retry then meets what it has written itself. What tells is in the
+    // object: not every store keeps metadata, and others may have built on it already.
+    Effect.catchTag("ObjectStoreError", (error) =>
+      RepoObject.mayHaveHappened(error)
+        ? RepoObject.patiently(RepoObject.read(store)).pipe(
+            Effect.orElseSucceed(() => undefined),
+            Effect.filterOrFail(
+              (found) => found !== undefined && isOurs(found.info),
+              () => error
             )
-          : Effect.fail(error)
-      )
+          )
+        : Effect.fail(error)
     )
+  )
 })

@@ -234,7 +234,9 @@ const locationsOf = (
   const columns = changes.chunks(array.id)?.frozen()
   const unchanged =
     columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
-  const stored = batches(context, array, (rows, from, to) => rows.virtualLocations(from, to, { wanted: unchanged, distinct }))
+  const stored = batches(context, array, (rows, from, to) =>
+    rows.virtualLocations(from, to, { wanted: unchanged, distinct })
+  )
   return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedLocations(columns)))
 }
 

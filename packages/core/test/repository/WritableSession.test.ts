@@ -9,7 +9,7 @@ import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import * as Errors from "../../src/store/ObjectStoreError.ts"
 import type * as NodePath from "../../src/values/NodePath.ts"
 import * as ZarrMetadata from "../../src/values/ZarrMetadata.ts"
-import { inWorld, pattern, world } from "./Fixture.ts"
+import { inWorld, pattern, worldInMemory as world } from "./Fixture.ts"
 
 const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) => ({
   shape,

@@ -23,6 +23,8 @@ export interface LossyProxy {
   readonly endpoint: string
   /** How often each thing has happened. */
   readonly counts: Readonly<Record<Kind, number>>
+  /** How many puts whose answers were lost were replaced by somebody else's before their writers could look. */
+  readonly overtaken: () => number
   /** Lets everything pass from now on, and waits until late requests have arrived. */
   readonly heal: Effect.Effect<void>
 }
@@ -54,12 +56,21 @@ const bodyOf = async (message: http.IncomingMessage): Promise<Buffer> => {
 const failureOf = (status: number, code: string): string =>
   `<Error><Code>${code}</Code><Message>lossy ${status}</Message></Error>`
 
-/** Starts a proxy to an http server; `rate` is the share of requests that do not pass (default 0.3). */
+/** Longest time that `overtake` waits for somebody else, in milliseconds. */
+const patience = 300
+
+/**
+ * Starts a proxy to an http server; `rate` is the share of requests that do not pass (default 0.3).
+ *
+ * With `overtake`, whoever lost the answer of a conditional put that was carried out, and asks with a HEAD what
+ * became of it, is answered only after somebody else's put of that key: the own write is no longer to be seen then.
+ */
 export const start = (options: {
   readonly target: string
   readonly seed: number
   readonly rate?: number
   readonly kinds?: ReadonlyArray<Kind>
+  readonly overtake?: boolean
 }): Effect.Effect<LossyProxy, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
@@ -71,11 +82,42 @@ export const start = (options: {
         const counts = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<Kind, number>
         let late: Array<() => Promise<unknown>> = []
         let healed = false
+        /** Paths of objects whose writers do not know of their last write, with the HEADs that wait. */
+        const unknown = new Map<string, Set<() => void>>()
+        let overtaken = 0
 
         const choose = (method: string | undefined): Kind => {
           if (healed || next() >= (options.rate ?? 0.3)) return "pass"
           const chosen = faults[Math.floor(next() * faults.length)]!
           return chosen === "cut" && method !== "GET" ? "lost" : chosen
+        }
+
+        const pathOf = (incoming: http.IncomingMessage): string => (incoming.url ?? "").replace(/\?.*$/, "")
+        const isConditionalPut = ({ headers, method }: http.IncomingMessage): boolean =>
+          method === "PUT" && (headers["if-match"] ?? headers["if-none-match"]) !== undefined
+
+        /** Waits, as the HEAD of somebody whose put was answered to nobody, for somebody else's put. */
+        const untilOvertaken = (path: string): Promise<void> =>
+          new Promise((resolve) => {
+            const waiting = unknown.get(path)
+            if (waiting === undefined || healed) return resolve()
+            const giveUp = setTimeout(() => {
+              unknown.delete(path)
+              resolve()
+            }, patience)
+            waiting.add(() => {
+              overtaken++
+              clearTimeout(giveUp)
+              resolve()
+            })
+          })
+
+        /** A put was carried out: whoever waited for that may look. */
+        const wasPut = (path: string, isAnswered: boolean): void => {
+          const waiting = unknown.get(path)
+          unknown.delete(path)
+          for (const release of waiting ?? []) release()
+          if (!isAnswered && options.overtake === true) unknown.set(path, new Set())
         }
 
         const forward = (incoming: http.IncomingMessage, body: Buffer): Promise<Answer> =>
@@ -128,7 +170,11 @@ export const start = (options: {
             case "429":
               return refuse(response, 429, "TooManyRequests")
           }
+          if (incoming.method === "HEAD") await untilOvertaken(pathOf(incoming))
           const answer = await forward(incoming, body)
+          if (isConditionalPut(incoming) && answer.status === 200) {
+            wasPut(pathOf(incoming), kind === "pass")
+          }
           const overdue = late
           late = []
           for (const send of overdue) await send()
@@ -170,7 +216,7 @@ export const start = (options: {
           for (const send of overdue) await send()
         })
         const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-        return { stop, proxy: { endpoint, counts, heal } }
+        return { stop, proxy: { endpoint, counts, overtaken: () => overtaken, heal } }
       }),
       ({ stop }) => Effect.promise(stop)
     ),

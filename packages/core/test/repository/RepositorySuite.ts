@@ -1,16 +1,20 @@
-import { assert, describe, it } from "@effect/vitest"
+/**
+ * What a repository must do on every store, as tests: memory, directories, buckets.
+ */
+import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import type * as NodePath from "@effect-icechunk/core/values/NodePath"
+import * as Config from "@effect-icechunk/core/values/RepositoryConfig"
+import * as Repository from "@effect-icechunk/core/repository/Repository"
+import type * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import { assert, describe, layer, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import * as Repository from "../../src/repository/Repository.ts"
-import type * as ObjectStore from "../../src/store/ObjectStore.ts"
-import * as Errors from "../../src/store/ObjectStoreError.ts"
-import * as Checksum from "../../src/values/Checksum.ts"
-import * as Credentials from "../../src/values/Credentials.ts"
-import type * as NodePath from "../../src/values/NodePath.ts"
-import * as Config from "../../src/values/RepositoryConfig.ts"
 import { inWorld, pattern, text, world } from "./Fixture.ts"
 
-const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) => ({
+export const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) => ({
   shape,
   chunkShape,
   dataType: "uint8",
@@ -36,7 +40,9 @@ const failingPuts = (
   }
 })
 
-describe("a repository", () => {
+type Tests = Vitest.MethodsNonLive<ObjectStore.ObjectStore>
+
+const versions = (it: Tests): void => {
   it.effect("is created, committed to, opened anew and read", () =>
     Effect.gen(function* () {
       const within = inWorld(yield* world)
@@ -255,9 +261,9 @@ describe("a repository", () => {
       )
     })
   )
-})
+}
 
-describe("virtual chunks of a repository", () => {
+const virtualChunks = (it: Tests): void => {
   const container = { name: "model", protocol: "model", platform: "s3", bucket_prefix: "bucket/runs" }
   const open = { credentials: { model: Credentials.anonymous, s3: Credentials.anonymous } }
 
@@ -335,7 +341,7 @@ describe("virtual chunks of a repository", () => {
           const missing = yield* Effect.flip(session.chunk("/v", [3]))
           assert.strictEqual(missing._tag, "MissingContainer")
           assert.include(missing.message, "`model`")
-          const closed = yield* Repository.open()
+          const closed = yield* Repository.open({ credentialsFallback: "strict" })
           const reader = yield* closed.readonlySession({ branch: "main" })
           const credentials = yield* Effect.flip(reader.chunk("/v", [3]))
           assert.strictEqual(credentials._tag, "MissingCredentials")
@@ -381,9 +387,9 @@ describe("virtual chunks of a repository", () => {
       )
     })
   )
-})
+}
 
-describe("creating and opening", () => {
+const creating = (it: Tests): void => {
   it.effect("fails with typed errors and changes nothing", () =>
     Effect.gen(function* () {
       const at = yield* world
@@ -454,6 +460,38 @@ describe("creating and opening", () => {
     })
   )
 
+  it.effect("recognises its own creation when somebody built on it before the answer was missed", () =>
+    Effect.gen(function* () {
+      const at = yield* world
+      const buildOn = Effect.gen(function* () {
+        const repository = yield* Repository.open()
+        const session = yield* repository.writableSession("main")
+        yield* session.createGroup("/")
+        yield* session.commit("somebody else's")
+      })
+      const reason = new Errors.AlreadyExists({ detail: "an earlier attempt of this write was not answered" })
+      const store: ObjectStore.ObjectStoreShape = {
+        ...at.store,
+        put: (key, bytes, options) =>
+          key === "repo" && options?.mode?._tag === "Create"
+            ? at.store
+                .put(key, bytes, options)
+                .pipe(
+                  Effect.andThen(Effect.orDie(inWorld(at)(buildOn))),
+                  Effect.andThen(new Errors.ObjectStoreError({ store: "s3://bucket", operation: "put", key, reason }))
+                )
+            : at.store.put(key, bytes, options)
+      }
+      const messages = yield* inWorld({ ...at, store })(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          return (yield* repository.history({ branch: "main" })).map(({ message }) => message)
+        })
+      )
+      assert.deepStrictEqual(messages, ["somebody else's", "Repository initialized"])
+    })
+  )
+
   it.effect("recognises its own creation when the answer is lost", () =>
     Effect.gen(function* () {
       const at = yield* world
@@ -462,37 +500,21 @@ describe("creating and opening", () => {
       assert.strictEqual((yield* Effect.flip(inWorld(lossy)(Repository.create())))._tag, "RepositoryAlreadyExists")
     })
   )
-})
+}
 
-describe("a commit of more refs than a manifest can have", () => {
-  it.effect("fails with ManifestTooLarge, says what to do, and works once the manifests are split", () =>
-    Effect.gen(function* () {
-      const within = inWorld(yield* world)
-      const rows = 2_200_000
-      yield* within(
-        Effect.gen(function* () {
-          const repository = yield* Repository.create()
-          const session = yield* repository.writableSession("main")
-          yield* session.createArray("/v", array([rows], [1]))
-          yield* session.setVirtualRefs("/v", {
-            indices: Uint32Array.from({ length: rows }, (_, i) => i),
-            offsets: new Float64Array(rows),
-            lengths: new Float64Array(rows).fill(1),
-            locations: `s3://bucket/${"x".repeat(1000)}`
-          })
-          const before = yield* repository.branches
-          const error = yield* Effect.flip(session.commit("too many"))
-          assert.strictEqual(error._tag, "ManifestTooLarge")
-          assert.include(error.message, "manifest.splitting")
-          assert.deepStrictEqual(yield* repository.branches, before)
-          yield* repository.config.update((config) => ({
-            ...config,
-            manifest: { splitting: { split_sizes: [["any_array", [{ condition: "Any", num_chunks: 1_000_000 }]]] } }
-          }))
-          yield* session.commit("three manifests")
-          assert.strictEqual((yield* session.chunkRef("/v", [rows - 1]))?._tag, "Virtual")
-        })
-      )
+/**
+ * Registers the tests of repositories on a store. Each is below a prefix of its own, so that one bucket serves them
+ * all.
+ */
+export const suite = <E>(name: string, store: Layer.Layer<ObjectStore.ObjectStore, E>): void =>
+  layer(store, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
+    describe("a repository", () => {
+      versions(it)
     })
-  )
-})
+    describe("virtual chunks of a repository", () => {
+      virtualChunks(it)
+    })
+    describe("creating and opening", () => {
+      creating(it)
+    })
+  })
