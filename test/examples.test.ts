@@ -42,6 +42,7 @@ const run = (example: string, options: { readonly output: string; readonly env?:
 it("there are no examples that are not run here", () => {
   expect(fs.readdirSync(examples).filter((file) => file.endsWith(".ts"))).toEqual([
     "egm96.ts",
+    "environments.ts",
     "quickstart.ts",
     "s3-endpoint.ts",
     "s3-region.ts",
@@ -94,6 +95,27 @@ describe("quickstart", () => {
   it("is the program of the README", () => {
     const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
     expect(readme).toContain(fs.readFileSync(path.join(examples, "quickstart.ts"), "utf8"))
+  })
+})
+
+describe("environments", () => {
+  it("forks production for alice and bob, shows that they are isolated, and deletes all three", async () => {
+    const { code, output } = await run("environments.ts", { output: "environments", env: { ENV: "elsewhere" } })
+    expect(output).toMatch(
+      /menu of alice +SOUP +0\.01 \| BREAD +0\.01\n +menu of production +soup +3\.50 \| bread +1\.20\n/
+    )
+    expect(output).toMatch(
+      /environments +alice, bob, production\n +delete production +.* other buckets are forks of it/
+    )
+    expect(output).toMatch(/environments +none\n$/)
+    expect(output).not.toMatch(/Signature|secret/)
+    expect(code).toBe(0)
+  })
+
+  it("ends with another code than 0 when something goes wrong", async () => {
+    const { code, output } = await run("environments.ts", { output: "nowhere", env: { TMPDIR: "/does/not/exist" } })
+    expect(output).not.toContain("menu")
+    expect(code).toBe(1)
   })
 })
 

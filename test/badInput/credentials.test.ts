@@ -2,7 +2,6 @@
  * Who may read what: credentials reach only whom they are for, files are read only where that is allowed, and no
  * secret is told.
  */
-import * as child from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as util from "node:util"
@@ -208,7 +207,7 @@ describe("a file outside of the directory that may be read", () => {
   it.live.skipIf(process.platform === "win32")("is not waited for: a pipe and a device in the directory", () =>
     Effect.gen(function* () {
       const { place } = yield* withSecret
-      child.execFileSync("mkfifo", [path.join(place.data, "pipe.bin")])
+      Support.makePipe(path.join(place.data, "pipe.bin"))
       fs.symlinkSync("/dev/zero", path.join(place.data, "zero.bin"))
       yield* Support.inRepository(place)((repository) =>
         Effect.gen(function* () {

@@ -4,7 +4,6 @@
  * Permissions deny nothing to the superuser: where the tests run as root, they give up that right for as long as
  * a test needs, and where that is not possible, the test is skipped by name.
  */
-import * as child from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Repository, RepositoryConfig } from "@effect-icechunk/core"
@@ -91,7 +90,7 @@ describe("opening what is no repository", () => {
   it.live.skipIf(process.platform === "win32")("fails, and does not wait, when `repo` is a pipe", () =>
     Effect.gen(function* () {
       const place = withFiles({})
-      child.execFileSync("mkfifo", [path.join(place.repository, "repo")])
+      Support.makePipe(path.join(place.repository, "repo"))
       yield* refuses(place, open(place), { tag: "ObjectStoreError", reason: "Unsupported", says: ["`repo`", "FIFO"] })
     }).pipe(Effect.timeout("5 seconds"))
   )

@@ -2,6 +2,7 @@
  * Repositories in directories for tests of what must not change: each is a copy of one that has every kind of
  * node and chunk, and every operation that is refused is compared with a listing before and after.
  */
+import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -55,6 +56,12 @@ export const tree = (directory: string): Readonly<Record<string, string>> => {
   }
   walk(directory, "")
   return found
+}
+
+/** Makes a named pipe: whoever opens it to read waits for a writer. */
+export const makePipe = (file: string): void => {
+  const [program, ...args] = ["mkfifo", file] as const
+  execFileSync(program, args)
 }
 
 /** Bytes that tell where they come from, none of them zero. */

@@ -23,6 +23,8 @@ export interface Settings {
   readonly connectTimeout: number
   /** Connections at the same time. */
   readonly connections: number
+  /** Headers that are signed although the SDK leaves them out of the signature; lower case. */
+  readonly signedHeaders?: ReadonlyArray<string> | undefined
 }
 
 const unsigned = { sign: <Request>(request: Request): Promise<Request> => Promise.resolve(request) }
@@ -54,8 +56,8 @@ const identity = (credentials: Credentials.Credentials): Pick<S3ClientConfig, "c
  * @category constructors
  * @since 0.1.0
  */
-export const make = (settings: Settings, connectionsOf?: S3Client): S3Client =>
-  new S3Client({
+export const make = (settings: Settings, connectionsOf?: S3Client): S3Client => {
+  const client = new S3Client({
     region: settings.region,
     forcePathStyle: settings.forcePathStyle,
     ignoreConfiguredEndpointUrls: true,
@@ -74,6 +76,17 @@ export const make = (settings: Settings, connectionsOf?: S3Client): S3Client =>
     ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint }),
     ...identity(settings.credentials)
   })
+  if (settings.signedHeaders !== undefined) signAlso(client, new Set(settings.signedHeaders))
+  return client
+}
+
+const signAlso = ({ config }: S3Client, signableHeaders: Set<string>): void => {
+  const signerOf = config.signer
+  config.signer = async (scheme) => {
+    const signer = await signerOf(scheme)
+    return { sign: (request, options) => signer.sign(request, { ...options, signableHeaders }) }
+  }
+}
 
 /**
  * The region that environment or profile name, else `us-east-1`.

@@ -50,6 +50,8 @@ export interface Request<Input extends ServiceInputTypes, Output extends Service
   readonly key: string
   /** Which headers of options and dialect the request gets. */
   readonly access: "read" | "write"
+  /** Headers of this request alone; they win over those of options and dialect. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
   readonly command: () => Command<Input, Output>
   /** Reads the answer; an `S3Failure` that it throws is kept. */
   readonly read: (output: Output) => A | Promise<A>
@@ -139,8 +141,11 @@ const connect = (options: {
       Effect.tryPromise({
         try: async (abortSignal) => {
           const command = request.command()
-          if (request.access === "read") Client.setHeaders(command, store.readHeaders, dialect.readHeaders)
-          else Client.setHeaders(command, store.writeHeaders, dialect.writeHeaders)
+          const [ofStore, ofDialect] =
+            request.access === "read"
+              ? [store.readHeaders, dialect.readHeaders]
+              : [store.writeHeaders, dialect.writeHeaders]
+          Client.setHeaders(command, ofStore, ofDialect, request.headers)
           return await request.read(await client.send(command, { abortSignal }))
         },
         catch: (error) => S3Error.classify(error, { secrets: clients.secrets(), now })
@@ -204,7 +209,8 @@ export const make = Effect.fnUntraced(function* (
     endpoint: options.endpoint,
     forcePathStyle: options.forcePathStyle ?? options.endpoint !== undefined,
     connectTimeout: Duration.toMillis(options.connectTimeout ?? "5 seconds"),
-    connections: options.concurrency ?? 32
+    connections: options.concurrency ?? 32,
+    signedHeaders: dialect.signedHeaders
   }
   let region = configured
   let current: Current | undefined

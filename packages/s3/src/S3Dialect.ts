@@ -37,6 +37,8 @@ export interface S3Dialect {
   readonly readHeaders: Readonly<Record<string, string>>
   /** Headers of every put, delete, copy and part of an upload. They win over headers of the user. */
   readonly writeHeaders: Readonly<Record<string, string>>
+  /** Headers that belong to the signature although the SDK leaves them out of it, as `cache-control`; lower case. */
+  readonly signedHeaders?: ReadonlyArray<string> | undefined
 }
 
 /** A service that is known by nothing but its endpoint. */

@@ -42,7 +42,7 @@ export interface CredentialsPolicy {
  */
 export const credentialsFor = (
   policy: CredentialsPolicy,
-  platform: Pick<Platform, "name" | "sharesCredentials">,
+  platform: Pick<Platform, "name" | "sharesCredentials" | "defaultEndpoint">,
   container: Container.VirtualChunkContainer
 ): Result.Result<Credentials.Source, MissingCredentials> => {
   if (Object.hasOwn(policy.byContainer, container.name)) return Result.succeed(policy.byContainer[container.name]!)
@@ -50,7 +50,8 @@ export const credentialsFor = (
     Result.fail(new MissingCredentials({ container: container.name, platform: container.platform, because }))
   if (!platform.sharesCredentials) return missing("access to this platform is always granted explicitly")
   if (policy.repository.platform !== platform.name) return missing("the repository itself is on another platform")
-  if (normalEndpoint(policy.repository.endpoint) !== normalEndpoint(container.cloud_client_config?.endpoint_url)) {
+  const endpointOf = (endpoint: string | undefined): string => normalEndpoint(endpoint ?? platform.defaultEndpoint)
+  if (endpointOf(policy.repository.endpoint) !== endpointOf(container.cloud_client_config?.endpoint_url)) {
     return missing("its endpoint is not the repository's, which alone receives the repository's credentials")
   }
   if (policy.fallback === "strict") return missing("the fallback to the repository's credentials is turned off")

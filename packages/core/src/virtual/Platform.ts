@@ -69,6 +69,8 @@ export interface Platform {
   readonly name: Container.PlatformName
   /** The region of a container that names none and is not on the repository's platform. */
   readonly defaultRegion: string | undefined
+  /** The endpoint that an absent one means: naming it makes no difference. */
+  readonly defaultEndpoint?: string | undefined
   /** Whether the paths start with a bucket. */
   readonly hasBuckets: boolean
   /** Whether the repository's own credentials may serve a container at the same endpoint. */

@@ -1,0 +1,220 @@
+/** The S3 requests about buckets, with Tigris's headers, and what their answers mean. */
+import * as S3 from "@aws-sdk/client-s3"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as S3Connection from "@effect-icechunk/s3/S3Connection"
+import type * as S3Dialect from "@effect-icechunk/s3/S3Dialect"
+import * as S3Error from "@effect-icechunk/s3/S3Error"
+import type * as S3Options from "@effect-icechunk/s3/S3Options"
+import * as TigrisHeaders from "../TigrisHeaders.ts"
+import * as TigrisOptions from "../TigrisOptions.ts"
+
+/** What a HEAD of a bucket says. */
+export interface Head {
+  readonly snapshots: boolean
+  readonly forkOf: { readonly bucket: string; readonly snapshotVersion: string | undefined } | undefined
+  readonly hasForks: boolean
+}
+
+export interface Listed {
+  readonly name: string
+  /** Milliseconds since 1970. */
+  readonly createdAt: number | undefined
+}
+
+type Request<A> = Effect.Effect<A, S3Error.S3Failure>
+
+export interface BucketRequests {
+  /** The version of the snapshot, when one was made. */
+  readonly create: (bucket: string, headers: TigrisHeaders.Headers) => Request<string | undefined>
+  readonly delete: (bucket: string, headers: TigrisHeaders.Headers) => Request<void>
+  readonly head: (bucket: string) => Request<Head>
+  /** All pages. */
+  readonly list: (headers: TigrisHeaders.Headers) => Request<ReadonlyArray<Listed>>
+}
+
+/** Headers are given with each request: what they mean differs between objects and buckets. */
+const dialect: S3Dialect.S3Dialect = {
+  platform: "tigris",
+  conditionalEtag: "ask",
+  conditionalPut: true,
+  conditionalCopy: false,
+  conditionalMultipart: false,
+  readHeaders: {},
+  writeHeaders: {},
+  signedHeaders: [TigrisHeaders.names.cacheControl.toLowerCase()]
+}
+
+interface DeserializeStack {
+  readonly add: (
+    middleware: (
+      next: (args: never) => Promise<{ readonly response: unknown }>
+    ) => (args: never) => Promise<{ readonly response: unknown }>,
+    options: { readonly step: "deserialize"; readonly name: string; readonly priority: "low" }
+  ) => void
+}
+
+/** Headers of answers, which the SDK does not hand out. */
+class Answer {
+  private headers: Readonly<Record<string, string>> = {}
+
+  /** The command, whose answer's headers are kept. */
+  of<Command extends { readonly middlewareStack: unknown }>(command: Command): Command {
+    this.headers = {}
+    const stack = command.middlewareStack as DeserializeStack
+    stack.add(
+      (next) => async (args) => {
+        const result = await next(args)
+        const { headers } = result.response as { readonly headers?: Readonly<Record<string, string>> }
+        this.headers = Object.fromEntries(
+          Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])
+        )
+        return result
+      },
+      { step: "deserialize", name: "effectIcechunkAnswerHeaders", priority: "low" }
+    )
+    return command
+  }
+
+  header(name: string): string | undefined {
+    const value = this.headers[name.toLowerCase()]
+    return value === "" ? undefined : value
+  }
+}
+
+/** Repeated are only failures that may pass: no conflict does, and no wrong endpoint. */
+const withoutFutileRepetition = (failure: S3Error.S3Failure): S3Error.S3Failure =>
+  failure.isRetryable && (failure.status === 409 || failure.code === "ECONNREFUSED" || failure.code === "ENOTFOUND")
+    ? new S3Error.S3Failure({ ...failure, isRetryable: false })
+    : failure
+
+export const make = Effect.fnUntraced(function* (
+  options: TigrisOptions.ConnectionOptions
+): Effect.fn.Return<BucketRequests, S3Options.InvalidS3Options, Scope.Scope> {
+  const connection = yield* S3Connection.make({ ...TigrisOptions.toS3(options), bucket: "" }, dialect, "tigris")
+  const retrying = <A>(request: Request<A>): Request<A> =>
+    connection.retrying(Effect.mapError(request, withoutFutileRepetition))
+
+  /** Repeats a change; when an attempt may have been applied, `isApplied` recognises that in the next failure. */
+  const settled = <A>(
+    request: Request<A>,
+    isApplied: (failure: S3Error.S3Failure) => boolean,
+    applied: A
+  ): Request<A> =>
+    Effect.suspend(() => {
+      let inDoubt = false
+      return retrying(
+        Effect.catch(request, (failure) => {
+          if (inDoubt && isApplied(failure)) return Effect.succeed(applied)
+          inDoubt ||= failure.mayBeApplied
+          return Effect.fail(failure)
+        })
+      )
+    })
+
+  const head = (bucket: string): Request<Head> => {
+    const answer = new Answer()
+    const request = { operation: "head", key: bucket, access: "read", headers: TigrisHeaders.bucketRead } as const
+    return retrying(
+      connection.send({
+        ...request,
+        command: () => answer.of(new S3.HeadBucketCommand({ Bucket: bucket })),
+        read: (): Head => {
+          const source = answer.header(TigrisHeaders.names.forkSourceBucket)
+          return {
+            snapshots: answer.header(TigrisHeaders.names.enableSnapshot)?.toLowerCase() === "true",
+            forkOf:
+              source === undefined
+                ? undefined
+                : {
+                    bucket: source,
+                    snapshotVersion: answer.header(TigrisHeaders.names.forkSourceBucketSnapshot)
+                  },
+            hasForks: answer.header(TigrisHeaders.names.isForkParent)?.toLowerCase() === "true"
+          }
+        }
+      })
+    ).pipe(
+      // The failure of a HEAD has no body to say why; a list of nothing has.
+      Effect.catchIf(
+        ({ status }) => status === 400 || status === 403,
+        (failure) =>
+          Effect.matchEffect(
+            connection.send({
+              ...request,
+              command: () => new S3.ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 }),
+              read: () => undefined
+            }),
+            {
+              onFailure: (told) => Effect.fail(told.status === failure.status ? told : failure),
+              onSuccess: () => Effect.fail(failure)
+            }
+          )
+      )
+    )
+  }
+
+  const page = (
+    headers: TigrisHeaders.Headers,
+    token: string | undefined
+  ): Request<{ readonly buckets: ReadonlyArray<Listed>; readonly next: string | undefined }> =>
+    retrying(
+      connection.send({
+        operation: "list",
+        key: "",
+        access: "read",
+        headers,
+        command: () => new S3.ListBucketsCommand(token === undefined ? {} : { ContinuationToken: token }),
+        read: ({ Buckets = [], ContinuationToken }) => ({
+          buckets: Buckets.flatMap(({ CreationDate, Name }) =>
+            Name === undefined ? [] : [{ name: Name, createdAt: CreationDate?.getTime() }]
+          ),
+          next: ContinuationToken
+        })
+      })
+    )
+
+  return {
+    create: (bucket, headers) => {
+      const answer = new Answer()
+      return settled(
+        connection.send({
+          operation: "put",
+          key: bucket,
+          access: "write",
+          headers,
+          command: () => answer.of(new S3.CreateBucketCommand({ Bucket: bucket })),
+          read: () => answer.header(TigrisHeaders.names.snapshotVersion)
+        }),
+        ({ code }) => code === "BucketAlreadyOwnedByYou",
+        undefined
+      )
+    },
+    delete: (bucket, headers) =>
+      settled(
+        connection.send({
+          operation: "delete",
+          key: bucket,
+          access: "write",
+          headers,
+          command: () => new S3.DeleteBucketCommand({ Bucket: bucket }),
+          read: () => undefined
+        }),
+        ({ code }) => code === "NoSuchBucket",
+        undefined
+      ),
+    head,
+    list: Effect.fnUntraced(function* (headers) {
+      const all: Array<Listed> = []
+      const seen = new Set<string>()
+      for (let token: string | undefined; ;) {
+        const { buckets, next } = yield* page(headers, token)
+        all.push(...buckets)
+        // The last page of a list of snapshots may have a token too.
+        if (next === undefined || next === "" || buckets.length === 0 || seen.has(next)) return all
+        seen.add(next)
+        token = next
+      }
+    })
+  }
+})
