@@ -1,0 +1,119 @@
+/**
+ * Google Cloud Storage as a platform of virtual chunk containers: `gcs://bucket/key`, and `gs://`, which
+ * is an alias.
+ *
+ * @since 0.1.0
+ */
+import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
+import * as Platform from "@effect-icechunk/core/virtual/Platform"
+import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as GcsObjectStore from "./GcsObjectStore.ts"
+import type * as GcsOptions from "./GcsOptions.ts"
+import * as Auth from "./internal/Auth.ts"
+
+/**
+ * How the stores of containers are made. What says where and as whom to read comes from the container
+ * and its credentials.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends Pick<
+  GcsOptions.BucketOptions,
+  "concurrency" | "idleTimeout" | "requestTimeout" | "retry" | "readApi" | "userProject"
+> {}
+
+const userProjectOf = (config: Readonly<Record<string, unknown>> | undefined): string | undefined => {
+  const project = config?.["user_project"]
+  return typeof project === "string" && /^[a-z0-9.:-]+$/i.test(project) ? project : undefined
+}
+
+/** A store of a container that is configured wrongly: every request says so, and none is made. */
+const unusable = (
+  { bucket, endpoint, readOnlyBecause }: GcsOptions.GcsOptions,
+  { message }: GcsOptions.InvalidGcsOptions
+): ObjectStore.ObjectStoreShape => {
+  const description = `gcs://${bucket}`
+  const refuse =
+    (operation: ObjectStoreError.Operation) =>
+    (key: string): Effect.Effect<never, ObjectStoreError.ObjectStoreError> =>
+      Effect.fail(
+        new ObjectStoreError.ObjectStoreError({
+          store: description,
+          operation,
+          key,
+          reason: new ObjectStoreError.Unsupported({ detail: message })
+        })
+      )
+  const store: ObjectStore.ObjectStoreShape = {
+    description,
+    origin: { platform: "gcs", endpoint },
+    capabilities: {
+      conditionalCreate: false,
+      conditionalUpdate: false,
+      conditionalGet: false,
+      metadata: false,
+      opaqueKeys: false
+    },
+    readOnlyBecause,
+    get: refuse("get"),
+    head: refuse("head"),
+    list: (prefix) => Stream.fromEffect(refuse("list")(prefix)),
+    put: (key) => Effect.andThen(ObjectStore.ensureWritable(store), refuse("put")(key)),
+    delete: () => ObjectStore.ensureWritable(store),
+    copy: () => ObjectStore.ensureWritable(store)
+  }
+  return store
+}
+
+/**
+ * The platform, with options for its stores.
+ *
+ * Of a container's `cloud_client_config` it reads `endpoint_url`, `anonymous`, and `user_project`: the
+ * project that pays for a requester pays bucket. Its stores are read-only. There is no default region,
+ * for requests to Google Cloud Storage name none.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeWith = (options: Options): Effect.Effect<Platform.Platform> =>
+  Effect.succeed({
+    name: "gcs",
+    defaultRegion: undefined,
+    hasBuckets: true,
+    sharesCredentials: true,
+    open: Effect.fnUntraced(function* ({ bucket, container, credentials: given }: Platform.StoreRequest) {
+      const config = container.cloud_client_config
+      const credentials = config?.anonymous === true ? Credentials.anonymous : given
+      const because = Effect.isEffect(credentials) ? undefined : Auth.problem(credentials)
+      if (because !== undefined) {
+        return yield* new Platform.MissingCredentials({
+          container: container.name,
+          platform: container.platform,
+          because
+        })
+      }
+      const asked: GcsOptions.GcsOptions = {
+        ...options,
+        bucket,
+        credentials,
+        endpoint: config?.endpoint_url,
+        userProject: userProjectOf(config) ?? options.userProject,
+        readOnlyBecause: `container \`${container.name}\` holds virtual chunks, which are only read; open a store of your own to write there`
+      }
+      return yield* Effect.catchTag(GcsObjectStore.make(asked), "InvalidGcsOptions", (invalid) =>
+        Effect.succeed(unusable(asked, invalid))
+      )
+    })
+  })
+
+/**
+ * The platform, for `Platform.layer([GcsPlatform.make, ...])`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<Platform.Platform> = makeWith({})

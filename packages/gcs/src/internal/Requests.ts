@@ -1,0 +1,176 @@
+/**
+ * The requests of the JSON and XML APIs as data. Pure.
+ *
+ * Sources: "Objects" of the JSON API (get, insert, list, delete, rewrite), "GET Object" and "HEAD Object"
+ * of the XML API, "Encoding URI path parts".
+ */
+import type { GetOptions } from "@effect-icechunk/core/store/ObjectStore"
+import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
+import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import type { Api } from "./Etags.ts"
+import type { Request } from "./Http.ts"
+import * as Metadata from "./Metadata.ts"
+
+/** A request without origin and credentials. */
+export interface Wire {
+  readonly method: Request["method"]
+  /** Path and query. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: ReadonlyArray<Uint8Array>
+}
+
+/** The bucket, and the project that pays for the requests. */
+export interface Target {
+  readonly bucket: string
+  readonly userProject: string | undefined
+}
+
+/** Text as one segment of a path or as one value of a query. */
+const encode = (text: string): string =>
+  encodeURIComponent(text).replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+
+const query = (parameters: Readonly<Record<string, string | undefined>>): string => {
+  const parts = Object.entries(parameters).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${encode(value)}`]
+  )
+  return parts.length === 0 ? "" : `?${parts.join("&")}`
+}
+
+const objectPath = ({ bucket }: Target, key: string): string => `/storage/v1/b/${encode(bucket)}/o/${encode(key)}`
+
+const payer = (api: Api, { userProject }: Target): Readonly<Record<string, string>> =>
+  api === "xml" && userProject !== undefined ? { "x-goog-user-project": userProject } : {}
+
+/** Why a name cannot be that of an object, or `undefined`. Source: "Object names". */
+export const nameProblem = (name: string): string | undefined => {
+  if (name === "") return "a key is never empty"
+  if (!name.isWellFormed()) return "the key is not well-formed Unicode"
+  if (/[\r\n]/.test(name)) return "a key has no line breaks"
+  if (name === "." || name === "..") return "`.` and `..` are no keys"
+  return Buffer.byteLength(name) > 1024 ? "a key has at most 1,024 bytes" : undefined
+}
+
+/** Reads bytes as they are stored: to accept gzip turns its decompression on the server off. */
+export const read = (
+  target: Target,
+  api: Api,
+  key: string,
+  { ifMatch, ifUnmodifiedSince, range }: GetOptions
+): Wire => ({
+  method: "GET",
+  path:
+    api === "xml"
+      ? `/${encode(target.bucket)}/${encode(key)}`
+      : `${objectPath(target, key)}${query({ alt: "media", userProject: target.userProject })}`,
+  headers: {
+    "accept-encoding": "gzip",
+    ...(range === undefined ? {} : { range: ByteRange.toHttpHeader(range) }),
+    // The JSON API's ETags differ from those that others recorded: there, only the response tells.
+    ...(api === "xml" && ifMatch !== undefined ? matches(Checksum.opaqueTag(ifMatch)) : {}),
+    ...(api === "xml" && ifUnmodifiedSince !== undefined
+      ? { "if-unmodified-since": new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000).toUTCString() }
+      : {}),
+    ...payer(api, target)
+  },
+  body: []
+})
+
+/** A tag that no header can carry (RFC 9110, section 8.8.3) agrees with no response either. */
+const matches = (tag: string): Readonly<Record<string, string>> =>
+  /^[\x21\x23-\x7e]*$/.test(tag) ? { "if-match": `"${tag}"` } : {}
+
+/** Asks for the metadata of an object. */
+export const head = (target: Target, api: Api, key: string): Wire =>
+  api === "xml"
+    ? { ...read(target, api, key, {}), method: "HEAD" }
+    : {
+        method: "GET",
+        path: `${objectPath(target, key)}${query({ fields: Metadata.fields, userProject: target.userProject })}`,
+        headers: {},
+        body: []
+      }
+
+const utf8 = new TextEncoder()
+
+/**
+ * Writes an object in one request: a simple upload, or a multipart one when there is metadata. The bytes
+ * are sent as they are, without a copy.
+ */
+export const insert = (
+  target: Target,
+  key: string,
+  bytes: Uint8Array,
+  options: {
+    readonly contentType: string
+    readonly metadata: Readonly<Record<string, string>> | undefined
+    readonly ifGenerationMatch: string | undefined
+    /** Text that is not in the bytes. */
+    readonly boundary: string
+  }
+): Wire => {
+  const { boundary, contentType, ifGenerationMatch, metadata } = options
+  const preamble =
+    metadata === undefined
+      ? undefined
+      : utf8.encode(
+          `--${boundary}\r\ncontent-type: application/json; charset=utf-8\r\n\r\n` +
+            `${JSON.stringify({ contentType, metadata })}\r\n` +
+            `--${boundary}\r\ncontent-type: ${contentType}\r\n\r\n`
+        )
+  const body = preamble === undefined ? [bytes] : [preamble, bytes, utf8.encode(`\r\n--${boundary}--\r\n`)]
+  return {
+    method: "POST",
+    path: `/upload/storage/v1/b/${encode(target.bucket)}/o${query({
+      uploadType: preamble === undefined ? "media" : "multipart",
+      name: key,
+      ifGenerationMatch,
+      fields: Metadata.fields,
+      userProject: target.userProject
+    })}`,
+    headers: {
+      "content-type": preamble === undefined ? contentType : `multipart/related; boundary=${boundary}`,
+      "content-length": String(body.reduce((length, part) => length + part.length, 0))
+    },
+    body
+  }
+}
+
+/** One page of at most 1,000 objects. */
+export const list = (target: Target, prefix: string, pageSize: number, pageToken: string | undefined): Wire => ({
+  method: "GET",
+  path: `/storage/v1/b/${encode(target.bucket)}/o${query({
+    prefix: prefix === "" ? undefined : prefix,
+    maxResults: String(pageSize),
+    pageToken,
+    fields: `items(${Metadata.listedFields}),nextPageToken`,
+    userProject: target.userProject
+  })}`,
+  headers: {},
+  body: []
+})
+
+/** Deletes an object. */
+export const remove = (target: Target, key: string): Wire => ({
+  method: "DELETE",
+  path: `${objectPath(target, key)}${query({ userProject: target.userProject })}`,
+  headers: {},
+  body: []
+})
+
+/** Starts or continues a copy within the bucket. */
+export const rewrite = (
+  target: Target,
+  from: string,
+  to: string,
+  options: { readonly ifSourceGenerationMatch: string | undefined; readonly rewriteToken: string | undefined }
+): Wire => ({
+  method: "POST",
+  path: `${objectPath(target, from)}/rewriteTo/b/${encode(target.bucket)}/o/${encode(to)}${query({
+    ...options,
+    fields: "done,rewriteToken",
+    userProject: target.userProject
+  })}`,
+  headers: { "content-length": "0" },
+  body: []
+})
