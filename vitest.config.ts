@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config"
 
 /** Packages of the workspace resolve to their TypeScript sources: no build before a test. */
 const source = "@effect-icechunk/source"
-const conditions = [source, "module", "node", "development|production"]
+const conditions = [source, "node", "development|production"]
 
 export default defineConfig({
   resolve: { conditions },

@@ -1,14 +1,14 @@
 /**
- * Repositories in memory, with a platform whose objects a test controls.
+ * Repositories in a store, with a platform whose objects a test controls.
  */
+import type * as Zstd from "@effect-icechunk/core/format/Zstd"
+import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
+import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import * as Platform from "@effect-icechunk/core/virtual/Platform"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type * as Zstd from "../../src/format/Zstd.ts"
-import * as NodeZstd from "../../src/node/NodeZstd.ts"
-import * as MemoryObjectStore from "../../src/store/MemoryObjectStore.ts"
-import * as ObjectStore from "../../src/store/ObjectStore.ts"
-import * as Platform from "../../src/virtual/Platform.ts"
+import * as Stream from "effect/Stream"
 
 /** One store for all buckets: the key is bucket and key. */
 export const platform = (name: string, objects: ObjectStore.ObjectStoreShape): Platform.Platform => ({
@@ -26,10 +26,20 @@ export interface World {
   readonly objects: ObjectStore.ObjectStoreShape
 }
 
-export const world: Effect.Effect<World> = Effect.gen(function* () {
-  const objects = yield* MemoryObjectStore.make({ description: "memory://objects" })
-  const store = yield* MemoryObjectStore.make({ description: "memory://repository" })
-  return { store, objects }
+/** Two new places in the store of the context, emptied afterwards. */
+export const world: Effect.Effect<World, never, ObjectStore.ObjectStore | Scope.Scope> = Effect.gen(function* () {
+  const store = yield* ObjectStore.ObjectStore
+  const prefix = `repository-${globalThis.crypto.randomUUID()}`
+  yield* Effect.addFinalizer(() =>
+    Stream.runCollect(store.list(`${prefix}/`)).pipe(
+      Effect.flatMap((left) => store.delete(left.map(({ key }) => key))),
+      Effect.ignore
+    )
+  )
+  return {
+    store: ObjectStore.prefixed(store, `${prefix}/repository`),
+    objects: ObjectStore.prefixed(store, `${prefix}/objects`)
+  }
 })
 
 /** Runs an effect with the stores of a world, each time as a new program would. */

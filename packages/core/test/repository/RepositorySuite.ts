@@ -1,12 +1,16 @@
-import { assert, describe, it } from "@effect/vitest"
+/**
+ * What a repository must do on every store, as tests: memory, directories, buckets.
+ */
+import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import type * as NodePath from "@effect-icechunk/core/values/NodePath"
+import * as Config from "@effect-icechunk/core/values/RepositoryConfig"
+import * as Repository from "@effect-icechunk/core/repository/Repository"
+import type * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import { assert, describe, layer, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import * as Repository from "../../src/repository/Repository.ts"
-import type * as ObjectStore from "../../src/store/ObjectStore.ts"
-import * as Checksum from "../../src/values/Checksum.ts"
-import * as Credentials from "../../src/values/Credentials.ts"
-import type * as NodePath from "../../src/values/NodePath.ts"
-import * as Config from "../../src/values/RepositoryConfig.ts"
 import { inWorld, pattern, text, world } from "./Fixture.ts"
 
 const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) => ({
@@ -19,7 +23,9 @@ const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) 
 const keys = (store: ObjectStore.ObjectStoreShape) =>
   Effect.map(Stream.runCollect(store.list("")), (all) => all.map(({ key }) => key).toSorted())
 
-describe("a repository", () => {
+type Tests = Vitest.MethodsNonLive<ObjectStore.ObjectStore>
+
+const versions = (it: Tests): void => {
   it.effect("is created, committed to, opened anew and read", () =>
     Effect.gen(function* () {
       const within = inWorld(yield* world)
@@ -238,9 +244,9 @@ describe("a repository", () => {
       )
     })
   )
-})
+}
 
-describe("virtual chunks of a repository", () => {
+const virtualChunks = (it: Tests): void => {
   const container = { name: "model", protocol: "model", platform: "s3", bucket_prefix: "bucket/runs" }
   const open = { credentials: { model: Credentials.anonymous, s3: Credentials.anonymous } }
 
@@ -318,7 +324,7 @@ describe("virtual chunks of a repository", () => {
           const missing = yield* Effect.flip(session.chunk("/v", [3]))
           assert.strictEqual(missing._tag, "MissingContainer")
           assert.include(missing.message, "`model`")
-          const closed = yield* Repository.open()
+          const closed = yield* Repository.open({ credentialsFallback: "strict" })
           const reader = yield* closed.readonlySession({ branch: "main" })
           const credentials = yield* Effect.flip(reader.chunk("/v", [3]))
           assert.strictEqual(credentials._tag, "MissingCredentials")
@@ -364,9 +370,9 @@ describe("virtual chunks of a repository", () => {
       )
     })
   )
-})
+}
 
-describe("creating and opening", () => {
+const creating = (it: Tests): void => {
   it.effect("fails with typed errors and changes nothing", () =>
     Effect.gen(function* () {
       const at = yield* world
@@ -413,4 +419,15 @@ describe("creating and opening", () => {
       assert.strictEqual(nodes.length, 1)
     })
   )
-})
+}
+
+/**
+ * Registers the tests of repositories on a store. Each is below a prefix of its own, so that one bucket serves them
+ * all.
+ */
+export const suite = <E>(name: string, store: Layer.Layer<ObjectStore.ObjectStore, E>): void =>
+  layer(store, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
+    describe("a repository", () => versions(it))
+    describe("virtual chunks of a repository", () => virtualChunks(it))
+    describe("creating and opening", () => creating(it))
+  })

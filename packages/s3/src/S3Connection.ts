@@ -1,0 +1,260 @@
+/**
+ * One request at a time to one bucket: with the credentials of now, bounded in number and time, abortable,
+ * with a span, and with the store's answers as typed failures. What is above decides what to repeat.
+ *
+ * @since 0.1.0
+ */
+import type {
+  $Command,
+  S3Client,
+  S3ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes
+} from "@aws-sdk/client-s3"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
+import type * as Scope from "effect/Scope"
+import type { Operation } from "@effect-icechunk/core/store/ObjectStoreError"
+import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as CredentialsCell from "./internal/CredentialsCell.ts"
+import * as Client from "./S3Client.ts"
+import * as S3Error from "./S3Error.ts"
+import * as S3Options from "./S3Options.ts"
+import type { S3Dialect } from "./S3Dialect.ts"
+
+/**
+ * A command of the SDK.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
+  Input,
+  Output,
+  S3ClientResolvedConfig
+>
+
+/**
+ * A request and how its answer is read. `command` is called for each attempt.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Request<Input extends ServiceInputTypes, Output extends ServiceOutputTypes, A> {
+  /** As spans name it. */
+  readonly operation: Operation
+  /** Key or prefix within the store, as spans show it. */
+  readonly key: string
+  /** Which headers of options and dialect the request gets. */
+  readonly access: "read" | "write"
+  readonly command: () => Command<Input, Output>
+  /** Reads the answer; an `S3Failure` that it throws is kept. */
+  readonly read: (output: Output) => A | Promise<A>
+  /** Bytes that go or came, for the span. */
+  readonly bytes?: ((answer: A) => number) | undefined
+}
+
+/**
+ * The way to a bucket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface S3Connection {
+  readonly bucket: string
+  /** The region that was asked for, or found in the environment. */
+  readonly region: string | undefined
+  /** Makes one request. A redirect to another region is followed once, refused credentials are fetched anew once. */
+  readonly send: <Input extends ServiceInputTypes, Output extends ServiceOutputTypes, A>(
+    request: Request<Input, Output, A>
+  ) => Effect.Effect<A, S3Error.S3Failure>
+  /** Repeats what fails with a failure that is to be repeated, with the delays and bounds of the options. */
+  readonly retrying: <A>(effect: Effect.Effect<A, S3Error.S3Failure>) => Effect.Effect<A, S3Error.S3Failure>
+}
+
+/** The longest `Retry-After` that is honoured, in milliseconds. */
+const maxRetryAfter = 30_000
+
+/**
+ * Delays and bounds of repetitions.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const schedule = (
+  options: S3Options.RetryOptions | undefined
+): Schedule.Schedule<Duration.Duration, S3Error.S3Failure> => {
+  const maxDelay = Duration.fromInputUnsafe(options?.maxDelay ?? "10 seconds")
+  return Schedule.exponential(options?.baseDelay ?? "100 millis").pipe(
+    Schedule.setInputType<S3Error.S3Failure>(),
+    Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, maxDelay))),
+    Schedule.jittered,
+    Schedule.modifyDelay(({ duration, input }) =>
+      Effect.succeed(Duration.max(duration, Duration.millis(Math.min(maxRetryAfter, input.retryAfter ?? 0))))
+    ),
+    Schedule.upTo({ times: options?.times ?? 8, duration: options?.budget ?? "3 minutes" })
+  )
+}
+
+/** The SDK client of the next request, and what may change after a failure. */
+interface Clients {
+  readonly current: Effect.Effect<Current, S3Error.S3Failure>
+  /** Whether the same request may be made again at once because something was put right. */
+  readonly corrected: (used: Current, failure: S3Error.S3Failure) => boolean
+  readonly secrets: () => ReadonlyArray<string>
+}
+
+interface Current {
+  readonly client: S3Client
+  readonly region: string
+  readonly credentials: Credentials.Credentials
+}
+
+/** Answers to requests that were sent to, or signed for, another region than the bucket's. */
+const isElsewhere = (
+  failure: S3Error.S3Failure
+): failure is S3Error.S3Failure & { readonly region: string; readonly status: number } =>
+  failure.region !== undefined && [301, 307, 308, 400].includes(failure.status ?? 0)
+
+const connect = (options: {
+  readonly store: S3Options.StoreOptions
+  readonly dialect: S3Dialect
+  readonly description: string
+  readonly region: string | undefined
+  readonly clients: Clients
+}): S3Connection => {
+  const { clients, description, dialect, store } = options
+  const permits = Semaphore.makeUnsafe(store.concurrency ?? 32)
+  const timeout = Duration.fromInputUnsafe(store.requestTimeout ?? "2 minutes")
+  const retrySchedule = schedule(store.retry)
+
+  const once = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes, A>(
+    request: Request<Input, Output, A>,
+    { client }: Current
+  ): Effect.Effect<A, S3Error.S3Failure> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.tryPromise({
+        try: async (abortSignal) => {
+          const command = request.command()
+          if (request.access === "read") Client.setHeaders(command, store.readHeaders, dialect.readHeaders)
+          else Client.setHeaders(command, store.writeHeaders, dialect.writeHeaders)
+          return await request.read(await client.send(command, { abortSignal }))
+        },
+        catch: (error) => S3Error.classify(error, { secrets: clients.secrets(), now })
+      })
+    ).pipe(
+      Effect.timeoutOrElse({
+        duration: timeout,
+        orElse: () =>
+          S3Error.failure("Unavailable", `no complete answer within ${Duration.format(timeout)}`, {
+            isRetryable: true,
+            mayBeApplied: true
+          })
+      }),
+      Effect.tap((answer) =>
+        request.bytes === undefined ? Effect.void : Effect.annotateCurrentSpan("bytes", request.bytes(answer))
+      ),
+      Effect.withSpan(`ObjectStore.${request.operation}`, {
+        kind: "client",
+        attributes: { store: description, operation: request.operation, key: request.key }
+      }),
+      permits.withPermits(1)
+    )
+
+  return {
+    bucket: store.bucket,
+    region: options.region,
+    send: (request) =>
+      Effect.flatMap(clients.current, (first) =>
+        Effect.catch(once(request, first), (failure) =>
+          clients.corrected(first, failure)
+            ? Effect.flatMap(clients.current, (second) => once(request, second))
+            : Effect.fail(failure)
+        )
+      ),
+    retrying: (effect) => Effect.retry(effect, { schedule: retrySchedule, while: (failure) => failure.isRetryable })
+  }
+}
+
+/**
+ * A connection with clients of its own, released with the Scope.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  options: S3Options.S3Options,
+  dialect: S3Dialect,
+  description: string
+): Effect.fn.Return<S3Connection, S3Options.InvalidS3Options, Scope.Scope> {
+  const source: Credentials.Source =
+    options.anonymous === true ? Credentials.anonymous : (options.credentials ?? Credentials.environment())
+  const problem = Effect.isEffect(source) ? undefined : CredentialsCell.kindProblem(source)
+  if (problem !== undefined) return yield* new S3Options.InvalidS3Options({ option: "credentials", problem })
+  const profile = !Effect.isEffect(source) && source._tag === "Environment" ? source.profile : undefined
+  const configured = options.region ?? (yield* Effect.promise(() => Client.environmentRegion(profile)))
+  if (!S3Options.isRegion(configured)) {
+    return yield* new S3Options.InvalidS3Options({ option: "region", problem: "is no region: letters, digits and `-`" })
+  }
+  const cell = CredentialsCell.make(source)
+  const settings = {
+    endpoint: options.endpoint,
+    forcePathStyle: options.forcePathStyle ?? options.endpoint !== undefined,
+    connectTimeout: Duration.toMillis(options.connectTimeout ?? "5 seconds"),
+    connections: options.concurrency ?? 32
+  }
+  let region = configured
+  let current: Current | undefined
+  yield* Effect.addFinalizer(() => Effect.sync(() => current?.client.destroy()))
+
+  const clients: Clients = {
+    current: Effect.map(cell.get, (credentials) => {
+      if (current === undefined || current.credentials !== credentials || current.region !== region) {
+        const client = Client.make({ ...settings, region, credentials }, current?.client)
+        current = { client, region, credentials }
+      }
+      return current
+    }),
+    corrected: (used, failure) => {
+      if (isElsewhere(failure) && failure.region !== used.region && S3Options.isRegion(failure.region)) {
+        if (region === used.region) region = failure.region
+        return true
+      }
+      // The SDK has taken over the store's clock from the answer.
+      if (failure.code === "RequestTimeTooSkewed") return true
+      return failure.reason._tag === "Unauthenticated" && cell.refused(used.credentials)
+    },
+    secrets: cell.secrets
+  }
+  return connect({ store: options, dialect, description, region: configured, clients })
+})
+
+/**
+ * A connection through a client of the user's, whose own repetitions are left out. Credentials, region and
+ * redirects are the client's business.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromClient = (
+  client: S3Client,
+  options: S3Options.StoreOptions & { readonly region?: string | undefined },
+  dialect: S3Dialect,
+  description: string
+): S3Connection => {
+  const current: Current = {
+    client: Client.withoutRetries(client),
+    region: options.region ?? "",
+    credentials: Credentials.environment()
+  }
+  return connect({
+    store: options,
+    dialect,
+    description,
+    region: options.region,
+    clients: { current: Effect.succeed(current), corrected: () => false, secrets: () => [] }
+  })
+}

@@ -1,0 +1,108 @@
+/**
+ * S3 and compatible services as the platform of virtual chunk containers. Design, section 4.
+ *
+ * @since 0.1.0
+ */
+import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import { ObjectStoreError, type Operation, Unsupported } from "@effect-icechunk/core/store/ObjectStoreError"
+import { MissingCredentials, type Platform, type StoreRequest } from "@effect-icechunk/core/virtual/Platform"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as S3ObjectStore from "./S3ObjectStore.ts"
+import type * as S3Options from "./S3Options.ts"
+
+/**
+ * What a program may say about all containers on S3; the rest comes from each container.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Options = Pick<
+  S3Options.S3Options,
+  "connectTimeout" | "requestTimeout" | "concurrency" | "retry" | "readHeaders"
+>
+
+/** Why the stores of containers are never written. */
+const readOnlyBecause =
+  "it belongs to a virtual chunk container, and objects that chunks were referenced in are not changed; write through a store of your own"
+
+/**
+ * The options of a container's store: `endpoint_url`, `force_path_style`, `anonymous` and `requester_pays` of its
+ * `cloud_client_config`, its bucket, and the region and credentials that were chosen for it. Pure.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const optionsFor = (request: StoreRequest, options: Options = {}): S3Options.S3Options => {
+  const client = request.container.cloud_client_config ?? {}
+  return {
+    ...options,
+    bucket: request.bucket,
+    endpoint: client.endpoint_url,
+    forcePathStyle: client.force_path_style,
+    anonymous: client.anonymous,
+    requesterPays: client.requester_pays,
+    region: request.region,
+    credentials: request.credentials,
+    readOnlyBecause
+  }
+}
+
+/** A store that says with each read what is wrong with its container. */
+const unusable = (request: StoreRequest, problem: string): ObjectStore.ObjectStoreShape => {
+  const description = `s3://${request.bucket}`
+  const fail = (operation: Operation, key: string): Effect.Effect<never, ObjectStoreError> =>
+    Effect.fail(
+      new ObjectStoreError({ store: description, operation, key, reason: new Unsupported({ detail: problem }) })
+    )
+  const forbidden = Effect.fail(new ObjectStore.WriteForbidden({ target: description, because: readOnlyBecause }))
+  return {
+    description,
+    origin: { platform: "s3", endpoint: request.container.cloud_client_config?.endpoint_url, region: request.region },
+    capabilities: {
+      conditionalCreate: false,
+      conditionalUpdate: false,
+      conditionalGet: false,
+      metadata: false,
+      opaqueKeys: false
+    },
+    readOnlyBecause,
+    get: (key) => fail("get", key),
+    head: (key) => fail("head", key),
+    list: (prefix) => Stream.fromEffect(fail("list", prefix)),
+    put: () => forbidden,
+    delete: () => forbidden,
+    copy: () => forbidden
+  }
+}
+
+/**
+ * The platform with options of the program.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeWith = (options: Options): Effect.Effect<Platform> =>
+  Effect.succeed({
+    name: "s3",
+    defaultRegion: "us-east-1",
+    hasBuckets: true,
+    sharesCredentials: true,
+    open: (request) =>
+      Effect.catch(S3ObjectStore.make(optionsFor(request, options)), (error) => {
+        const container = request.container.name
+        return error._tag === "InvalidS3Options" && error.option === "credentials"
+          ? Effect.fail(new MissingCredentials({ container, platform: "s3", because: `those given ${error.problem}` }))
+          : Effect.succeed(unusable(request, `container \`${container}\`: ${error.message}`))
+      })
+  })
+
+/**
+ * The platform `s3`, for `Platform.layer`. Containers without region that are not on the repository's platform are
+ * looked for in `us-east-1`; a redirect to another region is followed. Containers that cannot be opened, as on
+ * a Tigris endpoint, fail on the first read with reason `Unsupported`, which says why.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<Platform> = makeWith({})

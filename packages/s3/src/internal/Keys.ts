@@ -1,0 +1,32 @@
+/** Keys between the store's and the bucket's names for objects. Pure. */
+import * as S3Error from "../S3Error.ts"
+
+/** S3's limit, in bytes of UTF-8. */
+const maxBytes = 1024
+
+const encoder = new TextEncoder()
+
+/** What the bucket's keys start with: a prefix that is not empty ends with a slash. */
+export const base = (prefix: string | undefined): string =>
+  prefix === undefined || prefix === "" || prefix.endsWith("/") ? (prefix ?? "") : `${prefix}/`
+
+/** Why this is no key of an object, or `undefined`. */
+export const problem = (key: string, base: string): S3Error.S3Failure | undefined => {
+  if (key === "") return S3Error.failure("Unsupported", "an object has a key that is not empty")
+  if (!key.isWellFormed()) return S3Error.failure("Unsupported", "the key is not well-formed Unicode")
+  if (encoder.encode(base + key).length > maxBytes) {
+    return S3Error.failure("Unsupported", `the key with its prefix is longer than ${maxBytes} bytes`)
+  }
+  return undefined
+}
+
+/** A key of a list with `encoding-type=url`; AWS writes a space as `+`, and a plus as `%2B`. */
+export const decodeListed = (key: string, encoding: string | undefined): string =>
+  encoding === "url" ? decodeURIComponent(key.replaceAll("+", " ")) : key
+
+/** The value of `x-amz-copy-source`, which the SDK takes as it is. */
+export const copySource = (bucket: string, key: string): string =>
+  `${encodeURIComponent(bucket)}/${key.split("/").map(encodeURIComponent).join("/")}`
+
+/** Whether XML carries the key unchanged: no control characters, no spaces at its ends, no noncharacters. */
+export const isSafeInXml = (key: string): boolean => !/^\s|\s$|[\p{Cc}\u2028\u2029\ufffe\uffff]/u.test(key)

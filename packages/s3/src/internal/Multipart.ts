@@ -1,0 +1,101 @@
+/** Large objects in parts. Amazon S3 User Guide, "Uploading and copying objects using multipart upload". */
+import * as S3 from "@aws-sdk/client-s3"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Version } from "@effect-icechunk/core/store/ObjectStore"
+import type { S3Connection } from "../S3Connection.ts"
+import * as S3Error from "../S3Error.ts"
+import type { Condition } from "./ConditionalWrite.ts"
+
+/** S3's limits. */
+const maxParts = 10_000
+export const maxSingle = 5 * 1024 ** 3
+
+/** Positions of the parts of an object. Pure. */
+export const parts = (
+  size: number,
+  partSize: number
+): ReadonlyArray<{ readonly number: number; readonly start: number; readonly end: number }> => {
+  const each = Math.max(partSize, Math.ceil(size / maxParts))
+  return Array.from({ length: Math.ceil(size / each) }, (_, i) => ({
+    number: i + 1,
+    start: i * each,
+    end: Math.min(size, (i + 1) * each)
+  }))
+}
+
+/**
+ * Uploads the parts, then runs `complete`, which may be tried several times; aborts the upload when that does not
+ * succeed, so that no parts are left to be paid for.
+ */
+export const upload = (options: {
+  readonly connection: S3Connection
+  readonly key: string
+  readonly objectKey: string
+  readonly bytes: Uint8Array
+  readonly partSize: number
+  readonly request: { readonly RequestPayer?: "requester" }
+  readonly headers: Pick<S3.CreateMultipartUploadCommandInput, "ContentType" | "Metadata">
+  readonly settle: (
+    submit: (condition: Condition) => Effect.Effect<Version, S3Error.S3Failure>
+  ) => Effect.Effect<Version, S3Error.S3Failure>
+}): Effect.Effect<Version, S3Error.S3Failure> => {
+  const { bytes, connection, headers, key, objectKey, partSize, request, settle } = options
+  const target = { Bucket: connection.bucket, Key: objectKey, ...request }
+  const span = { operation: "put", key, access: "write" } as const
+
+  const begin = connection.retrying(
+    connection.send({
+      ...span,
+      command: () => new S3.CreateMultipartUploadCommand({ ...target, ...headers }),
+      read: ({ UploadId }) => {
+        if (UploadId === undefined) throw S3Error.failure("InvalidResponse", "an upload without id")
+        return UploadId
+      }
+    })
+  )
+  const abort = (UploadId: string): Effect.Effect<void> =>
+    Effect.ignore(
+      connection.send({
+        ...span,
+        command: () => new S3.AbortMultipartUploadCommand({ ...target, UploadId }),
+        read: () => undefined
+      })
+    )
+
+  const send = (UploadId: string): Effect.Effect<Version, S3Error.S3Failure> =>
+    Effect.flatMap(
+      Effect.forEach(
+        parts(bytes.length, partSize),
+        ({ end, number, start }) =>
+          connection.retrying(
+            connection.send({
+              ...span,
+              command: () =>
+                new S3.UploadPartCommand({ ...target, UploadId, PartNumber: number, Body: bytes.subarray(start, end) }),
+              read: ({ ETag }): S3.CompletedPart => ({
+                PartNumber: number,
+                ...(ETag === undefined ? {} : { ETag })
+              }),
+              bytes: () => end - start
+            })
+          ),
+        { concurrency: 4 }
+      ),
+      (Parts) =>
+        settle((condition) =>
+          connection.send({
+            ...span,
+            command: () =>
+              new S3.CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts }, ...condition }),
+            read: ({ ETag }): Version => ({ etag: ETag === "" ? undefined : ETag })
+          })
+        )
+    )
+
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(begin), (UploadId) =>
+      Effect.onExit(restore(send(UploadId)), (exit) => (Exit.isSuccess(exit) ? Effect.void : abort(UploadId)))
+    )
+  )
+}

@@ -1,0 +1,215 @@
+/** Reading objects and listing them. */
+import * as S3 from "@aws-sdk/client-s3"
+import type { GetOptions, GetResult, ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
+import type { Operation } from "@effect-icechunk/core/store/ObjectStoreError"
+import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as S3Error from "../S3Error.ts"
+import * as Keys from "./Keys.ts"
+import * as Response from "./Response.ts"
+import { at, type Target } from "./Target.ts"
+
+interface Fetched {
+  readonly result: GetResult
+  readonly contentType: string | undefined
+}
+
+export interface Reads {
+  readonly get: (key: string, options?: GetOptions) => Effect.Effect<GetResult, S3Error.S3Failure>
+  /** With what only a copy needs to know. */
+  readonly whole: (key: string, options: Omit<GetOptions, "range">) => Effect.Effect<Fetched, S3Error.S3Failure>
+  readonly head: (key: string, operation: Operation) => Effect.Effect<ObjectMeta, S3Error.S3Failure>
+  /** What is stored now; `undefined` for nothing. */
+  readonly stored: (key: string) => Effect.Effect<ObjectMeta | undefined, S3Error.S3Failure>
+  readonly list: (prefix: string) => Stream.Stream<ObjectMeta, S3Error.S3Failure>
+}
+
+/** Ends an answer whose body is not wanted. */
+const discard = (body: unknown): void => {
+  const stream = body as { readonly destroy?: () => void; readonly cancel?: () => Promise<void> } | undefined
+  if (stream?.destroy !== undefined) stream.destroy()
+  else stream?.cancel?.().catch(() => {})
+}
+
+export const make = (target: Target): Reads => {
+  const { base, connection, dialect, options: store, request } = target
+  const { retrying, send } = connection
+
+  const ask = (key: string, operation: Operation): Effect.Effect<ObjectMeta, S3Error.S3Failure> =>
+    send({
+      operation,
+      key,
+      access: "read",
+      command: () => new S3.HeadObjectCommand({ ...at(target, key), ...request }),
+      read: (output) => {
+        if (output.ContentLength === undefined) {
+          throw S3Error.failure("InvalidResponse", "a HEAD without Content-Length")
+        }
+        return Response.meta(key, output.ContentLength, output)
+      }
+    })
+
+  /** Why a HEAD was refused, which its answer has no body to say; the same request as a GET has one. */
+  const explain = (key: string, operation: Operation): Effect.Effect<void, S3Error.S3Failure> =>
+    send({
+      operation,
+      key,
+      access: "read",
+      command: () => new S3.GetObjectCommand({ ...at(target, key), ...request, Range: "bytes=0-0" }),
+      read: ({ Body }) => discard(Body)
+    }).pipe(
+      // An empty object has no first byte.
+      Effect.catchIf(
+        ({ status }) => status === 416,
+        () => Effect.void
+      )
+    )
+
+  const headOnce = (key: string, operation: Operation): Effect.Effect<ObjectMeta, S3Error.S3Failure> =>
+    Effect.catchIf(
+      ask(key, operation),
+      ({ status }) => status === 400 || status === 403,
+      // The explanation may have fetched new credentials; then the question is worth another try.
+      () => Effect.andThen(explain(key, operation), ask(key, operation))
+    )
+
+  const head = (key: string, operation: Operation): Effect.Effect<ObjectMeta, S3Error.S3Failure> =>
+    retrying(headOnce(key, operation))
+
+  /** What HTTP has no words for: a range without bytes. */
+  const emptyRange = Effect.fnUntraced(function* (
+    key: string,
+    get: GetOptions,
+    refused?: S3Error.S3Failure
+  ): Effect.fn.Return<GetResult, S3Error.S3Failure> {
+    const meta = yield* head(key, "get")
+    const changed = Response.mismatch(meta, get)
+    if (changed !== undefined) return yield* changed
+    const span = ByteRange.resolve(get.range, meta.size)
+    if (span === undefined || span.start !== span.end) {
+      return yield* span === undefined || refused === undefined
+        ? S3Error.failure("InvalidRange", `object of ${meta.size} bytes`, { size: meta.size })
+        : refused
+    }
+    return { bytes: new Uint8Array(0), span, meta }
+  })
+
+  const fetch = (key: string, options: GetOptions): Effect.Effect<Fetched, S3Error.S3Failure> => {
+    const { ifMatch, ifUnmodifiedSince, range } = options
+    const etag =
+      ifMatch === undefined
+        ? undefined
+        : Response.conditionEtag(ifMatch, dialect.conditionalEtag === "bare" ? "bare" : "quoted")
+    return retrying(
+      send({
+        operation: "get",
+        key,
+        access: "read",
+        command: () =>
+          new S3.GetObjectCommand({
+            ...at(target, key),
+            ...request,
+            ...(range === undefined ? {} : { Range: ByteRange.toHttpHeader(range) }),
+            ...(etag === undefined ? {} : { IfMatch: etag }),
+            // HTTP dates are whole seconds; the answer is compared exactly.
+            ...(ifUnmodifiedSince === undefined
+              ? {}
+              : { IfUnmodifiedSince: new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000) })
+          }),
+        read: async (output): Promise<Fetched> => {
+          const expected = Response.expected(range, output)
+          const meta = Response.meta(key, expected instanceof S3Error.S3Failure ? 0 : (expected?.size ?? 0), output)
+          const wrong =
+            Response.mismatch(meta, options) ?? (expected instanceof S3Error.S3Failure ? expected : undefined)
+          if (wrong !== undefined) {
+            discard(output.Body)
+            throw wrong
+          }
+          const bytes = (await output.Body?.transformToByteArray()) ?? new Uint8Array(0)
+          const { size, span } = (expected as Response.Expected | undefined) ?? {
+            span: { start: 0, end: bytes.length },
+            size: bytes.length
+          }
+          if (bytes.length !== span.end - span.start) {
+            throw S3Error.failure("InvalidResponse", `${bytes.length} of ${span.end - span.start} bytes came`, {
+              isRetryable: true
+            })
+          }
+          return { result: { bytes, span, meta: { ...meta, size } }, contentType: output.ContentType }
+        },
+        bytes: ({ result }) => result.bytes.length
+      })
+    )
+  }
+
+  const get = (key: string, options: GetOptions = {}): Effect.Effect<GetResult, S3Error.S3Failure> => {
+    const { range } = options
+    if (range === undefined) return Effect.map(fetch(key, options), ({ result }) => result)
+    if (!ByteRange.isValid(range)) {
+      return S3Error.failure("InvalidRange", "offset and length are whole numbers from 0 on")
+    }
+    if (Response.isEmptyRange(range)) return emptyRange(key, options)
+    return fetch(key, options).pipe(
+      Effect.map(({ result }) => result),
+      Effect.catchIf(
+        ({ status }) => status === 416,
+        (failure) => emptyRange(key, options, failure)
+      )
+    )
+  }
+
+  const stored = (key: string): Effect.Effect<ObjectMeta | undefined, S3Error.S3Failure> =>
+    Effect.catchIf(
+      head(key, "put"),
+      (failure): failure is S3Error.S3Failure => failure.reason._tag === "NotFound",
+      () => Effect.succeed(undefined)
+    )
+
+  const list = (prefix: string): Stream.Stream<ObjectMeta, S3Error.S3Failure> =>
+    Stream.paginate(undefined as string | undefined, (token) =>
+      retrying(
+        send({
+          operation: "list",
+          key: prefix,
+          access: "read",
+          command: () =>
+            new S3.ListObjectsV2Command({
+              Bucket: connection.bucket,
+              ...request,
+              Prefix: base + prefix,
+              EncodingType: "url",
+              MaxKeys: store.listPageSize ?? 1000,
+              ...(token === undefined ? {} : { ContinuationToken: token })
+            }),
+          read: (page) => {
+            const next = page.NextContinuationToken
+            if (page.IsTruncated === true && (next === undefined || next === "" || next === token)) {
+              throw S3Error.failure("InvalidResponse", "a truncated list without a new continuation token")
+            }
+            const found: Array<ObjectMeta> = []
+            for (const { ETag, Key, LastModified, Size } of page.Contents ?? []) {
+              if (Key === undefined || Size === undefined)
+                throw S3Error.failure("InvalidResponse", "a list entry without key or size")
+              const key = Keys.decodeListed(Key, page.EncodingType)
+              if (!key.startsWith(base + prefix)) {
+                throw S3Error.failure("InvalidResponse", "a list entry that does not start with the prefix")
+              }
+              // What carries the name of the prefix itself is no object of this store.
+              if (key === base) continue
+              found.push({
+                key: key.slice(base.length),
+                size: Size,
+                lastModified: LastModified?.getTime(),
+                version: { etag: ETag }
+              })
+            }
+            return [found, page.IsTruncated === true ? Option.some(next) : Option.none()] as const
+          }
+        })
+      )
+    )
+
+  return { get, whole: fetch, head, stored, list }
+}

@@ -1,0 +1,107 @@
+/** Whether an answer is what was asked for. Pure. */
+import type { GetObjectCommandOutput, HeadObjectCommandOutput } from "@aws-sdk/client-s3"
+import type { GetOptions, ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
+import * as Readback from "@effect-icechunk/core/store/Readback"
+import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
+import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as S3Error from "../S3Error.ts"
+
+type Headers = Pick<
+  GetObjectCommandOutput & HeadObjectCommandOutput,
+  "ETag" | "LastModified" | "Metadata" | "ContentLength" | "ContentRange" | "$metadata"
+>
+
+export const meta = (key: string, size: number, headers: Headers): ObjectMeta => ({
+  key,
+  size,
+  lastModified: headers.LastModified?.getTime(),
+  version: { etag: headers.ETag },
+  metadata: Object.fromEntries(
+    Object.entries(headers.Metadata ?? {}).map(([name, value]) => [metadataName(name), value])
+  )
+})
+
+/** In lower case; the write id under its own name although Ceph spells it with `-`. */
+const metadataName = (name: string): string =>
+  Readback.writeIdOf({ [name]: "" }) === undefined ? name.toLowerCase() : Readback.metadataKey
+
+/** Why the object is not the one that was asked for, or `undefined`. */
+export const mismatch = (
+  observed: ObjectMeta,
+  { ifMatch, ifUnmodifiedSince }: Pick<GetOptions, "ifMatch" | "ifUnmodifiedSince">
+): S3Error.S3Failure | undefined => {
+  const { lastModified, version } = observed
+  if (ifMatch !== undefined && !Checksum.agrees(Checksum.etag(ifMatch), { etag: version.etag, lastModified })) {
+    return S3Error.failure("PreconditionFailed", `its ETag is ${version.etag ?? "absent"}`)
+  }
+  if (ifUnmodifiedSince !== undefined && (lastModified === undefined || lastModified > ifUnmodifiedSince)) {
+    return S3Error.failure(
+      "PreconditionFailed",
+      lastModified === undefined ? "it has no time of change" : `it changed at ${new Date(lastModified).toISOString()}`
+    )
+  }
+  return undefined
+}
+
+/** RFC 9110, section 14.4, for a range that can be satisfied. */
+const contentRange = (
+  header: string
+): { readonly start: number; readonly end: number; readonly size: number } | undefined => {
+  const found = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/i.exec(header)
+  if (found === null) return undefined
+  const [start, last, size] = found.slice(1).map(Number) as [number, number, number]
+  return start <= last && last < size ? { start, end: last + 1, size } : undefined
+}
+
+export interface Expected {
+  readonly span: ByteRange.Span
+  readonly size: number
+}
+
+/**
+ * The positions and the whole size that an answer to a get must have, judged by its headers. The size of an
+ * answer without `Content-Length` is known only from its body: `undefined`.
+ */
+export const expected = (
+  range: ByteRange.ByteRange | undefined,
+  headers: Headers
+): Expected | undefined | S3Error.S3Failure => {
+  const { ContentLength: length, ContentRange: said } = headers
+  const status = headers.$metadata.httpStatusCode
+  if (range === undefined) {
+    if (status !== 200) return S3Error.failure("InvalidResponse", `HTTP ${status} for a whole object`)
+    return length === undefined ? undefined : { span: { start: 0, end: length }, size: length }
+  }
+  if (status !== 206) {
+    return S3Error.failure("InvalidResponse", `HTTP ${status} instead of 206: the store ignored the range`)
+  }
+  const answered = said === undefined ? undefined : contentRange(said)
+  if (answered === undefined) {
+    return S3Error.failure("InvalidResponse", `Content-Range is ${said === undefined ? "absent" : `\`${said}\``}`)
+  }
+  const { end, size, start } = answered
+  const span = ByteRange.resolve(range, size)
+  if (span === undefined) return S3Error.failure("InvalidRange", `object of ${size} bytes`, { size })
+  if (start !== span.start || end !== span.end) {
+    return S3Error.failure("InvalidResponse", `Content-Range is \`${said}\` for \`${ByteRange.toHttpHeader(range)}\``)
+  }
+  if (length !== undefined && length !== end - start) {
+    return S3Error.failure("InvalidResponse", `Content-Length is ${length} for ${end - start} bytes`)
+  }
+  return { span, size }
+}
+
+/** Whether a range has no bytes whatever the object, which HTTP cannot express. */
+export const isEmptyRange = (range: ByteRange.ByteRange): boolean =>
+  ByteRange.match(range, {
+    Bounded: ({ length }) => length === 0,
+    From: () => false,
+    Suffix: ({ length }) => length === 0
+  })
+
+/** An ETag as conditions of reads want it; `undefined` for a text that cannot be one, as no object has it. */
+export const conditionEtag = (etag: string, spelling: "quoted" | "bare"): string | undefined => {
+  const opaque = Checksum.opaqueTag(etag)
+  if (!/^[\x21\x23-\x7e]{1,1024}$/.test(opaque)) return undefined
+  return spelling === "quoted" ? `"${opaque}"` : opaque
+}

@@ -1,0 +1,85 @@
+/** Stores on the test server, and on a real one when the environment names it. */
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3"
+import type { ObjectStore, ObjectStoreShape } from "@effect-icechunk/core/store/ObjectStore"
+import * as ObjectStoreService from "@effect-icechunk/core/store/ObjectStore"
+import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as S3ObjectStore from "../../src/S3ObjectStore.ts"
+import type * as S3Options from "../../src/S3Options.ts"
+import * as S3Server from "./S3Server.ts"
+
+/** Delays of repetitions that a test need not wait for. */
+export const fast: S3Options.RetryOptions = { baseDelay: 1, maxDelay: 5, times: 10 }
+
+export const accessKey = (accessKeyId: string, secret: string, sessionToken?: string): Credentials.Credentials =>
+  Credentials.accessKey({
+    accessKeyId,
+    secretAccessKey: Redacted.make(secret),
+    sessionToken: sessionToken === undefined ? undefined : Redacted.make(sessionToken)
+  })
+
+/** Options for the bucket of a test server. */
+export const optionsFor = (server: { readonly endpoint: string }): S3Options.S3Options => ({
+  bucket: "bucket",
+  endpoint: server.endpoint,
+  region: "us-east-1",
+  credentials: accessKey("test", "secret"),
+  // What is found out by asking has tests of its own.
+  conditionalPut: true,
+  retry: fast
+})
+
+/** A store on a test server of its own. */
+export const open = (
+  serverOptions: S3Server.Options = {},
+  options: Partial<S3Options.S3Options> = {}
+): Effect.Effect<{ readonly server: S3Server.S3Server; readonly store: ObjectStoreShape }, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const server = yield* S3Server.start(serverOptions)
+    const store = yield* Effect.orDie(S3ObjectStore.make({ ...optionsFor(server), ...options }))
+    return { server, store }
+  })
+
+export const layerFake = (
+  serverOptions: S3Server.Options = {},
+  options: Partial<S3Options.S3Options> = {}
+): Layer.Layer<ObjectStore> =>
+  Layer.effect(
+    ObjectStoreService.ObjectStore,
+    Effect.map(open(serverOptions, options), ({ store }) => store)
+  )
+
+/**
+ * The real server: `TEST_S3_ENDPOINT` (as `http://127.0.0.1:13380`), `TEST_S3_ACCESS_KEY`, `TEST_S3_SECRET_KEY`,
+ * and `TEST_S3_REGION` (default `us-east-1`). Buckets are made, with names that start with `effect-icechunk-`.
+ */
+export const real = {
+  endpoint: process.env["TEST_S3_ENDPOINT"],
+  accessKeyId: process.env["TEST_S3_ACCESS_KEY"] ?? "",
+  secretAccessKey: process.env["TEST_S3_SECRET_KEY"] ?? "",
+  region: process.env["TEST_S3_REGION"] ?? "us-east-1"
+}
+
+/** A new bucket on the real server, and options for it. */
+export const realOptions: Effect.Effect<S3Options.S3Options> = Effect.promise(async () => {
+  const { accessKeyId, endpoint = "", region, secretAccessKey } = real
+  const client = new S3Client({
+    endpoint,
+    region,
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey }
+  })
+  const bucket = `effect-icechunk-${globalThis.crypto.randomUUID()}`
+  await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  client.destroy()
+  return { bucket, endpoint, region, credentials: accessKey(accessKeyId, secretAccessKey) }
+})
+
+export const layerReal = (options: Partial<S3Options.S3Options> = {}): Layer.Layer<ObjectStore> =>
+  Layer.effect(
+    ObjectStoreService.ObjectStore,
+    Effect.flatMap(realOptions, (found) => Effect.orDie(S3ObjectStore.make({ ...found, ...options })))
+  )
