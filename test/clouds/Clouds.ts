@@ -197,3 +197,6 @@ export const open = (options?: Repository.OpenOptions) =>
 /** Reads one chunk through a session that is closed after it. */
 export const read = (path: string, chunk: number, options?: Repository.OpenOptions) =>
   Effect.scoped(Effect.flatMap(open(options), (session: Session.Session) => session.chunk(path, [chunk])))
+
+/** Opens the tip of `main` to write. */
+export const openToWrite = Effect.flatMap(Repository.open(), (repository) => repository.writableSession("main"))

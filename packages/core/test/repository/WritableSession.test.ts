@@ -7,7 +7,11 @@ import * as Repository from "../../src/repository/Repository.ts"
 import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import type * as NodePath from "../../src/values/NodePath.ts"
 import * as ZarrMetadata from "../../src/values/ZarrMetadata.ts"
-import { inWorld, pattern, world } from "./Fixture.ts"
+import * as MemoryObjectStore from "../../src/store/MemoryObjectStore.ts"
+import * as Fixture from "./Fixture.ts"
+import { inWorld, pattern } from "./Fixture.ts"
+
+const world = Effect.provide(Fixture.world, MemoryObjectStore.layer())
 
 const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) => ({
   shape,
