@@ -86,6 +86,24 @@ describe("clients of containers", () => {
     })
   )
 
+  it.effect("close their connections when they are released, not only with the repository", () =>
+    Effect.gen(function* () {
+      const { credentials, google, on } = yield* setup
+      yield* on(
+        Effect.gen(function* () {
+          const session = yield* Clouds.open({ credentials })
+          yield* session.chunk("/a", [7])
+          expect(google.server.openConnections()).toBe(1)
+          yield* TestClock.adjust("1 minute")
+          yield* google.server.allClosed
+          expect(google.server.openConnections()).toBe(0)
+          yield* session.chunk("/a", [7])
+          expect(google.server.connections()).toBe(2)
+        }).pipe(Effect.scoped)
+      )
+    })
+  )
+
   it.effect("are kept as long as the program says", () =>
     Effect.gen(function* () {
       const { clients, credentials, on } = yield* setup

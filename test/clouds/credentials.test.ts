@@ -1,8 +1,10 @@
 /** Whose credentials go where: what requests carried, and what was never sent. */
-import type * as Repository from "@effect-icechunk/core/repository/Repository"
+import * as Repository from "@effect-icechunk/core/repository/Repository"
 import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as RepositoryConfig from "@effect-icechunk/core/values/RepositoryConfig"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { flow } from "effect/Function"
 import * as Redacted from "effect/Redacted"
 import * as Clouds from "./Clouds.ts"
 
@@ -175,6 +177,43 @@ describe("an endpoint that somebody wrote into the configuration", () => {
         }).pipe(Effect.scoped)
       )
       expect(error).toMatchObject({ _tag: "MissingCredentials", container: "s3" })
+      expect(evil.sent()).toEqual([])
+    })
+  )
+
+  it.live("receives nothing of an entry either when the program says itself where the container is", () =>
+    Effect.gen(function* () {
+      const { on, other } = yield* onS3
+      const evil = yield* Clouds.s3({ buckets: { data: "us-east-1" }, accessKeys: ["granted"] })
+      const at = (cloud: Clouds.Cloud) => Clouds.container(cloud, { name: "other", protocol: "other", platform: "s3" })
+      yield* on(
+        Effect.scoped(
+          Effect.flatMap(Repository.open(), ({ config }) =>
+            // A container of the entry's name, and one whose prefix is longer than any.
+            config.update(
+              flow(
+                RepositoryConfig.setContainer(at(evil)),
+                RepositoryConfig.setContainer({ ...at(evil), name: "deep", bucket_prefix: "data/deep" })
+              )
+            )
+          )
+        )
+      )
+      const options = {
+        config: { virtual_chunk_containers: [at(other)] },
+        credentials: { other: Clouds.accessKey("granted") }
+      }
+      expect(yield* on(Clouds.read("/other", 0, options))).toEqual(Clouds.chunkOf(5))
+      expect(other.sent().map(({ as }) => as)).toEqual(["granted"])
+      yield* on(
+        Effect.gen(function* () {
+          const session = yield* Clouds.openToWrite
+          yield* session.setVirtualRef("/other", [0], { location: "other://data/deep/a.nc", offset: 2, length: 4 })
+          yield* session.commit("deep")
+        }).pipe(Effect.scoped)
+      )
+      const error = yield* Effect.flip(on(Clouds.read("/other", 0, options)))
+      expect(error).toMatchObject({ _tag: "MissingCredentials", container: "deep" })
       expect(evil.sent()).toEqual([])
     })
   )
