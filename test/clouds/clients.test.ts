@@ -3,6 +3,7 @@ import * as Repository from "@effect-icechunk/core/repository/Repository"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Clouds from "./Clouds.ts"
@@ -88,10 +89,18 @@ describe("clients of containers", () => {
 
   it.effect("close their connections when they are released, not only with the repository", () =>
     Effect.gen(function* () {
-      const { credentials, google, on } = yield* setup
+      const { amazon, credentials, google, on } = yield* setup
       yield* on(
         Effect.gen(function* () {
           const session = yield* Clouds.open({ credentials })
+          const ofRepository = amazon.server.openConnections()
+          yield* session.chunk("/a", [0])
+          expect(amazon.server.openConnections()).toBe(ofRepository + 1)
+          const closed = yield* Effect.forkChild(amazon.server.oneClosed, { startImmediately: true })
+          yield* TestClock.adjust("1 minute")
+          yield* Fiber.join(closed)
+          expect(amazon.server.openConnections()).toBe(ofRepository)
+
           yield* session.chunk("/a", [7])
           expect(google.server.openConnections()).toBe(1)
           yield* TestClock.adjust("1 minute")
