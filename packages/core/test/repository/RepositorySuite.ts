@@ -427,7 +427,13 @@ const creating = (it: Tests): void => {
  */
 export const suite = <E>(name: string, store: Layer.Layer<ObjectStore.ObjectStore, E>): void =>
   layer(store, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
-    describe("a repository", () => versions(it))
-    describe("virtual chunks of a repository", () => virtualChunks(it))
-    describe("creating and opening", () => creating(it))
+    describe("a repository", () => {
+      versions(it)
+    })
+    describe("virtual chunks of a repository", () => {
+      virtualChunks(it)
+    })
+    describe("creating and opening", () => {
+      creating(it)
+    })
   })
