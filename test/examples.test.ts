@@ -43,6 +43,7 @@ it("there are no examples that are not run here", () => {
   expect(fs.readdirSync(examples).filter((file) => file.endsWith(".ts"))).toEqual([
     "egm96.ts",
     "environments.ts",
+    "inspect.ts",
     "quickstart.ts",
     "s3-and-gcs.ts",
     "s3-endpoint.ts",
@@ -83,6 +84,22 @@ describe("egm96", () => {
   it("ends with another code than 0 when something goes wrong", async () => {
     fs.writeFileSync(path.join(directory, "file"), "no directory")
     const { code } = await run("egm96.ts", { output: "file" })
+    expect(code).toBe(1)
+  })
+})
+
+describe("inspect", () => {
+  it("prints what a repository depends on, without credentials", async () => {
+    await run("quickstart.ts", { output: "inspected" })
+    const { code, output } = await run("inspect.ts", { output: "inspected" })
+    expect(output).toMatch(/geoid {2}geoid:\/\/ on fs, .*examples\/data\n +credentials +needed: /)
+    expect(output).toContain("geoid  1 chunks of 1 object(s), 4152960 bytes")
+    expect(code).toBe(0)
+  })
+
+  it("ends with another code than 0 where there is no repository", async () => {
+    const { code, output } = await run("inspect.ts", { output: "nothing-here" })
+    expect(output).toContain("There is no Icechunk repository")
     expect(code).toBe(1)
   })
 })
