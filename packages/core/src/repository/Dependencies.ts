@@ -93,9 +93,9 @@ export const matcher = (
 interface Entry {
   chunks: number
   bytes: number
-  /** Entity tags, and times in seconds, that refs have. */
-  readonly etags: Set<string>
-  readonly seconds: Set<number>
+  /** Entity tags, and times in seconds, that refs have; made when there is one, for there may be millions of entries. */
+  etags: Set<string> | undefined
+  seconds: Set<number> | undefined
 }
 
 /**
@@ -110,7 +110,7 @@ export class Tally {
   #entry(location: string): Entry {
     let entry = this.#entries.get(location)
     if (entry === undefined) {
-      entry = { chunks: 0, bytes: 0, etags: new Set(), seconds: new Set() }
+      entry = { chunks: 0, bytes: 0, etags: undefined, seconds: undefined }
       this.#entries.set(location, entry)
     }
     return entry
@@ -121,8 +121,8 @@ export class Tally {
     const entry = this.#entry(location)
     entry.chunks++
     entry.bytes += length
-    if (checksum?._tag === "ETag") entry.etags.add(checksum.etag)
-    if (checksum?._tag === "LastModified") entry.seconds.add(checksum.seconds)
+    if (checksum?._tag === "ETag") (entry.etags ??= new Set()).add(checksum.etag)
+    if (checksum?._tag === "LastModified") (entry.seconds ??= new Set()).add(checksum.seconds)
   }
 
   /** Adds the virtual refs among rows `from` to `to` of a manifest, or those whose index is `wanted`. */
@@ -140,8 +140,8 @@ export class Tally {
         entry.chunks++
         entry.bytes += rows.length
         const { etag, lastModified } = rows
-        if (etag !== undefined) entry.etags.add(etag)
-        else if (lastModified > 0) entry.seconds.add(lastModified)
+        if (etag !== undefined) (entry.etags ??= new Set()).add(etag)
+        else if (lastModified > 0) (entry.seconds ??= new Set()).add(lastModified)
       }
     })
   }
@@ -158,8 +158,8 @@ export class Tally {
       chunks,
       bytes,
       checksums: [
-        ...Array.from(etags, (etag) => Checksum.etag(etag)),
-        ...Array.from(seconds, (one) => Checksum.lastModified(one * 1000))
+        ...Array.from(etags ?? [], (etag) => Checksum.etag(etag)),
+        ...Array.from(seconds ?? [], (one) => Checksum.lastModified(one * 1000))
       ]
     }))
   }
