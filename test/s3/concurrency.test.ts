@@ -26,7 +26,7 @@ const suite = (name: string, newBucket: Effect.Effect<S3Options.S3Options, never
           )
           yield* S3Programs.assertUpdated(options, updaters, 1)
         }),
-      120_000
+      300_000
     )
 
     it.live(
@@ -44,17 +44,15 @@ const suite = (name: string, newBucket: Effect.Effect<S3Options.S3Options, never
           yield* S3Programs.assertComplete(options, { writers, each })
           assert.isAbove(Math.max(...conflicts), 0, "they did meet")
         }),
-      120_000
+      300_000
     )
   })
 }
 
-for (const dialect of ["quoted", "bare"] as const) {
-  suite(
-    `on an S3 server that wants ${dialect} ETags`,
-    Effect.map(S3Server.start({ dialect }), (server) => TestStores.optionsFor(server))
-  )
-}
+suite(
+  "on an S3 server that wants bare ETags",
+  Effect.map(S3Server.start({ dialect: "bare" }), (server) => TestStores.optionsFor(server))
+)
 
 describe.skipIf(TestStores.real.endpoint === undefined)("on the real server of TEST_S3_ENDPOINT", () => {
   suite("in a bucket", TestStores.realOptions)

@@ -62,7 +62,7 @@ const suite = (name: string, newBucket: Effect.Effect<S3Options.S3Options, never
           yield* S3Programs.assertComplete(direct, { writers: [0], each: 100 })
           for (const kind of LossyProxy.kinds) if (kind !== "cut") assert.isAbove(proxy.counts[kind], 0, kind)
         }),
-      90_000
+      300_000
     )
 
     it.live(
@@ -97,7 +97,7 @@ const suite = (name: string, newBucket: Effect.Effect<S3Options.S3Options, never
             })
           }
         }),
-      90_000
+      300_000
     )
 
     it.live(
@@ -125,7 +125,7 @@ const suite = (name: string, newBucket: Effect.Effect<S3Options.S3Options, never
           yield* S3Programs.assertComplete(direct, { writers, each })
           assert.isAbove(Math.max(...conflicts), 0, "they did meet")
         }),
-      90_000
+      300_000
     )
 
     it.live(
@@ -141,7 +141,7 @@ const suite = (name: string, newBucket: Effect.Effect<S3Options.S3Options, never
           assert.isAbove(proxy.overtaken(), 0)
           yield* S3Programs.assertUpdated(direct, 4, 15)
         }),
-      90_000
+      300_000
     )
   })
 }
