@@ -43,10 +43,13 @@ it("there are no examples that are not run here", () => {
   expect(fs.readdirSync(examples).filter((file) => file.endsWith(".ts"))).toEqual([
     "egm96.ts",
     "environments.ts",
+    "inspect.ts",
     "quickstart.ts",
+    "s3-and-gcs.ts",
     "s3-endpoint.ts",
     "s3-region.ts",
-    "s3.ts"
+    "s3.ts",
+    "three-credentials.ts"
   ])
 })
 
@@ -81,6 +84,22 @@ describe("egm96", () => {
   it("ends with another code than 0 when something goes wrong", async () => {
     fs.writeFileSync(path.join(directory, "file"), "no directory")
     const { code } = await run("egm96.ts", { output: "file" })
+    expect(code).toBe(1)
+  })
+})
+
+describe("inspect", () => {
+  it("prints what a repository depends on, without credentials", async () => {
+    await run("quickstart.ts", { output: "inspected" })
+    const { code, output } = await run("inspect.ts", { output: "inspected" })
+    expect(output).toMatch(/geoid {2}geoid:\/\/ on fs, .*examples\/data\n +credentials +needed: /)
+    expect(output).toContain("geoid  1 chunks of 1 object(s), 4152960 bytes")
+    expect(code).toBe(0)
+  })
+
+  it("ends with another code than 0 where there is no repository", async () => {
+    const { code, output } = await run("inspect.ts", { output: "nothing-here" })
+    expect(output).toContain("There is no Icechunk repository")
     expect(code).toBe(1)
   })
 })
@@ -168,6 +187,41 @@ describe.skipIf(realServer.EXAMPLE_S3_ENDPOINT === undefined)("on the real serve
     const { code, output } = await run(example, { output: "", env: realServer })
     expect(output).toContain(realServer.EXAMPLE_S3_ENDPOINT)
     expect(output).toMatch(/21\.15 m|−106\.99 m/)
+    expect(code).toBe(0)
+  })
+})
+
+describe("s3-and-gcs", () => {
+  it("reads a repository on S3 and its chunks on GCS, each cloud with its own credentials", async () => {
+    const { code, output } = await run("s3-and-gcs.ts", { output: "" })
+    expect(output).toMatch(
+      /0° N, 180° W +21\.15 m\n +S3 was asked by +key-of-home\n +GCS was asked by +token-of-data\n/
+    )
+    expect(output).toMatch(/fails with +MissingCredentials\n +Container `gcs` on `gcs` needs credentials/)
+    expect(code).toBe(0)
+  })
+
+  it.each<readonly [string, NodeJS.ProcessEnv]>([
+    [
+      "s3",
+      { EXAMPLE_HOME_BUCKET: "home", EXAMPLE_HOME_ENDPOINT: "http://127.0.0.1:9", EXAMPLE_HOME_ACCESS_KEY: "key" }
+    ],
+    ["gcs", { EXAMPLE_DATA_BUCKET: "data", EXAMPLE_DATA_ENDPOINT: "no endpoint" }]
+  ])("ends with another code than 0 where the place on %s that the environment names is none", async (_, env) => {
+    const { code, output } = await run("s3-and-gcs.ts", { output: "", env })
+    expect(output).toMatch(/ECONNREFUSED|The GCS store cannot be made: `endpoint`/)
+    expect(code).toBe(1)
+  })
+})
+
+describe("three-credentials", () => {
+  it("reads three arrays with three sets of credentials, and names the container whose are missing", async () => {
+    const { code, output } = await run("three-credentials.ts", { output: "" })
+    expect(output).toContain("vcc://modela/run-1/t.bin  vcc://modelb/run-1/t.bin  vcc://modelc/run-1/t.bin")
+    expect(output).toMatch(
+      /A was asked by +token-of-model-a\n +B was asked by +token-of-model-b\n +C was asked by +key-of-model-c\n/
+    )
+    expect(output).toMatch(/fails with +MissingCredentials\n +Container `modelb` on `gcs` needs credentials/)
     expect(code).toBe(0)
   })
 })

@@ -29,6 +29,7 @@ export * as ChunkResolver from "./virtual/ChunkResolver.ts"
 export * as ContainerMatch from "./virtual/ContainerMatch.ts"
 export * as Platform from "./virtual/Platform.ts"
 
+export * as Dependencies from "./repository/Dependencies.ts"
 export * as Repository from "./repository/Repository.ts"
 export * as RepositoryError from "./repository/RepositoryError.ts"
 export * as Session from "./repository/Session.ts"

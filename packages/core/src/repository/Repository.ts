@@ -31,6 +31,8 @@ import * as Assets from "./Assets.ts"
 import { ChangeSet } from "./ChangeSet.ts"
 import * as ConfigControl from "./ConfigControl.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import * as Dependencies from "./Dependencies.ts"
+import * as History from "./History.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Layout from "./Layout.ts"
 import * as RepoChange from "./RepoChange.ts"
@@ -113,6 +115,13 @@ export interface RepositoryShape {
   readonly config: ConfigControl.ConfigControl
   /** The containers in the order in which they are matched, with where each came from. */
   readonly containers: Effect.Effect<ReadonlyArray<ContainerMatch.SourcedContainer>>
+  /**
+   * Where each container is, and whether credentials have to be passed for it. Needs no credentials and makes no
+   * request.
+   */
+  readonly containerAccess: Effect.Effect<ReadonlyArray<Dependencies.ContainerAccess>>
+  /** What all snapshots together depend on; a session has the same of its snapshot alone. */
+  readonly wholeHistory: Dependencies.DependencyQueries
   /** Opens a version to read. */
   readonly readonlySession: (
     version: VersionRef
@@ -219,15 +228,12 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     }
     yield* Effect.fromResult(checkOverride(options))
     const config = yield* ConfigControl.make(store, info, options.config ?? {})
-    const stores = yield* ContainerStores.make({
-      platforms,
-      policy: {
-        byContainer: options.credentials ?? {},
-        fallback: options.credentialsFallback ?? "same-endpoint",
-        repository: store.origin
-      },
-      idleTimeToLive: options.idleTimeToLive
-    })
+    const policy: ContainerStores.CredentialsPolicy = {
+      byContainer: options.credentials ?? {},
+      fallback: options.credentialsFallback ?? "same-endpoint",
+      repository: store.origin
+    }
+    const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
     const assets = yield* Assets.make(store, () => Config.compressionLevel(config.current()))
 
     const containerSet = (): ContainerMatch.ContainerSet =>
@@ -279,6 +285,8 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
       description: store.description,
       config: config.control,
       containers: Effect.sync(() => containerSet().inOrder),
+      containerAccess: Effect.sync(() => Dependencies.access(containerSet(), policy, platforms)),
+      wholeHistory: History.queries(sessionContext(), readRepo),
       readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
         const { info } = yield* readRepo
         const id = yield* Effect.fromResult(findVersion(info, version))

@@ -21,6 +21,7 @@ import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import type { ChecksumPolicy, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError, Assets } from "./Assets.ts"
 import { type ChangeSet, gridShape, type Node } from "./ChangeSet.ts"
+import * as Dependencies from "./Dependencies.ts"
 import * as Layout from "./Layout.ts"
 import { InvalidIndex, InvalidPath, NodeNotFound } from "./SessionError.ts"
 
@@ -39,7 +40,7 @@ export type ArrayNode = Node & { readonly data: Extract<Snapshot.NodeData, { rea
  * @category models
  * @since 0.1.0
  */
-export interface Session {
+export interface Session extends Dependencies.DependencyQueries {
   readonly snapshotId: Effect.Effect<SnapshotId>
   /** The branch that it was opened at, if any. */
   readonly branch: string | undefined
@@ -60,10 +61,6 @@ export interface Session {
   ) => Effect.Effect<Uint8Array | undefined, NodeNotFound | InvalidPath | InvalidIndex | AssetError | VirtualReadError>
   /** Indices of the chunks of an array that are written, as they are when the stream starts: each once, in no order. */
   readonly chunkIndices: (path: string) => Stream.Stream<ChunkIndex.ChunkIndex, NodeNotFound | InvalidPath | AssetError>
-  /** The location of each virtual chunk, as it is stored; with `distinct` each location once. */
-  readonly virtualLocations: (options?: {
-    readonly distinct?: boolean | undefined
-  }) => Stream.Stream<string, AssetError>
 }
 
 /**
@@ -173,6 +170,23 @@ const readRef = (
 /** Rows of a manifest that a stream passes on at once. */
 const batchSize = 4096
 
+/**
+ * What `read` finds in the rows of a manifest, a batch at a time.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const rowBatches = <A>(
+  { count }: ManifestRows,
+  read: (from: number, to: number) => Result.Result<ReadonlyArray<A>, FormatError>
+): Stream.Stream<A, FormatError> =>
+  Stream.paginate(0, (from) =>
+    Effect.map(Effect.fromResult(read(from, Math.min(from + batchSize, count))), (batch) => [
+      batch,
+      from + batchSize < count ? Option.some(from + batchSize) : Option.none()
+    ])
+  )
+
 /** The refs of an array in its manifests, a batch of rows at a time. */
 const batches = <A>(
   { assets }: SessionContext,
@@ -183,13 +197,7 @@ const batches = <A>(
     Stream.unwrap(
       Effect.map(assets.manifest(id), (manifest) => {
         const rows = manifest.rows(array.id)
-        if (rows === undefined) return Stream.empty
-        return Stream.paginate(0, (from) =>
-          Effect.map(Effect.fromResult(read(rows, from, Math.min(from + batchSize, rows.count))), (batch) => [
-            batch,
-            from + batchSize < rows.count ? Option.some(from + batchSize) : Option.none()
-          ])
-        )
+        return rows === undefined ? Stream.empty : rowBatches(rows, (from, to) => read(rows, from, to))
       })
     )
   )
@@ -240,6 +248,45 @@ const locationsOf = (
   return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedLocations(columns)))
 }
 
+const arraysOf = (changes: ChangeSet): ReadonlyArray<ArrayNode> =>
+  changes.nodes().filter((node): node is ArrayNode => node.data._tag === "Array")
+
+/**
+ * Adds the virtual refs of manifest rows to a tally, a batch at a time.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const countRows = (
+  rows: ManifestRows,
+  tally: Dependencies.Tally,
+  wanted?: (index: ChunkIndex.ChunkIndex) => boolean
+): Effect.Effect<void, FormatError> =>
+  Effect.forEach(
+    Array.from({ length: Math.ceil(rows.count / batchSize) }, (_, batch) => batch * batchSize),
+    (from) => Effect.fromResult(tally.addRows(rows, from, Math.min(from + batchSize, rows.count), wanted)),
+    { discard: true }
+  )
+
+/** Adds the virtual refs of an array, with the changes applied, to a tally. */
+const countRefs = Effect.fnUntraced(function* (
+  { assets }: SessionContext,
+  changes: ChangeSet,
+  array: ArrayNode,
+  tally: Dependencies.Tally
+): Effect.fn.Return<void, AssetError> {
+  const columns = changes.chunks(array.id)?.frozen()
+  const wanted = columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
+  for (const { id } of array.data.manifests) {
+    const rows = (yield* assets.manifest(id)).rows(array.id)
+    if (rows !== undefined) yield* countRows(rows, tally, wanted)
+  }
+  for (const row of columns?.rowsInOrder() ?? []) {
+    const ref = columns!.at(row)
+    if (ref !== "Deleted" && ref._tag === "Virtual") tally.addRef(ref.ref)
+  }
+})
+
 /**
  * A session over a snapshot and its uncommitted changes. `changes` is asked for at every operation.
  *
@@ -273,18 +320,23 @@ export const make = (context: SessionContext, branch: string | undefined, curren
           return Effect.map(findArray(changes, path), (array) => indicesOf(context, changes, array))
         })
       ),
-    virtualLocations: (options) =>
-      Stream.suspend(() => {
-        const changes = currentChanges()
-        const arrays = changes.nodes().filter((node): node is ArrayNode => node.data._tag === "Array")
-        const distinct = options?.distinct === true
-        const all = Stream.flatMap(Stream.fromIterable(arrays), (array) =>
-          locationsOf(context, changes, array, distinct)
-        )
-        if (!distinct) return all
-        const seen = new Set<string>()
-        return Stream.filter(all, (location) => !seen.has(location) && seen.add(location) !== undefined)
-      })
+    ...Dependencies.queries({
+      resolver: context.resolver,
+      locations: (distinct) =>
+        Stream.suspend(() => {
+          const changes = currentChanges()
+          return Stream.flatMap(Stream.fromIterable(arraysOf(changes)), (array) =>
+            locationsOf(context, changes, array, distinct)
+          )
+        }),
+      count: (tally) =>
+        Effect.suspend(() => {
+          const changes = currentChanges()
+          return Effect.forEach(arraysOf(changes), (array) => countRefs(context, changes, array, tally), {
+            discard: true
+          })
+        })
+    })
   }
   return session
 }

@@ -60,7 +60,9 @@ export const credentialsFor = (
     : Result.succeed(policy.repository.credentials)
 }
 
-const normalEndpoint = (endpoint: string | undefined): string => (endpoint ?? "").replace(/\/+$/, "").toLowerCase()
+/** Scheme and host have no case; a path has, and may belong to somebody else. */
+const normalEndpoint = (endpoint = ""): string =>
+  endpoint.replace(/\/+$/, "").replace(/^[^/]*\/\/[^/]*/, (schemeAndHost) => schemeAndHost.toLowerCase())
 
 /**
  * The region of a container that names none: on the repository's own platform the repository's, elsewhere

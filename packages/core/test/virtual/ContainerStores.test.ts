@@ -92,6 +92,18 @@ describe("ContainerStores.credentialsFor", () => {
     },
     { rule: "another path", repository: minio, container: at("http://localhost:9000/path"), expected: elsewhere },
     {
+      rule: "the same path",
+      repository: { endpoint: "http://localhost:9000/Tenant" },
+      container: at("HTTP://localhost:9000/Tenant/"),
+      expected: own
+    },
+    {
+      rule: "another path, but for its case",
+      repository: { endpoint: "http://localhost:9000/tenant" },
+      container: at("http://localhost:9000/Tenant"),
+      expected: elsewhere
+    },
+    {
       rule: "a container with an endpoint, a repository without",
       container: at("http://localhost:9000"),
       expected: elsewhere

@@ -5,7 +5,7 @@
  * `extend` wraps the handling of requests, for servers that are S3 and more.
  */
 import * as http from "node:http"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as S3Model from "./S3Model.ts"
@@ -52,6 +52,10 @@ export interface S3Server {
   readonly endpoint: string
   readonly service: S3Model.S3Service
   readonly requests: ReadonlyArray<Recorded>
+  /** Connections that are open. */
+  readonly openConnections: () => number
+  /** Waits until one of the connections that are open is closed. */
+  readonly oneClosed: Effect.Effect<void>
   /** Asked for each request, in order, until replaced. */
   faults: (request: S3Model.Request) => Fault | undefined
   /** Runs when a client closed a connection before its answer was complete. */
@@ -100,10 +104,15 @@ export const start = (options: Options = {}): Effect.Effect<S3Server, never, Sco
           service.createBucket(name, bucket)
         const handle = options.extend?.(service) ?? service.handle
         const requests: Array<Recorded> = []
+        const sockets = new Set<Socket>()
         const state = {
           endpoint: "",
           service,
           requests,
+          openConnections: (): number => sockets.size,
+          oneClosed: Effect.promise(() =>
+            Promise.race(Array.from(sockets, (socket) => new Promise<void>((resolve) => socket.on("close", resolve))))
+          ),
           faults: (): Fault | undefined => undefined,
           onAborted: (): void => {},
           onRequest: (): void => {}
@@ -153,6 +162,10 @@ export const start = (options: Options = {}): Effect.Effect<S3Server, never, Sco
             console.error(error)
             response.writeHead(500).end()
           })
+        })
+        server.on("connection", (socket) => {
+          sockets.add(socket)
+          socket.on("close", () => sockets.delete(socket))
         })
         await new Promise<void>((resolve) => {
           server.listen(0, "127.0.0.1", resolve)
