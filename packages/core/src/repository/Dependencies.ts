@@ -276,8 +276,30 @@ const verdictOf = (error: VirtualReadError): Verdict => {
   }
 }
 
+/** One object for all spellings of its location. */
+const distinctObjects = (containers: ContainerMatch.ContainerSet, tally: Tally): ReturnType<Tally["objects"]> => {
+  const byPlace = new Map<string, ReturnType<Tally["objects"]>[number]>()
+  for (const one of tally.objects()) {
+    const found = Result.getOrUndefined(resolve(containers, one.location))
+    const place = found === undefined ? one.location : `${found.container.name}/${found.path}`
+    const known = byPlace.get(place)
+    byPlace.set(
+      place,
+      known === undefined
+        ? one
+        : {
+            location: known.location,
+            chunks: known.chunks + one.chunks,
+            bytes: known.bytes + one.bytes,
+            checksums: [...known.checksums, ...one.checksums]
+          }
+    )
+  }
+  return [...byPlace.values()]
+}
+
 /**
- * Asks the store of each distinct location once, `concurrency` at a time (default 16), and tells as it goes.
+ * Asks the store of each distinct object once, `concurrency` at a time (default 16), and tells as it goes.
  *
  * @category combinators
  * @since 0.1.0
@@ -288,7 +310,7 @@ export const verify = (
   options?: { readonly concurrency?: number | undefined }
 ): Stream.Stream<ObjectCheck> =>
   Stream.suspend(() => {
-    const objects = tally.objects()
+    const objects = distinctObjects(resolver.containers, tally)
     let done = 0
     return Stream.mapEffect(
       Stream.fromIterable(objects),

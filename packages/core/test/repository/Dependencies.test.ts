@@ -6,6 +6,7 @@ import * as Dependencies from "../../src/repository/Dependencies.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import * as Errors from "../../src/store/ObjectStoreError.ts"
+import * as Checksum from "../../src/values/Checksum.ts"
 import * as Credentials from "../../src/values/Credentials.ts"
 import * as ContainerMatch from "../../src/virtual/ContainerMatch.ts"
 import { inWorld, pattern, worldInMemory } from "./Fixture.ts"
@@ -211,6 +212,31 @@ describe("verifying virtual chunks", () => {
         [1, 2, 3, 4, 5].map((done) => [done, 5])
       )
       assert.strictEqual(checks.find(({ verdict }) => verdict === "missing")?.error?._tag, "VirtualObjectNotFound")
+    })
+  )
+
+  it.effect("asks once for an object that is spelled in two ways, and holds it against the checksums of both", () =>
+    Effect.gen(function* () {
+      const { at, heads } = yield* prepared
+      const checks = yield* inWorld(at)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.open({ credentials })
+          const session = yield* repository.writableSession("main")
+          yield* session.setVirtualRef("/v", [20], {
+            location: "vcc://obs/c.nc",
+            offset: 0,
+            length: 1,
+            checksum: Checksum.etag('"another"')
+          })
+          return yield* Stream.runCollect(session.verifyVirtualChunks())
+        })
+      )
+      const found = checks.filter(({ location }) => location.endsWith("c.nc"))
+      assert.deepStrictEqual(
+        found.map(({ chunks, verdict }) => [chunks, verdict]),
+        [[2, "modified"]]
+      )
+      assert.strictEqual(heads.filter((key) => key === "observations/c.nc").length, 1)
     })
   )
 
