@@ -34,7 +34,9 @@ Interop.suite(
   })
 )
 
-Interop.suite("in memory", Effect.map(MemoryObjectStore.make(), Interop.placeOn))
+const inMemory = Effect.map(MemoryObjectStore.make(), Interop.placeOn)
+Interop.suite("in memory", inMemory)
+Interop.suiteAtOnce("in memory", inMemory)
 
 const places = (name: string) => {
   const directory = path.join(root, name)

@@ -34,13 +34,18 @@ const withTheirClient = Effect.fnUntraced(function* (
   }
 })
 
-Interop.suite(
+const bothSuites = (...place: Parameters<typeof Interop.suite>): void => {
+  Interop.suite(...place)
+  Interop.suiteAtOnce(...place)
+}
+
+bothSuites(
   "on an S3 server",
   Effect.map(TestStores.open(), ({ store }) => Interop.placeOn(ObjectStore.prefixed(store, "repository")))
 )
 
 describe.skipIf(Engine.build !== "native")("with the S3 client of the official engine's native build", () => {
-  Interop.suite(
+  bothSuites(
     "on an S3 server",
     Effect.flatMap(S3Server.start({ dialect: "bare", ignores: ["copy"] }), (server) =>
       withTheirClient(TestStores.optionsFor(server), { accessKeyId: "test", secretAccessKey: "secret" })
@@ -49,13 +54,13 @@ describe.skipIf(Engine.build !== "native")("with the S3 client of the official e
 })
 
 describe.skipIf(TestStores.real.endpoint === undefined)("on the real server of TEST_S3_ENDPOINT", () => {
-  Interop.suite(
+  bothSuites(
     "in a bucket",
     TestStores.realOptions.pipe(Effect.flatMap(S3ObjectStore.make), Effect.orDie, Effect.map(Interop.placeOn))
   )
 
   describe.skipIf(Engine.build !== "native")("with the S3 client of the official engine's native build", () => {
-    Interop.suite(
+    bothSuites(
       "in a bucket",
       Effect.flatMap(TestStores.realOptions, (options) => withTheirClient(options, TestStores.real))
     )

@@ -300,7 +300,13 @@ export const suite = (name: string, newPlace: Effect.Effect<Place, never, Scope.
       })
     )
   })
+}
 
+/**
+ * Registers the test of both engines at work at the same time, for places where both leave it to the store who wins.
+ * A directory is none: there the engine's native build writes without a lock.
+ */
+export const suiteAtOnce = (name: string, newPlace: Effect.Effect<Place, never, Scope.Scope>): void => {
   describe(`a repository ${name} that both engines write at once`, () => {
     it.live("has every commit of both, once, and each on the tip that it was made for", () =>
       Effect.gen(function* () {
