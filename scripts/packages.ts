@@ -29,13 +29,20 @@ const removeStale = (dist: string, src: string): void => {
   }
 }
 
-/** The subpath of every public module, which attw cannot find behind the pattern `./*`. */
-const entrypoints = (src: string): ReadonlyArray<string> =>
-  fs
-    .readdirSync(src, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".ts") && !file.split(path.sep).includes("internal"))
-    .map((file) => (file === "index.ts" ? "." : file.replaceAll(path.sep, "/").replace(/\.ts$/, "")))
+/** The subpath of every public module: those that `exports` names, and where it has the pattern `./*`, which attw does not expand, each module. */
+const entrypoints = (directory: string): ReadonlyArray<string> => {
+  const { exports } = JSON.parse(fs.readFileSync(path.join(directory, "package.json"), "utf8")) as {
+    readonly exports: Readonly<Record<string, unknown>>
+  }
+  const modules = fs
+    .readdirSync(path.join(directory, "src"), { encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts") && file !== "index.ts")
+    .map((file) => file.replace(/\.ts$/, ""))
+  return Object.keys(exports)
+    .filter((subpath) => exports[subpath] !== null && subpath !== "./package.json")
+    .flatMap((subpath) => (subpath === "./*" ? modules : [subpath.replace("./", "")]))
     .toSorted()
+}
 
 const check = (directory: string, name: string): boolean => {
   removeStale(path.join(directory, "dist"), path.join(directory, "src"))
@@ -43,7 +50,7 @@ const check = (directory: string, name: string): boolean => {
   fs.mkdirSync(destination)
   if (!run("pnpm", ["pack", "--pack-destination", destination], directory)) return false
   const tarball = path.join(destination, fs.readdirSync(destination)[0] ?? "missing.tgz")
-  const modules = entrypoints(path.join(directory, "src"))
+  const modules = entrypoints(directory)
   const publint = run(bin("publint"), ["run", tarball, "--strict"])
   const attw = run(bin("attw"), [tarball, "--profile", "esm-only", "--format", "ascii", "--entrypoints", ...modules])
   console.log(`${publint && attw ? "ok  " : "FAIL"} ${name} (${modules.length} modules)`)

@@ -9,12 +9,31 @@ import { describe, expect, it } from "vitest"
 
 const packages = path.resolve(import.meta.dirname, "../../packages")
 
-const publicModules = (src: string): ReadonlyArray<string> =>
+interface Manifest {
+  readonly exports: Readonly<Record<string, unknown>>
+  readonly publishConfig: { readonly exports: Readonly<Record<string, unknown>> }
+}
+
+const manifestOf = (directory: string): Manifest =>
+  JSON.parse(fs.readFileSync(path.join(directory, "package.json"), "utf8")) as Manifest
+
+const topLevel = (directory: string): ReadonlyArray<string> =>
   fs
-    .readdirSync(src, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".ts") && !file.split(path.sep).includes("internal"))
-    .map((file) => file.replaceAll(path.sep, "/"))
-    .toSorted()
+    .readdirSync(path.join(directory, "src"), { encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts") && file !== "index.ts")
+    .map((file) => file.replace(/\.ts$/, ""))
+
+/** Subpath and source of every module that importers reach: all that `exports` names, and behind `./*` each at the top. */
+const publicModules = (directory: string): ReadonlyArray<readonly [subpath: string, source: string]> =>
+  Object.entries(manifestOf(directory).exports)
+    .flatMap(([subpath, target]): ReadonlyArray<readonly [string, string]> => {
+      if (typeof target !== "object" || target === null) return []
+      const source = (target as Readonly<Record<string, string>>)["@effect-icechunk/source"]!
+      return subpath === "./*"
+        ? topLevel(directory).map((name) => [name, `./src/${name}.ts`])
+        : [[subpath.replace("./", ""), source]]
+    })
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
 
 /** Names that the module has at run time, and the types it declares. */
 const exportsOf = async (file: string): Promise<ReadonlyArray<string>> => {
@@ -29,32 +48,27 @@ const exportsOf = async (file: string): Promise<ReadonlyArray<string>> => {
 
 describe.each(fs.readdirSync(packages).toSorted())("packages/%s", (name) => {
   const directory = path.join(packages, name)
-  const modules = publicModules(path.join(directory, "src"))
 
   it("exports what api.md says", async () => {
     let text = `# Public API of @effect-icechunk/${name}\n`
-    for (const module of modules) {
-      const names = await exportsOf(path.join(directory, "src", module))
+    for (const [subpath, source] of publicModules(directory)) {
+      const names = await exportsOf(path.join(directory, source))
       if (names.length === 0) continue
-      text += `\n## ${module === "index.ts" ? "." : module.replace(/\.ts$/, "")}\n\n`
+      text += `\n## ${subpath}\n\n`
       text += names.map((exported) => `- \`${exported}\`\n`).join("")
     }
     await expect(text).toMatchFileSnapshot(path.join(directory, "api.md"))
   })
 
-  it("closes every internal directory to importers", () => {
-    const manifest = JSON.parse(fs.readFileSync(path.join(directory, "package.json"), "utf8")) as {
-      readonly exports: Readonly<Record<string, unknown>>
-      readonly publishConfig: { readonly exports: Readonly<Record<string, unknown>> }
-    }
-    const internal = fs
-      .readdirSync(path.join(directory, "src"), { recursive: true, encoding: "utf8" })
-      .filter((entry) => path.basename(entry) === "internal")
-      .map((entry) => `./${entry.replaceAll(path.sep, "/")}/*`)
-    for (const pattern of internal) {
-      expect(manifest.exports).toHaveProperty([pattern], null)
-      expect(manifest.publishConfig.exports).toHaveProperty([pattern], null)
-    }
-    expect(Object.keys(manifest.publishConfig.exports)).toEqual(Object.keys(manifest.exports))
+  it("has every module that its index names under a path of its own, and closes the rest", () => {
+    const { exports, publishConfig } = manifestOf(directory)
+    const named = Array.from(
+      fs.readFileSync(path.join(directory, "src/index.ts"), "utf8").matchAll(/from "\.\/(?:.*\/)?(\w+)\.ts"/g),
+      ([, module]) => module!
+    )
+    const reached = publicModules(directory).map(([subpath]) => subpath)
+    expect(reached.filter((subpath) => subpath !== "." && !subpath.includes("/"))).toEqual(named.toSorted())
+    if ("./*" in exports) expect(exports).toHaveProperty(["./internal/*"], null)
+    expect(Object.keys(publishConfig.exports)).toEqual(Object.keys(exports))
   })
 })

@@ -1,5 +1,5 @@
 import { type ChunkIndex, Repository, type WritableSession, ZarritaStore, ZarrStore } from "@effect-icechunk/core"
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as Checksum from "@effect-icechunk/core/Checksum"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

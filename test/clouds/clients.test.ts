@@ -1,5 +1,5 @@
 /** How many clients containers get, and for how long. */
-import * as Repository from "@effect-icechunk/core/repository/Repository"
+import * as Repository from "@effect-icechunk/core/Repository"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

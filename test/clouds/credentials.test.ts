@@ -1,7 +1,7 @@
 /** Whose credentials go where: what requests carried, and what was never sent. */
-import * as Repository from "@effect-icechunk/core/repository/Repository"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
-import * as RepositoryConfig from "@effect-icechunk/core/values/RepositoryConfig"
+import * as Repository from "@effect-icechunk/core/Repository"
+import * as Credentials from "@effect-icechunk/core/Credentials"
+import * as RepositoryConfig from "@effect-icechunk/core/RepositoryConfig"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { flow } from "effect/Function"

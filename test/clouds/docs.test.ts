@@ -1,7 +1,7 @@
 /** The configurations of docs/clouds.md are ones, and mean what is said there. */
-import * as Location from "@effect-icechunk/core/values/Location"
-import * as RepositoryConfig from "@effect-icechunk/core/values/RepositoryConfig"
-import * as ContainerMatch from "@effect-icechunk/core/virtual/ContainerMatch"
+import * as Location from "@effect-icechunk/core/Location"
+import * as RepositoryConfig from "@effect-icechunk/core/RepositoryConfig"
+import * as ContainerMatch from "@effect-icechunk/core/ContainerMatch"
 import { expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"

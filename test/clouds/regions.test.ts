@@ -1,7 +1,7 @@
 /** Regions of containers that name none, on the platforms as they are. */
 import { NodeServices } from "@effect/platform-node"
-import type { Origin } from "@effect-icechunk/core/store/ObjectStore"
-import * as ContainerStores from "@effect-icechunk/core/virtual/ContainerStores"
+import type { Origin } from "@effect-icechunk/core/ObjectStore"
+import * as ContainerStores from "../../packages/core/src/virtual/ContainerStores.ts"
 import { FsPlatform } from "@effect-icechunk/fs"
 import { GcsPlatform } from "@effect-icechunk/gcs"
 import { S3Platform } from "@effect-icechunk/s3"

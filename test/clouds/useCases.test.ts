@@ -1,6 +1,6 @@
 /** The five ways of using a repository and the places of its chunks. Design, section 4. */
-import * as Repository from "@effect-icechunk/core/repository/Repository"
-import * as RepositoryConfig from "@effect-icechunk/core/values/RepositoryConfig"
+import * as Repository from "@effect-icechunk/core/Repository"
+import * as RepositoryConfig from "@effect-icechunk/core/RepositoryConfig"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Clouds from "./Clouds.ts"

@@ -6,7 +6,7 @@
  * find its own write in what the others made of it.
  */
 import type { Repository } from "@effect-icechunk/core"
-import type * as RepoChange from "@effect-icechunk/core/repository/RepoChange"
+import type * as RepoChange from "../../packages/core/src/repository/versions/RepoChange.ts"
 import type * as S3Options from "@effect-icechunk/s3/S3Options"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

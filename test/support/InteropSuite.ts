@@ -4,7 +4,7 @@
  */
 import type icechunk from "@earthmover/icechunk"
 import { ObjectStore, Platform, Repository, type WritableSession, ZarrStore } from "@effect-icechunk/core"
-import type * as Zstd from "@effect-icechunk/core/format/Zstd"
+import type * as Zstd from "@effect-icechunk/core/Zstd"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

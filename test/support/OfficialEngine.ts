@@ -13,9 +13,9 @@
  * `NAPI_RS_FORCE_WASI=1` in the environment, set before this module is imported, asks for the latter.
  */
 import icechunk from "@earthmover/icechunk"
-import * as Flexbuffer from "@effect-icechunk/core/format/Flexbuffer"
-import * as IcechunkFile from "@effect-icechunk/core/format/IcechunkFile"
-import * as RepoInfo from "@effect-icechunk/core/format/RepoInfo"
+import * as Flexbuffer from "../../packages/core/src/encoding/Flexbuffer.ts"
+import * as IcechunkFile from "../../packages/core/src/format/IcechunkFile.ts"
+import * as RepoInfo from "../../packages/core/src/format/RepoInfo.ts"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-export { FormatError } from "./format/FormatError.ts"
-export { ManifestTooLarge } from "./format/ManifestWriter.ts"
-export { ConfigConflict } from "./repository/ConfigFile.ts"
-export { CommitConflict, RefForbidden, RefNotFound } from "./repository/RepoChange.ts"
+export { FormatError } from "./encoding/FormatError.ts"
+export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
+export { ConfigConflict } from "./repository/config/ConfigFile.ts"
+export { CommitConflict, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
 export {
   ConfigNotPublished,
   RepositoryAlreadyExists,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as fc from "fast-check"
 
 const count = fc.nat({ max: 1000 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as ChunkIndex from "@effect-icechunk/core/values/ChunkIndex"
+import * as ChunkIndex from "@effect-icechunk/core/ChunkIndex"
 import * as fc from "fast-check"
 
 const index = fc.array(fc.nat({ max: 3 }), { maxLength: 4 })

@@ -1,4 +1,4 @@
-import * as MemoryObjectStore from "@effect-icechunk/core/store/MemoryObjectStore"
+import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
 import * as ObjectStoreConformance from "@effect-icechunk/core/testing/ObjectStoreConformance"
 
 ObjectStoreConformance.suite("MemoryObjectStore", MemoryObjectStore.layer())

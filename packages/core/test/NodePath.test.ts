@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as NodePath from "@effect-icechunk/core/values/NodePath"
+import * as NodePath from "@effect-icechunk/core/NodePath"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as ObjectId from "@effect-icechunk/core/values/ObjectId"
+import * as ObjectId from "@effect-icechunk/core/ObjectId"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
 

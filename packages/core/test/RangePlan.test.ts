@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as RangePlan from "@effect-icechunk/core/store/RangePlan"
-import type { Span } from "@effect-icechunk/core/values/ByteRange"
+import * as RangePlan from "@effect-icechunk/core/RangePlan"
+import type { Span } from "@effect-icechunk/core/ByteRange"
 import * as fc from "fast-check"
 
 const span: fc.Arbitrary<Span> = fc

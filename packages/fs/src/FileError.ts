@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import type * as PlatformError from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
 

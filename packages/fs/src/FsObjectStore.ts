@@ -13,10 +13,10 @@
  *
  * @since 0.1.0
  */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
-import * as RequestSpan from "@effect-icechunk/core/store/RequestSpan"
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Errors from "@effect-icechunk/core/ObjectStoreError"
+import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
+import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

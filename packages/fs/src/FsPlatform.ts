@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { MissingCredentials, type Platform } from "@effect-icechunk/core/virtual/Platform"
+import { MissingCredentials, type Platform } from "@effect-icechunk/core/Platform"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"

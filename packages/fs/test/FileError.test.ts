@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Reason } from "@effect-icechunk/core/store/ObjectStoreError"
+import type { Reason } from "@effect-icechunk/core/ObjectStoreError"
 import * as FileError from "@effect-icechunk/fs/FileError"
 import * as PlatformError from "effect/PlatformError"
 

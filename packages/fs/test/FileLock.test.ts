@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as FsObjectStore from "@effect-icechunk/fs/FsObjectStore"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Deferred from "effect/Deferred"

@@ -7,8 +7,8 @@
  *
  * @since 0.1.0
  */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import { Storage } from "@google-cloud/storage"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Config from "effect/Config"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"

@@ -4,10 +4,10 @@
  *
  * @since 0.1.0
  */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
-import * as Platform from "@effect-icechunk/core/virtual/Platform"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
+import * as Platform from "@effect-icechunk/core/Platform"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as GcsObjectStore from "./GcsObjectStore.ts"

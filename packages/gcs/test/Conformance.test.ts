@@ -1,4 +1,4 @@
-import { ObjectStore } from "@effect-icechunk/core/store/ObjectStore"
+import { ObjectStore } from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreConformance from "@effect-icechunk/core/testing/ObjectStoreConformance"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,4 +1,4 @@
-import type { Reason } from "@effect-icechunk/core/store/ObjectStoreError"
+import type { Reason } from "@effect-icechunk/core/ObjectStoreError"
 import { describe, expect, it } from "@effect/vitest"
 import * as Failures from "../src/internal/Failures.ts"
 import { ConnectionFailed } from "../src/internal/Http.ts"

@@ -1,5 +1,5 @@
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import { hasReason, isNotFound } from "@effect-icechunk/core/store/ObjectStoreError"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import { hasReason, isNotFound } from "@effect-icechunk/core/ObjectStoreError"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

@@ -1,5 +1,5 @@
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import { describe, expect, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"

@@ -1,8 +1,8 @@
 /**
  * Google's own client on the test server, beside our store: each reads what the other wrote.
  */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Readback from "@effect-icechunk/core/store/Readback"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Readback from "@effect-icechunk/core/Readback"
 import { Storage } from "@google-cloud/storage"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

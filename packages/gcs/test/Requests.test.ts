@@ -1,5 +1,5 @@
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import { describe, expect, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -6,7 +6,7 @@
  */
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import * as Redacted from "effect/Redacted"
-import type * as Credentials from "@effect-icechunk/core/values/Credentials"
+import type * as Credentials from "@effect-icechunk/core/Credentials"
 
 /**
  * What the requests of one client have in common.

@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
-import * as Reason from "@effect-icechunk/core/store/ObjectStoreError"
+import * as Reason from "@effect-icechunk/core/ObjectStoreError"
 
 /**
  * One request failed.

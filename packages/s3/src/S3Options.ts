@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Duration from "effect/Duration"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as S3Dialect from "./S3Dialect.ts"
 
 /**

@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import { ObjectStoreError, type Operation, Unsupported } from "@effect-icechunk/core/store/ObjectStoreError"
-import { MissingCredentials, type Platform, type StoreRequest } from "@effect-icechunk/core/virtual/Platform"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import { ObjectStoreError, type Operation, Unsupported } from "@effect-icechunk/core/ObjectStoreError"
+import { MissingCredentials, type Platform, type StoreRequest } from "@effect-icechunk/core/Platform"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as S3ObjectStore from "./S3ObjectStore.ts"

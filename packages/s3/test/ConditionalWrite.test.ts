@@ -1,6 +1,6 @@
 /** What becomes of conditional puts whose answers are lost, wrong or late. Design, section 7. */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Readback from "@effect-icechunk/core/store/Readback"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Readback from "@effect-icechunk/core/Readback"
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

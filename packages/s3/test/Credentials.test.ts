@@ -1,5 +1,5 @@
 /** Credentials that run out while a store is open. */
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"

@@ -1,6 +1,6 @@
 /** What goes over the wire, and what the store makes of what comes back. */
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

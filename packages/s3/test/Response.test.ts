@@ -1,4 +1,4 @@
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import { describe, expect, it } from "vitest"
 import * as Response from "../src/internal/Response.ts"
 import { S3Failure } from "../src/S3Error.ts"

@@ -1,4 +1,4 @@
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import { describe, expect, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /** Conditional puts through a proxy that loses answers: nothing lost, nothing twice, no conflict that is none. */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

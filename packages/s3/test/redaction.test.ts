@@ -1,5 +1,5 @@
 /** Secrets leave the process in a signature only: not in errors, logs, spans or descriptions. */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

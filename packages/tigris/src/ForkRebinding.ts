@@ -9,13 +9,13 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type * as ConfigFile from "@effect-icechunk/core/repository/ConfigFile"
-import type { RepositoryShape } from "@effect-icechunk/core/repository/Repository"
-import type { ConfigNotPublished } from "@effect-icechunk/core/repository/RepositoryError"
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import type { ObjectStoreError } from "@effect-icechunk/core/store/ObjectStoreError"
-import * as Config from "@effect-icechunk/core/values/RepositoryConfig"
-import * as Container from "@effect-icechunk/core/values/VirtualChunkContainer"
+import type { ConfigConflict } from "@effect-icechunk/core/Errors"
+import type { RepositoryShape } from "@effect-icechunk/core/Repository"
+import type { ConfigNotPublished } from "@effect-icechunk/core/RepositoryError"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import type { ObjectStoreError } from "@effect-icechunk/core/ObjectStoreError"
+import * as Config from "@effect-icechunk/core/RepositoryConfig"
+import * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as TigrisOptions from "./TigrisOptions.ts"
 import { forkBucket } from "./TigrisPlatform.ts"
 
@@ -127,7 +127,7 @@ export const rebind: (
   options: Fork & { readonly dryRun?: boolean | undefined }
 ) => Effect.Effect<
   Plan,
-  ObjectStoreError | ObjectStore.WriteForbidden | Config.InvalidConfig | ConfigFile.ConfigConflict | ConfigNotPublished,
+  ObjectStoreError | ObjectStore.WriteForbidden | Config.InvalidConfig | ConfigConflict | ConfigNotPublished,
   ObjectStore.ObjectStore
 > = Effect.fn("ForkRebinding.rebind")(function* (repository, { dryRun = false, fork, source }) {
   const { origin } = yield* ObjectStore.ObjectStore

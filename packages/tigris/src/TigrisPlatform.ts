@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type * as Container from "@effect-icechunk/core/values/VirtualChunkContainer"
-import { MissingCredentials, type Platform, type StoreRequest } from "@effect-icechunk/core/virtual/Platform"
+import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
+import { MissingCredentials, type Platform, type StoreRequest } from "@effect-icechunk/core/Platform"
 import * as UnusableStore from "./internal/UnusableStore.ts"
 import * as TigrisObjectStore from "./TigrisObjectStore.ts"
 import * as TigrisOptions from "./TigrisOptions.ts"

@@ -1,6 +1,6 @@
 /** Environments of a project. */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { describe, expect, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"

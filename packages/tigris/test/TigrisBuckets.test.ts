@@ -1,5 +1,5 @@
 /** Buckets, snapshots and forks. */
-import type * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
+import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { describe, expect, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"

@@ -1,8 +1,8 @@
 /** The two modes of a store: what is sent, and what never is. */
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
-import * as Repository from "@effect-icechunk/core/repository/Repository"
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Platform from "@effect-icechunk/core/virtual/Platform"
+import * as Repository from "@effect-icechunk/core/Repository"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Platform from "@effect-icechunk/core/Platform"
 import * as S3ObjectStore from "@effect-icechunk/s3/S3ObjectStore"
 import { describe, expect, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"

@@ -1,9 +1,9 @@
 /** A repository that is created, written and read from several regions, while replication takes its time. */
-import type * as Zstd from "@effect-icechunk/core/format/Zstd"
-import * as Repository from "@effect-icechunk/core/repository/Repository"
+import type * as Zstd from "@effect-icechunk/core/Zstd"
+import * as Repository from "@effect-icechunk/core/Repository"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Platform from "@effect-icechunk/core/virtual/Platform"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Platform from "@effect-icechunk/core/Platform"
 import * as S3ObjectStore from "@effect-icechunk/s3/S3ObjectStore"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Zstd from "../format/Zstd.ts"
-import * as ZstdDecoder from "../format/ZstdDecoder.ts"
+import * as Zstd from "../encoding/Zstd.ts"
+import * as ZstdDecoder from "../encoding/ZstdDecoder.ts"
 
 /** Content of a block, in bytes. */
 const blockSize = 128 * 1024

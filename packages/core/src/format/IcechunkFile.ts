@@ -8,9 +8,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
-import * as FlatTable from "./FlatTable.ts"
-import { FormatError } from "./FormatError.ts"
-import * as Zstd from "./Zstd.ts"
+import * as FlatTable from "../encoding/FlatTable.ts"
+import { FormatError } from "../encoding/FormatError.ts"
+import * as Zstd from "../encoding/Zstd.ts"
 
 /**
  * The kinds of file with a header.

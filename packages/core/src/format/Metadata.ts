@@ -8,10 +8,10 @@
 import * as Result from "effect/Result"
 import type { Json } from "../values/Json.ts"
 import * as NodePath from "../values/NodePath.ts"
-import type { FlatBuilder } from "./FlatBuilder.ts"
-import { fields, type FlatVector } from "./FlatTable.ts"
-import * as Flexbuffer from "./Flexbuffer.ts"
-import * as Msgpack from "./Msgpack.ts"
+import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
+import { fields, type FlatVector } from "../encoding/FlatTable.ts"
+import * as Flexbuffer from "../encoding/Flexbuffer.ts"
+import * as Msgpack from "../encoding/Msgpack.ts"
 
 /**
  * JSON values by name.

@@ -5,8 +5,8 @@
  *
  * @since 0.1.0
  */
-import type { FlatBuilder } from "./FlatBuilder.ts"
-import { fields, type FlatTable } from "./FlatTable.ts"
+import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
+import { fields, type FlatTable } from "../encoding/FlatTable.ts"
 
 /**
  * `ReadOnly`: no writes; `Offline`: neither writes nor reads.

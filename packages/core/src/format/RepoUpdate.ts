@@ -8,8 +8,8 @@
 import * as Data from "effect/Data"
 import * as ObjectId from "../values/ObjectId.ts"
 import type { SnapshotId } from "../values/ObjectId.ts"
-import type { FlatBuilder } from "./FlatBuilder.ts"
-import { type Field, fields, type FlatTable } from "./FlatTable.ts"
+import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
+import { type Field, fields, type FlatTable } from "../encoding/FlatTable.ts"
 import * as RepoStatus from "./RepoStatus.ts"
 
 /**

@@ -10,9 +10,9 @@ import * as Result from "effect/Result"
 import * as NodePath from "../values/NodePath.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import type { ManifestId, NodeId, SnapshotId } from "../values/ObjectId.ts"
-import { FlatBuilder } from "./FlatBuilder.ts"
-import * as FlatTable from "./FlatTable.ts"
-import type { FormatError } from "./FormatError.ts"
+import { FlatBuilder } from "../encoding/FlatBuilder.ts"
+import * as FlatTable from "../encoding/FlatTable.ts"
+import type { FormatError } from "../encoding/FormatError.ts"
 import * as Metadata from "./Metadata.ts"
 
 /**

@@ -8,11 +8,11 @@
 import * as Result from "effect/Result"
 import * as NodePath from "../values/NodePath.ts"
 import * as ObjectId from "../values/ObjectId.ts"
-import * as ChunkOrder from "./ChunkOrder.ts"
-import * as FlatTable from "./FlatTable.ts"
-import { FlatWriter, shape } from "./FlatWriter.ts"
-import { FormatError } from "./FormatError.ts"
-import { TextPool } from "./TextPool.ts"
+import * as ChunkOrder from "./manifest/ChunkOrder.ts"
+import * as FlatTable from "../encoding/FlatTable.ts"
+import { FlatWriter, shape } from "../encoding/FlatWriter.ts"
+import { FormatError } from "../encoding/FormatError.ts"
+import { TextPool } from "../encoding/TextPool.ts"
 
 /**
  * Chunks of one array that were written or deleted.

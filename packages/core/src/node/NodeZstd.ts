@@ -6,8 +6,8 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as zlib from "node:zlib"
-import * as Zstd from "../format/Zstd.ts"
-import * as ZstdDecoder from "../format/ZstdDecoder.ts"
+import * as Zstd from "../encoding/Zstd.ts"
+import * as ZstdDecoder from "../encoding/ZstdDecoder.ts"
 
 const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { BulkVirtualRefs } from "../format/ChunkRefColumns.ts"
+import type { BulkVirtualRefs } from "../format/manifest/ChunkRefColumns.ts"
 import * as Checksum from "../values/Checksum.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import * as Location from "../values/Location.ts"

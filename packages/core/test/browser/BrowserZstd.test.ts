@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as zlib from "node:zlib"
 import * as BrowserZstd from "../../src/browser/BrowserZstd.ts"
-import * as Zstd from "../../src/format/Zstd.ts"
+import * as Zstd from "../../src/encoding/Zstd.ts"
 
 const sizes = [0, 1, 1000, 131_071, 131_072, 131_073, 1_000_000]
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { FormatError } from "../../src/format/FormatError.ts"
+import { FormatError } from "../../src/encoding/FormatError.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
 import * as NodeZstd from "../../src/node/NodeZstd.ts"
 import * as damage from "./damage.ts"

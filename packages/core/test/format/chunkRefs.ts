@@ -1,7 +1,7 @@
 /** Random chunk refs, and a plain model of an array's refs to compare the columns and manifests with. */
 import * as fc from "fast-check"
-import * as ChunkRef from "../../src/format/ChunkRef.ts"
-import type { BulkVirtualRefs, ChunkRefColumns } from "../../src/format/ChunkRefColumns.ts"
+import * as ChunkRef from "../../src/format/manifest/ChunkRef.ts"
+import type { BulkVirtualRefs, ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import * as Checksum from "../../src/values/Checksum.ts"
 import * as ChunkIndex from "../../src/values/ChunkIndex.ts"
 import * as ObjectId from "../../src/values/ObjectId.ts"

@@ -1,7 +1,7 @@
 /** Damages bytes in every way that the tests of this directory try on decoders. */
 import * as Result from "effect/Result"
 import { expect } from "vitest"
-import { FormatError } from "../../src/format/FormatError.ts"
+import { FormatError } from "../../src/encoding/FormatError.ts"
 
 /** Deterministic random numbers from 0 up to 1 (mulberry32), so that a failure can be repeated. */
 export const random = (seed: number): (() => number) => {

@@ -5,17 +5,17 @@ import * as fc from "fast-check"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
-import * as ChunkRef from "../../src/format/ChunkRef.ts"
-import { ChunkRefColumns } from "../../src/format/ChunkRefColumns.ts"
-import { FlatBuilder } from "../../src/format/FlatBuilder.ts"
-import * as FlatTable from "../../src/format/FlatTable.ts"
-import { FormatError } from "../../src/format/FormatError.ts"
+import * as ChunkRef from "../../src/format/manifest/ChunkRef.ts"
+import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
+import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
+import * as FlatTable from "../../src/encoding/FlatTable.ts"
+import { FormatError } from "../../src/encoding/FormatError.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
-import * as Manifest from "../../src/format/Manifest.ts"
-import { Ref } from "../../src/format/ManifestRows.ts"
-import * as ManifestWriter from "../../src/format/ManifestWriter.ts"
-import * as MergedRefs from "../../src/format/MergedRefs.ts"
-import * as ZstdDecoder from "../../src/format/ZstdDecoder.ts"
+import * as Manifest from "../../src/format/manifest/Manifest.ts"
+import { Ref } from "../../src/format/manifest/ManifestRows.ts"
+import * as ManifestWriter from "../../src/format/manifest/ManifestWriter.ts"
+import * as MergedRefs from "../../src/format/manifest/MergedRefs.ts"
+import * as ZstdDecoder from "../../src/encoding/ZstdDecoder.ts"
 import * as NodeZstd from "../../src/node/NodeZstd.ts"
 import * as Checksum from "../../src/values/Checksum.ts"
 import type { ChunkIndex } from "../../src/values/ChunkIndex.ts"
@@ -288,7 +288,9 @@ const forged = (options: {
   )
 }
 
-const dictionary = new Uint8Array(fs.readFileSync(path.join(import.meta.dirname, "fixtures/locations.dict")))
+const dictionary = new Uint8Array(
+  fs.readFileSync(path.join(import.meta.dirname, "../encoding/fixtures/locations.dict"))
+)
 const otherDictionary = new TextEncoder().encode("s3://bucket/some/raw/content/as/dictionary.nc".repeat(3))
 
 const compressWith = (own: Uint8Array) => (location: string) =>

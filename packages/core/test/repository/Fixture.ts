@@ -1,11 +1,11 @@
 /**
  * Repositories in a store, with a platform whose objects a test controls.
  */
-import type * as Zstd from "@effect-icechunk/core/format/Zstd"
+import type * as Zstd from "@effect-icechunk/core/Zstd"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
-import * as MemoryObjectStore from "@effect-icechunk/core/store/MemoryObjectStore"
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Platform from "@effect-icechunk/core/virtual/Platform"
+import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Platform from "@effect-icechunk/core/Platform"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"

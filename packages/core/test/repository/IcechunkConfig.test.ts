@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as IcechunkConfig from "@effect-icechunk/core/repository/IcechunkConfig"
-import type { Json, JsonObject } from "@effect-icechunk/core/values/Json"
-import * as Config from "@effect-icechunk/core/values/RepositoryConfig"
-import * as Container from "@effect-icechunk/core/values/VirtualChunkContainer"
+import * as IcechunkConfig from "../../src/repository/config/IcechunkConfig.ts"
+import type { Json, JsonObject } from "../../src/values/Json.ts"
+import * as Config from "@effect-icechunk/core/RepositoryConfig"
+import * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
 

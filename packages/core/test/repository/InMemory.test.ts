@@ -1,5 +1,5 @@
-import * as Repository from "@effect-icechunk/core/repository/Repository"
-import * as MemoryObjectStore from "@effect-icechunk/core/store/MemoryObjectStore"
+import * as Repository from "@effect-icechunk/core/Repository"
+import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { inWorld, world } from "./Fixture.ts"

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { RepoInfo, SnapshotInfo } from "@effect-icechunk/core/format/RepoInfo"
-import * as RepoChange from "@effect-icechunk/core/repository/RepoChange"
-import * as ObjectId from "@effect-icechunk/core/values/ObjectId"
-import type { SnapshotId } from "@effect-icechunk/core/values/ObjectId"
+import type { RepoInfo, SnapshotInfo } from "../../src/format/RepoInfo.ts"
+import * as RepoChange from "../../src/repository/versions/RepoChange.ts"
+import * as ObjectId from "@effect-icechunk/core/ObjectId"
+import type { SnapshotId } from "@effect-icechunk/core/ObjectId"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
 

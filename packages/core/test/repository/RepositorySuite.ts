@@ -1,13 +1,13 @@
 /**
  * What a repository must do on every store, as tests: memory, directories, buckets.
  */
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
-import type * as NodePath from "@effect-icechunk/core/values/NodePath"
-import * as Config from "@effect-icechunk/core/values/RepositoryConfig"
-import * as Repository from "@effect-icechunk/core/repository/Repository"
-import type * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import * as Checksum from "@effect-icechunk/core/Checksum"
+import * as Credentials from "@effect-icechunk/core/Credentials"
+import type * as NodePath from "@effect-icechunk/core/NodePath"
+import * as Config from "@effect-icechunk/core/RepositoryConfig"
+import * as Repository from "@effect-icechunk/core/Repository"
+import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import { assert, describe, layer, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Readback from "@effect-icechunk/core/store/Readback"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Readback from "@effect-icechunk/core/Readback"
 
 const stored = (etag: string, writeId?: string): ObjectStore.ObjectMeta => ({
   key: "repo",

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as fc from "fast-check"
 
 /** What stands between the quotes of an entity tag (RFC 9110, section 8.8.3). */

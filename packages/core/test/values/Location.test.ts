@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Location from "@effect-icechunk/core/values/Location"
+import * as Location from "@effect-icechunk/core/Location"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
 

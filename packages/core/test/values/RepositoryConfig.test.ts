@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Config from "@effect-icechunk/core/values/RepositoryConfig"
-import type * as Container from "@effect-icechunk/core/values/VirtualChunkContainer"
+import * as Config from "@effect-icechunk/core/RepositoryConfig"
+import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
 

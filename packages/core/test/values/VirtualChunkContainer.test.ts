@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Container from "@effect-icechunk/core/values/VirtualChunkContainer"
-import * as VirtualChunkRef from "@effect-icechunk/core/values/VirtualChunkRef"
+import * as Container from "@effect-icechunk/core/VirtualChunkContainer"
+import * as VirtualChunkRef from "@effect-icechunk/core/VirtualChunkRef"
 import * as fc from "fast-check"
 
 const good: Container.VirtualChunkContainer = {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Location from "@effect-icechunk/core/values/Location"
-import * as Container from "@effect-icechunk/core/values/VirtualChunkContainer"
-import * as ContainerMatch from "@effect-icechunk/core/virtual/ContainerMatch"
+import * as Location from "@effect-icechunk/core/Location"
+import * as Container from "@effect-icechunk/core/VirtualChunkContainer"
+import * as ContainerMatch from "@effect-icechunk/core/ContainerMatch"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
 

@@ -1,8 +1,8 @@
 /**
  * The files below a directory as objects.
  */
-import type { ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
-import type * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import type { ObjectMeta } from "@effect-icechunk/core/ObjectStore"
+import type * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"

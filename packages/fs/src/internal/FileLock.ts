@@ -47,7 +47,7 @@
  * network file system with cached listings processes of *different* machines may both take the lock. Programs
  * that do not know this protocol, Icechunk on Python among them, do not respect it.
  */
-import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,10 +1,10 @@
 /**
  * Reads a file, or a part of it, as one version.
  */
-import type { GetOptions, GetResult, ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
-import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import type { GetOptions, GetResult, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
+import * as Errors from "@effect-icechunk/core/ObjectStoreError"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
+import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"

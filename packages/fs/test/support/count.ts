@@ -2,8 +2,8 @@
  * Counts up for ever, in an object of 64 KiB, and says each number once it is written:
  * `count.ts <directory> <key>`.
  */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as FsObjectStore from "@effect-icechunk/fs/FsObjectStore"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"

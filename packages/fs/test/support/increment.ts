@@ -1,6 +1,6 @@
 /** Increments a counter with get and Update: `increment.ts <directory> <key> <times>`. */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Errors from "@effect-icechunk/core/store/ObjectStoreError"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as FsObjectStore from "@effect-icechunk/fs/FsObjectStore"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"

@@ -1,8 +1,8 @@
 /**
  * Credentials as headers of a request.
  */
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
+import * as Credentials from "@effect-icechunk/core/Credentials"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"

@@ -1,9 +1,9 @@
 /**
  * The store itself: the operations of `ObjectStore` over a connection to one bucket.
  */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
-import * as Readback from "@effect-icechunk/core/store/Readback"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
+import * as Readback from "@effect-icechunk/core/Readback"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

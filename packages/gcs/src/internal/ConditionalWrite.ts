@@ -1,7 +1,7 @@
 /** A conditional write whose answer may be lost, carried to an end that is known. Design, section 7. */
-import type { ObjectMeta, PutMode, Version } from "@effect-icechunk/core/store/ObjectStore"
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
-import * as Readback from "@effect-icechunk/core/store/Readback"
+import type { ObjectMeta, PutMode, Version } from "@effect-icechunk/core/ObjectStore"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
+import * as Readback from "@effect-icechunk/core/Readback"
 import * as Effect from "effect/Effect"
 
 type Reason = ObjectStoreError.Reason

@@ -2,8 +2,8 @@
  * Requests to one endpoint: credentials, bounds on time and concurrency, one span each, and the policy
  * of retries.
  */
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
-import * as RequestSpan from "@effect-icechunk/core/store/RequestSpan"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
+import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"

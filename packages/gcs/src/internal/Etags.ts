@@ -6,7 +6,7 @@
  * with a key of the customer's ("Hashes and ETags"). Everything else is opaque. Other clients of Icechunk
  * read through the XML API, so its ETag is the one to report first where it is certain.
  */
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import * as Checksum from "@effect-icechunk/core/Checksum"
 
 /** Through which API an object is read. */
 export type Api = "xml" | "json"

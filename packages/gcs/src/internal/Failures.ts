@@ -3,7 +3,7 @@
  *
  * Sources: "HTTP status and error codes" of the JSON API and of the XML API, "Retry strategy".
  */
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Answer, ConnectionFailed } from "./Http.ts"

@@ -1,7 +1,7 @@
 /**
  * Keys of service accounts in files.
  */
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { readFile } from "node:fs/promises"

@@ -3,10 +3,10 @@
  *
  * Sources: RFC 9110, sections 13 (conditions) and 14 (ranges); "Transcoding of gzip-compressed files".
  */
-import type { GetOptions, ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import type { GetOptions, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
+import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Result from "effect/Result"
 import type { Api } from "./Etags.ts"
 import type { Answer, Head } from "./Http.ts"

@@ -3,8 +3,8 @@
  *
  * Sources: "Objects resource" of the JSON API, "HTTP headers and common query string parameters".
  */
-import type { ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
-import * as ObjectStoreError from "@effect-icechunk/core/store/ObjectStoreError"
+import type { ObjectMeta } from "@effect-icechunk/core/ObjectStore"
+import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Etags from "./Etags.ts"

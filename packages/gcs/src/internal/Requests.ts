@@ -4,9 +4,9 @@
  * Sources: "Objects" of the JSON API (get, insert, list, delete, rewrite), "GET Object" and "HEAD Object"
  * of the XML API, "Encoding URI path parts".
  */
-import type { GetOptions } from "@effect-icechunk/core/store/ObjectStore"
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import type { GetOptions } from "@effect-icechunk/core/ObjectStore"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
+import * as Checksum from "@effect-icechunk/core/Checksum"
 import type { Api } from "./Etags.ts"
 import type { Request } from "./Http.ts"
 import * as Metadata from "./Metadata.ts"

@@ -1,7 +1,7 @@
 /** A server with a bucket and a token, and stores on it. */
-import type { ObjectStoreShape } from "@effect-icechunk/core/store/ObjectStore"
-import type { ObjectStoreError, Reason } from "@effect-icechunk/core/store/ObjectStoreError"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import type { ObjectStoreShape } from "@effect-icechunk/core/ObjectStore"
+import type { ObjectStoreError, Reason } from "@effect-icechunk/core/ObjectStoreError"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"

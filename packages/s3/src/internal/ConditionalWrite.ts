@@ -1,7 +1,7 @@
 /** A write whose answer may be lost, carried to an end that is known. Design, section 7. */
 import * as Effect from "effect/Effect"
-import type { ObjectMeta, PutMode, Version } from "@effect-icechunk/core/store/ObjectStore"
-import * as Readback from "@effect-icechunk/core/store/Readback"
+import type { ObjectMeta, PutMode, Version } from "@effect-icechunk/core/ObjectStore"
+import * as Readback from "@effect-icechunk/core/Readback"
 import type { S3Connection } from "../S3Connection.ts"
 import * as S3Error from "../S3Error.ts"
 import type { ConditionalEtag } from "../S3Dialect.ts"

@@ -3,7 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
-import type * as Credentials from "@effect-icechunk/core/values/Credentials"
+import type * as Credentials from "@effect-icechunk/core/Credentials"
 import * as S3Error from "../S3Error.ts"
 
 export interface CredentialsCell {

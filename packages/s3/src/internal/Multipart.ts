@@ -2,7 +2,7 @@
 import * as S3 from "@aws-sdk/client-s3"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Version } from "@effect-icechunk/core/store/ObjectStore"
+import type { Version } from "@effect-icechunk/core/ObjectStore"
 import type { S3Connection } from "../S3Connection.ts"
 import * as S3Error from "../S3Error.ts"
 import type { Condition } from "./ConditionalWrite.ts"

@@ -1,8 +1,8 @@
 /** Reading objects and listing them. */
 import * as S3 from "@aws-sdk/client-s3"
-import type { GetOptions, GetResult, ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
-import type { Operation } from "@effect-icechunk/core/store/ObjectStoreError"
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
+import type { GetOptions, GetResult, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
+import type { Operation } from "@effect-icechunk/core/ObjectStoreError"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"

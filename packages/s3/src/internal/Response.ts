@@ -1,9 +1,9 @@
 /** Whether an answer is what was asked for. Pure. */
 import type { GetObjectCommandOutput, HeadObjectCommandOutput } from "@aws-sdk/client-s3"
-import type { GetOptions, ObjectMeta } from "@effect-icechunk/core/store/ObjectStore"
-import * as Readback from "@effect-icechunk/core/store/Readback"
-import * as ByteRange from "@effect-icechunk/core/values/ByteRange"
-import * as Checksum from "@effect-icechunk/core/values/Checksum"
+import type { GetOptions, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
+import * as Readback from "@effect-icechunk/core/Readback"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
+import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as S3Error from "../S3Error.ts"
 
 type Headers = Pick<

@@ -1,7 +1,7 @@
 /** Writing objects and copying them. */
 import * as S3 from "@aws-sdk/client-s3"
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Readback from "@effect-icechunk/core/store/Readback"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Readback from "@effect-icechunk/core/Readback"
 import * as Effect from "effect/Effect"
 import * as S3Error from "../S3Error.ts"
 import * as ConditionalWrite from "./ConditionalWrite.ts"

@@ -1,8 +1,8 @@
 /** Stores on the test server, and on a real one when the environment names it. */
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3"
-import type { ObjectStore, ObjectStoreShape } from "@effect-icechunk/core/store/ObjectStore"
-import * as ObjectStoreService from "@effect-icechunk/core/store/ObjectStore"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import type { ObjectStore, ObjectStoreShape } from "@effect-icechunk/core/ObjectStore"
+import * as ObjectStoreService from "@effect-icechunk/core/ObjectStore"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"

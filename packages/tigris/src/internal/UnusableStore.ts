@@ -1,6 +1,6 @@
 /** A store that says with each read why it cannot be used. */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import { ObjectStoreError, type Operation, Unsupported } from "@effect-icechunk/core/store/ObjectStoreError"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import { ObjectStoreError, type Operation, Unsupported } from "@effect-icechunk/core/ObjectStoreError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 

@@ -1,6 +1,6 @@
 /** Stores and services on the simulator. */
-import * as ObjectStore from "@effect-icechunk/core/store/ObjectStore"
-import * as Credentials from "@effect-icechunk/core/values/Credentials"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"

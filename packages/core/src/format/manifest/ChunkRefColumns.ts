@@ -6,10 +6,10 @@
  *
  * @since 0.1.0
  */
-import * as Checksum from "../values/Checksum.ts"
-import type { ChunkIndex } from "../values/ChunkIndex.ts"
-import * as ObjectId from "../values/ObjectId.ts"
-import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
+import * as Checksum from "../../values/Checksum.ts"
+import type { ChunkIndex } from "../../values/ChunkIndex.ts"
+import * as ObjectId from "../../values/ObjectId.ts"
+import type { VirtualChunkRef } from "../../values/VirtualChunkRef.ts"
 import * as ChunkOrder from "./ChunkOrder.ts"
 import * as ChunkRef from "./ChunkRef.ts"
 

@@ -7,11 +7,11 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import * as ObjectId from "../values/ObjectId.ts"
-import type { ManifestId, NodeId } from "../values/ObjectId.ts"
+import * as ObjectId from "../../values/ObjectId.ts"
+import type { ManifestId, NodeId } from "../../values/ObjectId.ts"
 import type { ChunkRef } from "./ChunkRef.ts"
-import * as FlatTable from "./FlatTable.ts"
-import { FormatError } from "./FormatError.ts"
+import * as FlatTable from "../../encoding/FlatTable.ts"
+import { FormatError } from "../../encoding/FormatError.ts"
 import { ManifestRows, type Refs, type Source } from "./ManifestRows.ts"
 
 /**

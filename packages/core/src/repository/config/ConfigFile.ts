@@ -9,12 +9,12 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as ObjectStore from "../store/ObjectStore.ts"
-import { isConflict, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
-import * as Config from "../values/RepositoryConfig.ts"
-import * as Layout from "./Layout.ts"
-import * as RandomId from "./RandomId.ts"
-import { backOff, defaultRetry, patiently, type RetryOptions } from "./RepoObject.ts"
+import * as ObjectStore from "../../store/ObjectStore.ts"
+import { isConflict, isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
+import * as Config from "../../values/RepositoryConfig.ts"
+import * as Layout from "../Layout.ts"
+import * as RandomId from "../RandomId.ts"
+import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions/RepoObject.ts"
 
 /**
  * `config.json` was changed by others more often than the update was tried. It is unchanged by this update.

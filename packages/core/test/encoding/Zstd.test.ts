@@ -2,9 +2,9 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import * as zlib from "node:zlib"
-import * as Zstd from "../../src/format/Zstd.ts"
+import * as Zstd from "../../src/encoding/Zstd.ts"
 import * as NodeZstd from "../../src/node/NodeZstd.ts"
-import * as damage from "./damage.ts"
+import * as damage from "../format/damage.ts"
 
 const compressed = (bytes: Uint8Array, options?: zlib.ZstdOptions): Uint8Array =>
   new Uint8Array(zlib.zstdCompressSync(bytes, options))

@@ -5,12 +5,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { ManifestRows } from "../format/ManifestRows.ts"
-import type { ManifestId } from "../values/ObjectId.ts"
-import type { AssetError } from "./Assets.ts"
-import * as Dependencies from "./Dependencies.ts"
+import type { ManifestRows } from "../../format/manifest/ManifestRows.ts"
+import type { ManifestId } from "../../values/ObjectId.ts"
+import type { AssetError } from "../Assets.ts"
+import * as Dependencies from "../Dependencies.ts"
 import type { Versioned } from "./RepoObject.ts"
-import * as Session from "./Session.ts"
+import * as Session from "../Session.ts"
 
 /** Manifests that some snapshot refers to, each once. */
 const manifests = (

@@ -5,11 +5,11 @@
  * @since 0.1.0
  */
 import type * as Result from "effect/Result"
-import type { NodeId } from "../values/ObjectId.ts"
+import type { NodeId } from "../../values/ObjectId.ts"
 import * as ChunkOrder from "./ChunkOrder.ts"
 import { type ChunkRefColumns, type Columns, Kind } from "./ChunkRefColumns.ts"
-import * as FlatTable from "./FlatTable.ts"
-import type { FormatError } from "./FormatError.ts"
+import * as FlatTable from "../../encoding/FlatTable.ts"
+import type { FormatError } from "../../encoding/FormatError.ts"
 import type { Extents, Manifest } from "./Manifest.ts"
 import type { ManifestRows } from "./ManifestRows.ts"
 

@@ -7,10 +7,10 @@
  *
  * @since 0.1.0
  */
-import type { Json, JsonObject } from "../values/Json.ts"
-import * as Location from "../values/Location.ts"
-import * as Config from "../values/RepositoryConfig.ts"
-import * as Container from "../values/VirtualChunkContainer.ts"
+import type { Json, JsonObject } from "../../values/Json.ts"
+import * as Location from "../../values/Location.ts"
+import * as Config from "../../values/RepositoryConfig.ts"
+import * as Container from "../../values/VirtualChunkContainer.ts"
 import * as Result from "effect/Result"
 
 /** Fields that both configurations have, with the same meaning. */

@@ -11,11 +11,11 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as ObjectId from "../values/ObjectId.ts"
+import * as ObjectId from "../../values/ObjectId.ts"
 import { type ArrayPart, ArrayRefsWriter, maxPayload, SharedParts } from "./ArrayRefsWriter.ts"
-import * as FlatTable from "./FlatTable.ts"
-import { FlatWriter, shape } from "./FlatWriter.ts"
-import type { FormatError } from "./FormatError.ts"
+import * as FlatTable from "../../encoding/FlatTable.ts"
+import { FlatWriter, shape } from "../../encoding/FlatWriter.ts"
+import type { FormatError } from "../../encoding/FormatError.ts"
 import { ArrayManifest, type Extents, Root } from "./Manifest.ts"
 
 /**

@@ -6,8 +6,8 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
-import type { ChunkId } from "../values/ObjectId.ts"
-import type * as VirtualChunkRef from "../values/VirtualChunkRef.ts"
+import type { ChunkId } from "../../values/ObjectId.ts"
+import type * as VirtualChunkRef from "../../values/VirtualChunkRef.ts"
 
 /**
  * - `Inline`: the bytes are in the manifest;

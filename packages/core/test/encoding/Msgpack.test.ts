@@ -3,9 +3,9 @@ import * as msgpack from "@msgpack/msgpack"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
 import * as assert from "node:assert"
-import * as Msgpack from "../../src/format/Msgpack.ts"
-import * as arbitraries from "./arbitraries.ts"
-import * as damage from "./damage.ts"
+import * as Msgpack from "../../src/encoding/Msgpack.ts"
+import * as arbitraries from "../format/arbitraries.ts"
+import * as damage from "../format/damage.ts"
 
 const decode = (bytes: Uint8Array) => Msgpack.decode("snapshots/X", "metadata[0].value", bytes)
 

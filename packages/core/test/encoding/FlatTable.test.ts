@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import { FlatBuilder } from "../../src/format/FlatBuilder.ts"
-import * as FlatTable from "../../src/format/FlatTable.ts"
-import type { FormatError } from "../../src/format/FormatError.ts"
-import * as damage from "./damage.ts"
+import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
+import * as FlatTable from "../../src/encoding/FlatTable.ts"
+import type { FormatError } from "../../src/encoding/FormatError.ts"
+import * as damage from "../format/damage.ts"
 
 const T = FlatTable.fields(
   "u8",

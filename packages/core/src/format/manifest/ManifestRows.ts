@@ -5,15 +5,15 @@
  * @since 0.1.0
  */
 import type * as Result from "effect/Result"
-import * as Checksum from "../values/Checksum.ts"
-import type { ChunkIndex } from "../values/ChunkIndex.ts"
-import * as ObjectId from "../values/ObjectId.ts"
+import * as Checksum from "../../values/Checksum.ts"
+import type { ChunkIndex } from "../../values/ChunkIndex.ts"
+import * as ObjectId from "../../values/ObjectId.ts"
 import * as ChunkRef from "./ChunkRef.ts"
-import * as FlatTable from "./FlatTable.ts"
-import { FormatError } from "./FormatError.ts"
-import { PositionMap } from "./PositionMap.ts"
-import { TextPool } from "./TextPool.ts"
-import { ZstdError } from "./Zstd.ts"
+import * as FlatTable from "../../encoding/FlatTable.ts"
+import { FormatError } from "../../encoding/FormatError.ts"
+import { PositionMap } from "../../encoding/PositionMap.ts"
+import { TextPool } from "../../encoding/TextPool.ts"
+import { ZstdError } from "../../encoding/Zstd.ts"
 
 /**
  * The fields of a chunk ref in the schema.

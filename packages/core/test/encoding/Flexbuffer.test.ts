@@ -3,10 +3,10 @@ import * as Result from "effect/Result"
 import * as fc from "fast-check"
 import * as flexbuffers from "flatbuffers/js/flexbuffers.js"
 import * as assert from "node:assert"
-import * as Flexbuffer from "../../src/format/Flexbuffer.ts"
+import * as Flexbuffer from "../../src/encoding/Flexbuffer.ts"
 import type { Json } from "../../src/values/Json.ts"
-import * as arbitraries from "./arbitraries.ts"
-import * as damage from "./damage.ts"
+import * as arbitraries from "../format/arbitraries.ts"
+import * as damage from "../format/damage.ts"
 
 const decode = (bytes: Uint8Array) => Flexbuffer.decode("repo", "metadata[0].value", bytes)
 

@@ -6,8 +6,8 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { RepoInfo, SnapshotInfo, Update } from "../format/RepoInfo.ts"
-import type { SnapshotId } from "../values/ObjectId.ts"
+import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
+import type { SnapshotId } from "../../values/ObjectId.ts"
 
 /**
  * A branch, tag or snapshot does not exist.

@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import { ChunkRefColumns } from "../format/ChunkRefColumns.ts"
-import * as Snapshot from "../format/Snapshot.ts"
-import * as NodePath from "../values/NodePath.ts"
-import type { NodeId } from "../values/ObjectId.ts"
-import type { ZarrMetadata } from "../values/ZarrMetadata.ts"
+import { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import * as Snapshot from "../../format/Snapshot.ts"
+import * as NodePath from "../../values/NodePath.ts"
+import type { NodeId } from "../../values/ObjectId.ts"
+import type { ZarrMetadata } from "../../values/ZarrMetadata.ts"
 
 /**
  * A group or array as a session sees it.

@@ -3,9 +3,9 @@ import * as fc from "fast-check"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
-import { ZstdError } from "../../src/format/Zstd.ts"
-import * as ZstdDecoder from "../../src/format/ZstdDecoder.ts"
-import * as damage from "./damage.ts"
+import { ZstdError } from "../../src/encoding/Zstd.ts"
+import * as ZstdDecoder from "../../src/encoding/ZstdDecoder.ts"
+import * as damage from "../format/damage.ts"
 
 const compress = (bytes: Uint8Array, level: number, dictionary?: Uint8Array): Uint8Array =>
   new Uint8Array(

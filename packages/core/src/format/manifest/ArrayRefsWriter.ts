@@ -5,15 +5,15 @@
  *
  * @since 0.1.0
  */
-import * as ObjectId from "../values/ObjectId.ts"
+import * as ObjectId from "../../values/ObjectId.ts"
 import { Kind } from "./ChunkRefColumns.ts"
-import type * as FlatTable from "./FlatTable.ts"
-import { type FlatWriter, type Shape, shape } from "./FlatWriter.ts"
+import type * as FlatTable from "../../encoding/FlatTable.ts"
+import { type FlatWriter, type Shape, shape } from "../../encoding/FlatWriter.ts"
 import type { Extents, Manifest } from "./Manifest.ts"
 import { type ManifestRows, Ref } from "./ManifestRows.ts"
 import type { Base, MergedRefs } from "./MergedRefs.ts"
-import { PositionMap } from "./PositionMap.ts"
-import { TextPool } from "./TextPool.ts"
+import { PositionMap } from "../../encoding/PositionMap.ts"
+import { TextPool } from "../../encoding/TextPool.ts"
 
 /**
  * The refs of one array that go into a manifest.

@@ -5,20 +5,20 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as ManifestWriter from "../format/ManifestWriter.ts"
-import * as MergedRefs from "../format/MergedRefs.ts"
-import type * as Snapshot from "../format/Snapshot.ts"
-import type * as TransactionLog from "../format/TransactionLog.ts"
-import type { WriteForbidden } from "../store/ObjectStore.ts"
-import * as NodePath from "../values/NodePath.ts"
-import * as ObjectId from "../values/ObjectId.ts"
-import type { RepositoryConfig } from "../values/RepositoryConfig.ts"
-import type { JsonObject } from "../values/Json.ts"
-import type { AssetError, Assets } from "./Assets.ts"
+import * as ManifestWriter from "../../format/manifest/ManifestWriter.ts"
+import * as MergedRefs from "../../format/manifest/MergedRefs.ts"
+import type * as Snapshot from "../../format/Snapshot.ts"
+import type * as TransactionLog from "../../format/TransactionLog.ts"
+import type { WriteForbidden } from "../../store/ObjectStore.ts"
+import * as NodePath from "../../values/NodePath.ts"
+import * as ObjectId from "../../values/ObjectId.ts"
+import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
+import type { JsonObject } from "../../values/Json.ts"
+import type { AssetError, Assets } from "../Assets.ts"
 import { type ChangeSet, gridShape, type Node } from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
-import * as RandomId from "./RandomId.ts"
-import type { ArrayNode } from "./Session.ts"
+import * as RandomId from "../RandomId.ts"
+import type { ArrayNode } from "../Session.ts"
 
 const noIndices = new Uint32Array(0)
 

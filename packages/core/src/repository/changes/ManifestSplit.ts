@@ -6,14 +6,14 @@
  *
  * @since 0.1.0
  */
-import type { ManifestRef } from "../format/Snapshot.ts"
-import * as NodePath from "../values/NodePath.ts"
+import type { ManifestRef } from "../../format/Snapshot.ts"
+import * as NodePath from "../../values/NodePath.ts"
 import {
   type RepositoryConfig,
   ruleExpression,
   type SplitCondition,
   type SplitDimension
-} from "../values/RepositoryConfig.ts"
+} from "../../values/RepositoryConfig.ts"
 
 /**
  * Chunk numbers of one dimension: `from` inclusive, `to` exclusive.
