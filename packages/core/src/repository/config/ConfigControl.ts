@@ -23,6 +23,7 @@ import * as Layout from "../Layout.ts"
 import type { Changed } from "../versions/RepoChange.ts"
 import * as RepoChange from "../versions/RepoChange.ts"
 import * as RepoObject from "../versions/RepoObject.ts"
+import * as Origin from "../versions/Origin.ts"
 import { ConfigNotPublished } from "../RepositoryError.ts"
 
 /**
@@ -47,7 +48,7 @@ export interface ConfigControl {
     ObjectStoreError | WriteForbidden | Config.InvalidConfig | ConfigFile.ConfigConflict | ConfigNotPublished
   >
   /** Publishes `config.json` into the repository object, if that does not say the same already. */
-  readonly publish: Effect.Effect<void, ObjectStoreError | WriteForbidden | Config.InvalidConfig | FormatError>
+  readonly publish: Effect.Effect<void, Config.InvalidConfig | RepoObject.UpdateError>
 }
 
 /**
@@ -87,7 +88,8 @@ const canonical = (json: Json): string =>
   )
 
 /**
- * Reads `config.json` and combines it with what the repository object carries and with `override`.
+ * Reads `config.json`, unless it is `known`, and combines it with what the repository object carries and with
+ * `override`.
  *
  * @category constructors
  * @since 0.1.0
@@ -95,7 +97,8 @@ const canonical = (json: Json): string =>
 export const make = Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   info: RepoInfo,
-  override: Config.RepositoryConfig
+  override: Config.RepositoryConfig,
+  known?: ConfigFile.Versioned
 ): Effect.fn.Return<ConfigState, ObjectStoreError | Config.InvalidConfig | FormatError, Zstd> {
   const zstd = yield* Zstd
   // Updates of one program take turns, which is cheaper than losing races against each other.
@@ -108,7 +111,8 @@ export const make = Effect.fnUntraced(function* (
       Config.merge(base, file)
     )
   const icechunk = yield* Effect.fromResult(carried(info))
-  const file = yield* ConfigFile.read(store)
+  const origin = Origin.of(info)
+  const file = known ?? (yield* ConfigFile.read(store, origin))
   let persisted = yield* Effect.fromResult(combine(icechunk, file.config))
   let outstanding = (yield* Effect.fromResult(publishedInto(info, file.config))) !== undefined
   const current = (): Config.RepositoryConfig => Config.merge(persisted, override)
@@ -120,7 +124,7 @@ export const make = Effect.fnUntraced(function* (
     yield* RepoObject.update(
       store,
       Effect.fnUntraced(function* (info) {
-        const { config } = yield* ConfigFile.read(store)
+        const { config } = yield* ConfigFile.read(store, origin)
         const next = yield* Effect.fromResult(publishedInto(info, config))
         return next === undefined ? undefined : Result.getOrThrow(RepoChange.setConfig(Flexbuffer.encode(next))(info))
       }),
@@ -141,7 +145,9 @@ export const make = Effect.fnUntraced(function* (
     publishAlong: Effect.fnUntraced(function* (changed) {
       if (!outstanding) return changed
       // A damaged `config.json` is no reason to refuse a commit; it fails where it is used.
-      const file = yield* Effect.catchTag(ConfigFile.read(store), "InvalidConfig", () => Effect.succeed(undefined))
+      const file = yield* Effect.catchTag(ConfigFile.read(store, origin), "InvalidConfig", () =>
+        Effect.succeed(undefined)
+      )
       if (file === undefined) return changed
       const next = yield* Effect.fromResult(publishedInto(changed.info, file.config))
       outstanding = next !== undefined
@@ -149,9 +155,9 @@ export const make = Effect.fnUntraced(function* (
     }),
     control: {
       effective: Effect.sync(current),
-      persisted: Effect.map(ConfigFile.read(store), ({ config }) => config),
+      persisted: Effect.map(ConfigFile.read(store, origin), ({ config }) => config),
       update: Effect.fn("Config.update")(function* (f) {
-        const { config } = yield* exclusive(ConfigFile.update(store, f))
+        const { config } = yield* exclusive(ConfigFile.update(store, f, { origin }))
         persisted = Config.merge(persisted, config)
         outstanding = true
         // Whoever waited while another published everything has nothing left to do.

@@ -14,6 +14,7 @@ import { isConflict, isNotFound, type ObjectStoreError } from "../../store/Objec
 import * as Config from "../../values/RepositoryConfig.ts"
 import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
+import * as Origin from "../versions/Origin.ts"
 import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions/RepoObject.ts"
 
 /**
@@ -44,9 +45,12 @@ export interface Versioned {
 
 interface Stored extends Versioned {
   readonly recentWrites: ReadonlyArray<string>
+  /** The creation of a repository that the file belongs to. */
+  readonly creation: string | undefined
 }
 
 const recentWritesField = "recent_writes"
+const creationField = "creation"
 
 /** As many writers may finish between a write whose answer was lost and the look at what became of it. */
 const rememberedWrites = 100
@@ -61,40 +65,99 @@ const decode = (source: string, bytes: Uint8Array): Result.Result<Omit<Stored, "
   } catch {
     return Result.fail(new Config.InvalidConfig({ source, field: "(whole file)", problem: "it is no UTF-8 text" }))
   }
-  return Result.flatMap(Config.parse(source, text), ({ [recentWritesField]: recent, ...config }) =>
-    recent === undefined || (Array.isArray(recent) && recent.every((id) => typeof id === "string"))
-      ? Result.succeed({ config, recentWrites: recent ?? [] })
-      : Result.fail(new Config.InvalidConfig({ source, field: recentWritesField, problem: "it is no list of strings" }))
+  const wrong = (field: string, problem: string): Result.Result<never, Config.InvalidConfig> =>
+    Result.fail(new Config.InvalidConfig({ source, field, problem }))
+  return Result.flatMap(
+    Config.parse(source, text),
+    ({ [creationField]: creation, [recentWritesField]: recent, ...config }) => {
+      if (recent !== undefined && !(Array.isArray(recent) && recent.every((id) => typeof id === "string"))) {
+        return wrong(recentWritesField, "it is no list of strings")
+      }
+      if (creation !== undefined && typeof creation !== "string") return wrong(creationField, "it is not a string")
+      return Result.succeed({ config, recentWrites: recent ?? [], creation })
+    }
   )
 }
+
+const encode = (config: Config.RepositoryConfig, writes: ReadonlyArray<string>, creation: string | undefined) =>
+  encoder.encode(
+    Config.print({
+      ...config,
+      ...(creation === undefined ? {} : { [creationField]: creation }),
+      [recentWritesField]: writes.slice(0, rememberedWrites)
+    })
+  )
 
 const sourceOf = (store: ObjectStore.ObjectStoreShape): string => `${store.description}/${Layout.config}`
 
 const readStored = (
-  store: ObjectStore.ObjectStoreShape
+  store: ObjectStore.ObjectStoreShape,
+  origin?: Origin.Origin
 ): Effect.Effect<Stored, ObjectStoreError | Config.InvalidConfig> =>
   store.get(Layout.config).pipe(
     Effect.flatMap(({ bytes, meta }) =>
-      Effect.map(Effect.fromResult(decode(sourceOf(store), bytes)), (stored): Stored => ({
-        ...stored,
-        version: meta.version
-      }))
+      Effect.fromResult(
+        Result.flatMap(decode(sourceOf(store), bytes), (stored): Result.Result<Stored, Config.InvalidConfig> => {
+          const version = meta.version
+          if (stored.creation === undefined || origin === undefined || stored.creation === origin.id) {
+            return Result.succeed({ ...stored, version })
+          }
+          // Another creator left it, who has not made this repository.
+          return Result.map(Origin.config(store.description, origin), (config) => ({
+            config,
+            version,
+            recentWrites: [],
+            creation: origin.id
+          }))
+        })
+      )
     ),
-    Effect.catchIf(isNotFound, () => Effect.succeed<Stored>({ config: {}, version: undefined, recentWrites: [] }))
+    Effect.catchIf(isNotFound, () =>
+      Effect.succeed<Stored>({ config: {}, version: undefined, recentWrites: [], creation: origin?.id })
+    )
   )
 
 /**
- * Reads the configuration; a repository without `config.json` has an empty one. Fails with `InvalidConfig`,
- * which names the field.
+ * Whether the file was written by somebody who was about to create a repository, or belongs to one.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const namesCreation = (store: ObjectStore.ObjectStoreShape): Effect.Effect<boolean, ObjectStoreError> =>
+  readStored(store).pipe(
+    Effect.map(({ creation }) => creation !== undefined),
+    Effect.catchTag("InvalidConfig", () => Effect.succeed(false))
+  )
+
+/**
+ * Writes the first file of a repository that is being created. Fails with `AlreadyExists` when there is one.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const create = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape,
+  config: Config.RepositoryConfig,
+  origin: Origin.Origin
+): Effect.fn.Return<Versioned, ObjectStoreError | ObjectStore.WriteForbidden> {
+  const bytes = encode(config, [yield* RandomId.writeId], origin.id)
+  const options = { mode: ObjectStore.create, contentType: "application/json" }
+  return { config, version: yield* store.put(Layout.config, bytes, options) }
+})
+
+/**
+ * Reads the configuration; a repository without `config.json` has an empty one. Where the file belongs to another
+ * creation than `origin`, what was persisted at that one counts. Fails with `InvalidConfig`, which names the field.
  *
  * @category reading
  * @since 0.1.0
  */
 export const read: (
-  store: ObjectStore.ObjectStoreShape
+  store: ObjectStore.ObjectStoreShape,
+  origin?: Origin.Origin
 ) => Effect.Effect<Versioned, ObjectStoreError | Config.InvalidConfig> = Effect.fn("ConfigFile.read")(
-  function* (store) {
-    const { config, version } = yield* readStored(store)
+  function* (store, origin) {
+    const { config, version } = yield* readStored(store, origin)
     return { config, version }
   }
 )
@@ -111,7 +174,7 @@ export const read: (
 export const update: (
   store: ObjectStore.ObjectStoreShape,
   f: (config: Config.RepositoryConfig) => Config.RepositoryConfig,
-  options?: { readonly retry?: RetryOptions | undefined }
+  options?: { readonly retry?: RetryOptions | undefined; readonly origin?: Origin.Origin | undefined }
 ) => Effect.Effect<Versioned, ObjectStoreError | ObjectStore.WriteForbidden | Config.InvalidConfig | ConfigConflict> =
   Effect.fn("ConfigFile.update")(function* (store, f, options) {
     yield* ObjectStore.ensureWritable(store)
@@ -119,7 +182,9 @@ export const update: (
     const ours = new Set<string>()
     let failure: ObjectStoreError | undefined
     for (let attempt = 1; ; attempt++) {
-      const current = yield* attempt === 1 ? readStored(store) : patiently(readStored(store))
+      const current = yield* attempt === 1
+        ? readStored(store, options?.origin)
+        : patiently(readStored(store, options?.origin))
       if (current.recentWrites.some((id) => ours.has(id))) return { config: current.config, version: current.version }
       if (attempt > retry.attempts) {
         if (failure !== undefined && !isConflict(failure)) return yield* failure
@@ -128,19 +193,14 @@ export const update: (
       const next = yield* Effect.fromResult(Config.validateUpdate(sourceOf(store), current.config, f(current.config)))
       const id = yield* RandomId.writeId
       ours.add(id)
-      const text = Config.print({
-        ...next,
-        [recentWritesField]: [id, ...current.recentWrites].slice(0, rememberedWrites)
-      })
+      const bytes = encode(next, [id, ...current.recentWrites], current.creation)
       const mode = current.version === undefined ? ObjectStore.create : ObjectStore.update(current.version)
-      const written = yield* store
-        .put(Layout.config, encoder.encode(text), { mode, contentType: "application/json" })
-        .pipe(
-          Effect.map(Result.succeed),
-          Effect.catchTag("ObjectStoreError", (error) =>
-            isConflict(error) || error.isRetryable ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
-          )
+      const written = yield* store.put(Layout.config, bytes, { mode, contentType: "application/json" }).pipe(
+        Effect.map(Result.succeed),
+        Effect.catchTag("ObjectStoreError", (error) =>
+          isConflict(error) || error.isRetryable ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
         )
+      )
       if (Result.isSuccess(written)) return { config: next, version: written.success }
       failure = written.failure
       yield* backOff(attempt + 1, retry)
