@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Dependencies from "../../src/repository/Dependencies.ts"
+import type * as Dependencies from "../../src/repository/Dependencies.ts"
 import type * as LocationQuery from "../../src/repository/LocationQuery.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import type * as ObjectStore from "../../src/store/ObjectStore.ts"
