@@ -39,8 +39,8 @@ const readAt = Effect.fnUntraced(function* (
   key: string
 ): Effect.fn.Return<Versioned, ObjectStoreError | FormatError, Zstd> {
   const { bytes, meta } = yield* store.get(key)
-  const { payload } = yield* IcechunkFile.decode(key, bytes, "RepoInfo")
-  const info = yield* Effect.fromResult(RepoInfo.decode(key, payload))
+  const { maxHeld, payload } = yield* IcechunkFile.decode(key, bytes, "RepoInfo")
+  const info = yield* Effect.fromResult(RepoInfo.decode(key, payload, { maxHeld }))
   return { info, version: meta.version }
 })
 
