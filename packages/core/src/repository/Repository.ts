@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import type { FormatError } from "../encoding/FormatError.ts"
 import type * as RepoInfo from "../format/RepoInfo.ts"
 import { Zstd } from "../encoding/Zstd.ts"
@@ -193,9 +192,6 @@ const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyAr
   return found
 }
 
-/** When the latest operation happened. */
-const lastUpdate = ({ latestUpdates }: RepoInfo.RepoInfo): number => latestUpdates[0]?.updatedAt ?? 0
-
 /** Which of some commits is in the repository: the one at the tip of the branch before others. */
 const committed = (
   { branches, snapshots }: RepoInfo.RepoInfo,
@@ -278,34 +274,16 @@ const connect: (
     resolver: ChunkResolver.make({ containers: containerSet(), stores, plan: options.rangePlan })
   })
 
-  // Writers of one program take turns, which is cheaper than losing races against each other.
-  const inTurn = (yield* Semaphore.make(1)).withPermits(1)
-  let latest: RepoObject.Versioned | undefined
-
-  /** What to start from: what this program has written since is newer than what was read before. */
-  const newest = (read: RepoObject.Versioned | undefined): RepoObject.Versioned | undefined =>
-    read === undefined || latest === undefined || lastUpdate(latest.info) <= lastUpdate(read.info) ? read : latest
-
   /** Applies a pure change, and publishes the configuration along when that is still to be done. */
   const change = <E>(
     change: RepoChange.Change<E>,
-    options?: Pick<Parameters<typeof RepoObject.update>[2], "from" | "onWritten" | "isWrittenIn">
+    options?: Pick<RepoObject.UpdateOptions, "from" | "onWritten" | "isWrittenIn">
   ): Effect.Effect<void, E | RepoObject.UpdateError> =>
-    inTurn(
-      Effect.suspend(() =>
-        RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
-          level: Config.compressionLevel(config.current()),
-          updatesPerObject: Config.updatesPerRepoObject(config.current()),
-          ...options,
-          from: newest(options?.from)
-        })
-      )
-    ).pipe(
-      Effect.map((written) => {
-        latest = newest(written)
-      }),
-      withZstd
-    )
+    RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
+      level: Config.compressionLevel(config.current()),
+      updatesPerObject: Config.updatesPerRepoObject(config.current()),
+      ...options
+    }).pipe(Effect.asVoid, withZstd)
 
   const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({
     branch,

@@ -8,7 +8,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Semaphore from "effect/Semaphore"
 import * as Flexbuffer from "../../encoding/Flexbuffer.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
@@ -20,6 +19,7 @@ import * as Config from "../../values/RepositoryConfig.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Layout from "../Layout.ts"
+import * as Turns from "../Turns.ts"
 import type { Changed } from "../versions/RepoChange.ts"
 import * as RepoChange from "../versions/RepoChange.ts"
 import * as RepoObject from "../versions/RepoObject.ts"
@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ConfigState, ObjectStoreError | Config.InvalidConfig | FormatError, Zstd> {
   const zstd = yield* Zstd
   // Updates of one program take turns, which is cheaper than losing races against each other.
-  const exclusive = (yield* Semaphore.make(1)).withPermits(1)
+  const exclusive = Turns.inTurn(store, Layout.config)
   const combine = (
     icechunk: Json | undefined,
     file: Config.RepositoryConfig

@@ -10,7 +10,7 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import type * as Metadata from "../../format/Metadata.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
 import * as ObjectId from "../../values/ObjectId.ts"

@@ -19,6 +19,7 @@ import * as ObjectStore from "../../store/ObjectStore.ts"
 import { isConflict, ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
+import * as Turns from "../Turns.ts"
 import { ClockSkew, OutcomeUnknown, RepositoryBusy } from "../RepositoryError.ts"
 import * as OwnWrite from "./OwnWrite.ts"
 import { type Changed, log } from "./RepoChange.ts"
@@ -188,7 +189,26 @@ export type UpdateError =
   | ClockSkew
 
 /**
- * Applies `change` to the newest repository object until it is written. `from` saves the first read.
+ * How a change is written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UpdateOptions {
+  /** The zstd level. */
+  readonly level: number
+  /** Operations that the object lists. */
+  readonly updatesPerObject: number
+  /** The object as it was read last, which saves a read unless this program has written since. */
+  readonly from?: Versioned | undefined
+  readonly retry?: RetryOptions | undefined
+  readonly onWritten?: (() => void) | undefined
+  /** Tells the write by what it wrote, which saves the search in the log where it is. */
+  readonly isWrittenIn?: ((info: RepoInfo.RepoInfo) => boolean) | undefined
+}
+
+/**
+ * Applies `change` to the newest repository object until it is written.
  *
  * The former object is copied to `overwritten/` before it is replaced. `change` may run several times; when
  * it returns `undefined` there is nothing to write.
@@ -199,24 +219,33 @@ export type UpdateError =
  * @category writing
  * @since 0.1.0
  */
-export const update = Effect.fn("RepoObject.update")(function* <E>(
+export const update: <E>(
   store: ObjectStore.ObjectStoreShape,
   change: (info: RepoInfo.RepoInfo) => Effect.Effect<Changed | undefined, E>,
-  options: {
-    readonly level: number
-    readonly updatesPerObject: number
-    readonly from?: Versioned | undefined
-    readonly retry?: RetryOptions | undefined
-    readonly onWritten?: (() => void) | undefined
-    /** Tells the write by what it wrote, which saves the search in the log where it is. */
-    readonly isWrittenIn?: ((info: RepoInfo.RepoInfo) => boolean) | undefined
-  }
+  options: UpdateOptions
+) => Effect.Effect<Versioned, E | UpdateError, Zstd> = Effect.fn("RepoObject.update")((store, change, options) =>
+  Effect.andThen(
+    ObjectStore.ensureWritable(store),
+    Turns.inTurn(store, Layout.repo)(Effect.suspend(() => updateInTurn(store, change, options)))
+  )
+)
+
+/** When the latest operation happened. */
+const timeOf = ({ info }: Versioned): number => info.latestUpdates[0]?.updatedAt ?? 0
+
+/** The time of what this program wrote last. */
+const lastWritten = new WeakMap<ObjectStore.ObjectStoreShape, number>()
+
+const updateInTurn = Effect.fnUntraced(function* <E>(
+  store: ObjectStore.ObjectStoreShape,
+  change: (info: RepoInfo.RepoInfo) => Effect.Effect<Changed | undefined, E>,
+  options: UpdateOptions
 ): Effect.fn.Return<Versioned, E | UpdateError, Zstd> {
-  yield* ObjectStore.ensureWritable(store)
   const retry = options.retry ?? defaultRetry
   // Names of the copies of `current` that were made before a write that may still happen.
   const copies = new Set<string>()
-  let current = options.from ?? (yield* read(store))
+  const { from } = options
+  let current = from === undefined || timeOf(from) < (lastWritten.get(store) ?? 0) ? yield* read(store) : from
   for (let attempt = 1; ; attempt++) {
     yield* ensureOnline(store, current.info)
     const changed = yield* change(current.info)
@@ -261,7 +290,10 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
         }
       })
     )
-    if (settled.failure === undefined) return settled.now
+    if (settled.failure === undefined) {
+      lastWritten.set(store, timeOf(settled.now))
+      return settled.now
+    }
     if (attempt >= retry.attempts) {
       return yield* isConflict(settled.failure)
         ? new RepositoryBusy({ store: store.description, attempts: attempt })
