@@ -7,8 +7,8 @@ import {
   ChunkIndex,
   Credentials,
   NodePath,
-  ObjectStore,
-  Platform,
+  type ObjectStore,
+  type Platform,
   Repository,
   RepositoryConfig,
   type Session,
@@ -194,7 +194,7 @@ export const verifyAll = Effect.fnUntraced(function* (model: SessionModel, { rep
   const status = yield* session.status
   const expected = model.status()
   const all = known.unchanged ? {} : { updatedGroups: [], updatedArrays: [], updatedChunks: new Map() }
-  assert.deepStrictEqual({ ...status, ...all } as unknown, { ...expected, ...all })
+  assert.deepStrictEqual<unknown>({ ...status, ...all }, { ...expected, ...all })
   const last = model.versions.at(-1)
   if (last !== undefined) assert.strictEqual(yield* session.snapshotId, last.id as never)
   assert.strictEqual(session.branch, "main")

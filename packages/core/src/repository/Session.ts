@@ -20,7 +20,7 @@ import type { SnapshotId } from "../values/ObjectId.ts"
 import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import type { ChecksumPolicy, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError, Assets } from "./Assets.ts"
-import { type ChangeSet, gridShape, type Node } from "./changes/ChangeSet.ts"
+import { type ChangedSnapshot, gridShape, type Node } from "./changes/ChangedSnapshot.ts"
 import * as Dependencies from "./Dependencies.ts"
 import * as Layout from "./Layout.ts"
 import { InvalidIndex, InvalidPath, NodeNotFound } from "./SessionError.ts"
@@ -85,7 +85,7 @@ export interface SessionContext {
 export const parsePath = (path: string): Effect.Effect<NodePath.NodePath, InvalidPath> =>
   Effect.fromResult(Result.mapError(NodePath.parse(path), (problem) => new InvalidPath({ path, problem })))
 
-const findNode = (changes: ChangeSet, path: string): Effect.Effect<Node, NodeNotFound | InvalidPath> =>
+const findNode = (changes: ChangedSnapshot, path: string): Effect.Effect<Node, NodeNotFound | InvalidPath> =>
   Effect.flatMap(parsePath(path), (parsed) => {
     const node = changes.node(parsed)
     return node === undefined ? Effect.fail(new NodeNotFound({ path: parsed, wanted: "node" })) : Effect.succeed(node)
@@ -97,7 +97,10 @@ const findNode = (changes: ChangeSet, path: string): Effect.Effect<Node, NodeNot
  * @category accessors
  * @since 0.1.0
  */
-export const findArray = (changes: ChangeSet, path: string): Effect.Effect<ArrayNode, NodeNotFound | InvalidPath> =>
+export const findArray = (
+  changes: ChangedSnapshot,
+  path: string
+): Effect.Effect<ArrayNode, NodeNotFound | InvalidPath> =>
   Effect.flatMap(parsePath(path), (parsed) => {
     const node = changes.node(parsed)
     if (node === undefined) return Effect.fail(new NodeNotFound({ path: parsed, wanted: "array" }))
@@ -125,7 +128,7 @@ const covers = ({ extents }: Snapshot.ManifestRef, index: ChunkIndex.ChunkIndex)
 /** How a chunk is stored: by a change, else by the manifest that covers its index. */
 const lookUp = Effect.fnUntraced(function* (
   { assets }: SessionContext,
-  changes: ChangeSet,
+  changes: ChangedSnapshot,
   array: ArrayNode,
   index: ChunkIndex.ChunkIndex
 ): Effect.fn.Return<ChunkRef | undefined, AssetError> {
@@ -205,7 +208,7 @@ const batches = <A>(
 /** Indices of the chunks of an array that are written: those of the manifests, with the changes applied. */
 const indicesOf = (
   context: SessionContext,
-  changes: ChangeSet,
+  changes: ChangedSnapshot,
   array: ArrayNode
 ): Stream.Stream<ChunkIndex.ChunkIndex, AssetError> => {
   const columns = changes.chunks(array.id)?.frozen()
@@ -235,7 +238,7 @@ function* changedLocations(columns: ChunkRefColumns): Generator<string> {
 /** Locations of the virtual chunks of an array. */
 const locationsOf = (
   context: SessionContext,
-  changes: ChangeSet,
+  changes: ChangedSnapshot,
   array: ArrayNode,
   distinct: boolean
 ): Stream.Stream<string, AssetError> => {
@@ -248,7 +251,7 @@ const locationsOf = (
   return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedLocations(columns)))
 }
 
-const arraysOf = (changes: ChangeSet): ReadonlyArray<ArrayNode> =>
+const arraysOf = (changes: ChangedSnapshot): ReadonlyArray<ArrayNode> =>
   changes.nodes().filter((node): node is ArrayNode => node.data._tag === "Array")
 
 /**
@@ -271,7 +274,7 @@ export const countRows = (
 /** Adds the virtual refs of an array, with the changes applied, to a tally. */
 const countRefs = Effect.fnUntraced(function* (
   { assets }: SessionContext,
-  changes: ChangeSet,
+  changes: ChangedSnapshot,
   array: ArrayNode,
   tally: Dependencies.Tally
 ): Effect.fn.Return<void, AssetError> {
@@ -293,7 +296,11 @@ const countRefs = Effect.fnUntraced(function* (
  * @category constructors
  * @since 0.1.0
  */
-export const make = (context: SessionContext, branch: string | undefined, currentChanges: () => ChangeSet): Session => {
+export const make = (
+  context: SessionContext,
+  branch: string | undefined,
+  currentChanges: () => ChangedSnapshot
+): Session => {
   const session: Session = {
     branch,
     snapshotId: Effect.sync(() => currentChanges().base.id),

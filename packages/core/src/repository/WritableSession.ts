@@ -22,7 +22,8 @@ import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import * as ChunkIndices from "../values/ChunkIndex.ts"
 import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError } from "./Assets.ts"
-import { ChangeSet, gridShape, type Node, type Status } from "./changes/ChangeSet.ts"
+import { ChangedSnapshot, gridShape, type Node, type Status } from "./changes/ChangedSnapshot.ts"
+import * as ChangeSet from "./changes/ChangeSet.ts"
 import * as Commit from "./changes/Commit.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
@@ -144,10 +145,10 @@ export const make = Effect.fnUntraced(function* (
     readonly moveBranch: MoveBranch
   },
   branch: string,
-  snapshot: ChangeSet["base"]
+  snapshot: ChangedSnapshot["base"]
 ): Effect.fn.Return<WritableSession> {
   const { resolver, store } = context
-  let changes = new ChangeSet(snapshot)
+  let changes = new ChangedSnapshot(snapshot)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
   const exclusive = lock.withPermits(1)
@@ -190,7 +191,7 @@ export const make = Effect.fnUntraced(function* (
   const changeChunk = (
     path: string,
     index: ChunkIndex,
-    set: (columns: ReturnType<ChangeSet["chunksForWriting"]>) => void
+    set: (columns: ReturnType<ChangedSnapshot["chunksForWriting"]>) => void
   ): Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex> =>
     exclusive(
       Effect.gen(function* () {
@@ -264,13 +265,14 @@ export const make = Effect.fnUntraced(function* (
     status: Effect.sync(() => changes.status()),
     discard: exclusive(
       Effect.sync(() => {
-        changes = new ChangeSet(changes.base)
+        changes = new ChangedSnapshot(changes.base)
       })
     ),
     commit: Effect.fn("Session.commit")(function* (message, options) {
       return yield* exclusive(
         Effect.gen(function* () {
-          if (changes.isEmpty && options?.allowEmpty !== true) return yield* new NothingToCommit({ branch })
+          if (ChangeSet.isEmpty(changes.changes) && options?.allowEmpty !== true)
+            return yield* new NothingToCommit({ branch })
           const problem = Flexbuffer.problem(options?.metadata ?? {})
           if (problem !== undefined) {
             return yield* new ZarrMetadata.InvalidMetadata({ path: "commit", field: "metadata", problem })
@@ -287,7 +289,7 @@ export const make = Effect.fnUntraced(function* (
               flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
             }),
             onMoved: ({ snapshot }) => {
-              changes = new ChangeSet(snapshot)
+              changes = new ChangedSnapshot(snapshot)
             }
           })
           return flushed.snapshot.id
