@@ -14,6 +14,7 @@ export {
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
 export {
+  InvalidChunk,
   InvalidIndex,
   InvalidPath,
   InvalidVirtualRef,

@@ -13,7 +13,7 @@ import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 import * as Schema from "effect/Schema"
 import * as ObjectStore from "../store/ObjectStore.ts"
-import { hasReason, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
 import type { Span } from "../values/ByteRange.ts"
 import * as Checksum from "../values/Checksum.ts"
@@ -96,7 +96,9 @@ export interface ChunkResolver {
     options: { readonly part?: Span | undefined; readonly checks: ChecksumPolicy }
   ) => Effect.Effect<Uint8Array, VirtualReadError>
   /** What the store says now of the object at a location, without reading it. */
-  readonly head: (location: string) => Effect.Effect<ObjectStore.ObjectMeta, VirtualReadError>
+  readonly head: (
+    location: string
+  ) => Effect.Effect<ObjectStore.ObjectMeta, Exclude<VirtualReadError, ChecksumMismatch>>
 }
 
 class ReadPart extends Request.Class<
@@ -273,7 +275,13 @@ export const make = (options: {
           const resolved = yield* resolve(location)
           const { key, store } = yield* stores.open(resolved)
           return yield* Effect.mapError(store.head(key), (error) =>
-            readError(error, store.description, { location, resolved, checksum: undefined })
+            isNotFound(error)
+              ? new VirtualObjectNotFound({
+                  location,
+                  container: resolved.container.name,
+                  store: store.description
+                })
+              : error
           )
         })
       )
