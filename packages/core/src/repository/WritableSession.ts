@@ -154,8 +154,11 @@ export interface WritableSession extends Session.Session {
       options?: VirtualRefs.SetOptions
     ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
   }
-  /** What changed since the session was opened or last committed. */
-  readonly status: Effect.Effect<Status>
+  /**
+   * What changed since the session was opened or last committed. Metadata and refs that were written over the same do
+   * not count; to tell, the manifests are read that cover changed chunks.
+   */
+  readonly status: Effect.Effect<Status, AssetError>
   /** Forgets all uncommitted changes. */
   readonly discard: Effect.Effect<void>
   /**
@@ -365,7 +368,7 @@ export const make = Effect.fnUntraced(function* (
       changeChunk(path, index, ({ index }) => Effect.succeed((columns: ChunkRefColumns) => columns.setDeleted(index))),
     setVirtualRef,
     setVirtualRefs,
-    status: Effect.sync(() => changes.status()),
+    status: Effect.suspend(() => Effect.map(Commit.settle(context.assets, changes), (settled) => settled.status())),
     discard: exclusive(
       Effect.sync(() => {
         changes = new ChangedSnapshot(changes.base)
@@ -374,7 +377,8 @@ export const make = Effect.fnUntraced(function* (
     commit: Effect.fn("Session.commit")(function* (message, options) {
       return yield* exclusive(
         Effect.gen(function* () {
-          if (ChangeSet.isEmpty(changes.changes) && options?.allowEmpty !== true)
+          const settled = yield* Commit.settle(context.assets, changes)
+          if (ChangeSet.isEmpty(settled.changes) && options?.allowEmpty !== true)
             return yield* new NothingToCommit({ branch })
           const problem = Flexbuffer.problem(options?.metadata ?? {})
           if (problem !== undefined) {
@@ -384,7 +388,7 @@ export const make = Effect.fnUntraced(function* (
           const flushed = yield* context.moveBranch({
             branch,
             parent: changes.base.id,
-            flush: Commit.flush(context.assets, changes, {
+            flush: Commit.flush(context.assets, settled, {
               config: context.config(),
               message,
               metadata: options?.metadata ?? {},

@@ -133,6 +133,8 @@ export class ChunkRefColumns {
   #slots = new Uint32Array(0)
   #found = 0
   #order: Uint32Array<ArrayBuffer> | undefined
+  /** The rows that are to be found, if not all. */
+  #only: Uint32Array | undefined
 
   constructor(rank: number) {
     this.rank = rank
@@ -175,7 +177,16 @@ export class ChunkRefColumns {
     frozen.#inline = this.#inline
     frozen.#ids = this.#ids
     frozen.#order = this.#order
+    frozen.#only = this.#only
     return frozen
+  }
+
+  /** As `frozen`, with some of the rows that count, by ascending index: the others are as if they had not been set. */
+  only(rows: Uint32Array<ArrayBuffer>): ChunkRefColumns {
+    const some = this.frozen()
+    some.#order = rows
+    some.#only = rows
+    return some
   }
 
   /** A chunk whose bytes are in the manifest. The bytes are copied. */
@@ -388,7 +399,7 @@ export class ChunkRefColumns {
    * The rows that count, tombstones too, by ascending index. Computed once until a row is appended; read
    * only.
    */
-  rowsInOrder(): Uint32Array {
+  rowsInOrder(): Uint32Array<ArrayBuffer> {
     return (this.#order ??= ChunkOrder.sort(this.#indices, this.rank, this.#count))
   }
 
@@ -415,6 +426,8 @@ export class ChunkRefColumns {
       this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(3 * this.#count + 8)))
       this.#found = 0
     }
+    for (const row of this.#only ?? []) this.#slots[this.#slot(this.#indices, row * this.rank)] = row + 1
+    if (this.#only !== undefined) this.#found = this.#count
     for (; this.#found < this.#count; this.#found++) {
       this.#slots[this.#slot(this.#indices, this.#found * this.rank)] = this.#found + 1
     }

@@ -73,6 +73,20 @@ export const empty: ChangeSet = {
 }
 
 /**
+ * The changes as they are now, whatever is done afterwards.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const copy = ({ chunks, created, deleted, moved, updated }: ChangeSet): ChangeSet => ({
+  created: new Map(created),
+  deleted: new Map(deleted),
+  moved: new Map(moved),
+  updated: new Map(updated),
+  chunks: new Map([...chunks].map(([id, columns]) => [id, columns.frozen()]))
+})
+
+/**
  * Whether nothing was done.
  *
  * @category predicates

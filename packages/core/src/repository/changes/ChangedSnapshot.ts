@@ -165,11 +165,18 @@ export class ChangedSnapshot {
     this.#put(newNode(id, node))
   }
 
-  /** Replaces a node's metadata; its kind stays. */
+  /** Replaces a node's metadata; its kind stays. What the base has already is no change. */
   setMetadata(node: Node, userData: Uint8Array, metadata: ZarrMetadata): void {
-    const { created, updated } = this.#changes
+    const { created, moved, updated } = this.#changes
     const now = { userData, metadata }
-    if (created.has(node.id)) created.set(node.id, { path: node.path, ...now })
+    const origin = created.has(node.id) ? undefined : Snapshot.find(this.base, moved.get(node.id)?.from ?? node.path)
+    if (origin !== undefined && sameBytes(origin.userData, userData)) {
+      updated.delete(node.id)
+      this.#remove(node.path)
+      if (moved.has(node.id)) this.#put({ ...origin, path: node.path })
+      return
+    }
+    if (origin === undefined) created.set(node.id, { path: node.path, ...now })
     else updated.set(node.id, now)
     this.#put(withMetadata(node, now))
   }
@@ -242,6 +249,9 @@ export class ChangedSnapshot {
     }
   }
 }
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, i) => byte === b[i])
 
 const newNode = (id: NodeId, { metadata, path, userData }: ChangeSet.NewNode): Node => ({
   id,

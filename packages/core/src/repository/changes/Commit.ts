@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import * as EffectiveRows from "../../format/manifest/EffectiveRows.ts"
 import * as ManifestWriter from "../../format/manifest/ManifestWriter.ts"
 import * as MergedRefs from "../../format/manifest/MergedRefs.ts"
 import type * as Snapshot from "../../format/Snapshot.ts"
@@ -15,13 +16,61 @@ import * as ObjectId from "../../values/ObjectId.ts"
 import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
 import type { JsonObject } from "../../values/Json.ts"
 import type { AssetError, Assets } from "../Assets.ts"
-import { type ChangedSnapshot, gridShape, type Node } from "./ChangedSnapshot.ts"
+import { ChangedSnapshot, gridShape, type Node } from "./ChangedSnapshot.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
 import * as RandomId from "../RandomId.ts"
 import type { ArrayNode } from "../Session.ts"
 
 const noIndices = new Uint32Array(0)
+
+/** The changed refs of an array that change anything, `undefined` when none does. */
+const settleArray = Effect.fnUntraced(function* (
+  assets: Assets,
+  node: ArrayNode,
+  changes: ChunkRefColumns
+): Effect.fn.Return<ChunkRefColumns | undefined, AssetError> {
+  const all = changes.rowsInOrder()
+  const touched = node.data.manifests.filter(({ extents }) =>
+    EffectiveRows.touches(changes.columns(), changes.rank, all, extents)
+  )
+  const bases = yield* Effect.forEach(
+    touched,
+    ({ extents, id }) => Effect.map(assets.manifest(id), (manifest) => ({ manifest, extents })),
+    { concurrency: 4 }
+  )
+  const rows = yield* Effect.fromResult(
+    EffectiveRows.effectiveRows({ node: node.id, gridShape: gridShape(node.data), bases, changes })
+  )
+  return rows.length === 0 ? undefined : rows === all ? changes : changes.only(rows)
+})
+
+/**
+ * The changes as they are now, without refs that are there already, deletions of what is not there, and chunks outside
+ * of a grid that shrank. Reads the manifests that cover changed chunks, and no chunk.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const settle = Effect.fnUntraced(function* (
+  assets: Assets,
+  changed: ChangedSnapshot
+): Effect.fn.Return<ChangedSnapshot, AssetError> {
+  const { base, changes } = changed
+  if (changes.chunks.size === 0) return changed
+  // Others may write while manifests are read.
+  const taken = ChangeSet.copy(changes)
+  const arrays = changed
+    .nodes()
+    .filter((node): node is ArrayNode => node.data._tag === "Array" && taken.chunks.has(node.id))
+  const settled = yield* Effect.forEach(
+    arrays,
+    (node) => Effect.map(settleArray(assets, node, taken.chunks.get(node.id)!), (chunks) => [node.id, chunks] as const),
+    { concurrency: 2 }
+  )
+  const chunks = new Map(settled.flatMap(([id, chunks]) => (chunks === undefined ? [] : [[id, chunks] as const])))
+  return new ChangedSnapshot(base, { ...taken, chunks })
+})
 
 /** A node, an array with its new manifests, and what the snapshot has to say of those. */
 interface Written {
