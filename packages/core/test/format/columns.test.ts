@@ -56,6 +56,22 @@ describe("ChunkRefColumns", () => {
     )
   })
 
+  it("keep entity tags and locations with their rows when rows that no longer count are cleared away", () => {
+    const columns = new ChunkRefColumns(1)
+    const ref = (n: number) => ({
+      location: `s3://b/${n}`,
+      offset: n,
+      length: 1,
+      checksum: n % 3 === 0 ? undefined : Checksum.etag(`"${n}"`)
+    })
+    // Most rows are overwritten, so that columns are compacted; tags and locations of those that stay are not in order.
+    for (let n = 0; n < 20_000; n++) columns.setVirtual([n % 97], ref(n))
+    expect(columns.size).toBeLessThan(10_000)
+    for (let n = 20_000 - 97; n < 20_000; n++) {
+      expect(columns.get([n % 97])).toStrictEqual(ChunkRef.virtual(ref(n)))
+    }
+  })
+
   it("know nothing of indices that were never set, or of another rank", () => {
     const columns = new ChunkRefColumns(2)
     expect(columns.get([0, 0])).toBeUndefined()
