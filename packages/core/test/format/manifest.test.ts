@@ -93,6 +93,27 @@ const expectManifest = (payload: Uint8Array, expected: ReadonlyArray<Entry>): Ma
   return manifest
 }
 
+/** A ref that differs in one part. */
+const variant = (ref: ChunkRef.ChunkRef, part: number): ChunkRef.ChunkRef => {
+  if (ref._tag === "Inline") return ChunkRef.inline(Uint8Array.of(...ref.bytes.subarray(part % 2), 7))
+  if (ref._tag === "Native") {
+    const id = ObjectId.bytes12(ref.id).map((byte, i) => (i === part % 12 ? byte ^ 1 : byte))
+    return part % 3 === 0
+      ? ChunkRef.native(ref.id, ref.offset + 1, ref.length)
+      : part % 3 === 1
+        ? ChunkRef.native(ref.id, ref.offset, ref.length + 1)
+        : ChunkRef.native(ObjectId.chunkId(id), ref.offset, ref.length)
+  }
+  const checksums = [undefined, Checksum.etag("other"), Checksum.lastModified(77_000)]
+  const change = [
+    { offset: ref.ref.offset + 1 },
+    { length: ref.ref.length + 1 },
+    { location: `${ref.ref.location}x` },
+    { checksum: checksums[part % 3] }
+  ][part % 4]
+  return ChunkRef.virtual({ ...ref.ref, ...change })
+}
+
 const sameRef = (a: unknown, b: unknown): boolean => {
   try {
     expect(a).toStrictEqual(b)
@@ -143,14 +164,10 @@ describe("changed refs", () => {
           const changes = new ChunkRefColumns(grid.length)
           const model = new chunkRefs.Model()
           for (const step of steps) chunkRefs.apply(step, changes, model)
-          // The same refs again, at their own places and at others.
-          for (const [from, to] of entries.length === 0 ? [] : again) {
-            const { index } = entries[to % entries.length]!
-            chunkRefs.apply(
-              { index, ref: entries[(to + (from % 3 === 0 ? 1 : 0)) % entries.length]!.ref },
-              changes,
-              model
-            )
+          // The same refs again, as they are or a little different.
+          for (const [how, which] of entries.length === 0 ? [] : again) {
+            const { index, ref } = entries[which % entries.length]!
+            chunkRefs.apply({ index, ref: how % 2 === 0 ? ref : variant(ref, how >> 1) }, changes, model)
           }
           const gridShape = grid.map((chunks, axis) => Math.max(0, chunks - Math.max(0, shrunk[axis]! - 2)))
           const rows = Result.getOrThrow(EffectiveRows.effectiveRows({ node, gridShape, bases, changes }))

@@ -191,6 +191,7 @@ export class ChunkRefColumns {
 
   /** A chunk whose bytes are in the manifest. The bytes are copied. */
   setInline(index: ChunkIndex, bytes: Uint8Array): void {
+    this.#makeRoom()
     this.#inline = room(this.#inline, this.#inlineSize, bytes.length)
     this.#inline.set(bytes, this.#inlineSize)
     this.#append(index, Kind.Inline, this.#inlineSize, bytes.length, 0, 0)
@@ -199,6 +200,7 @@ export class ChunkRefColumns {
 
   /** A chunk in the chunk file whose id is `id`, 12 bytes. */
   setNative(index: ChunkIndex, id: Uint8Array, offset: number, length: number): void {
+    this.#makeRoom()
     this.#ids = room(this.#ids, this.#idsSize, 12)
     this.#ids.set(id.subarray(0, 12), this.#idsSize)
     this.#append(index, Kind.Native, offset, length, this.#idsSize, 0)
@@ -207,12 +209,14 @@ export class ChunkRefColumns {
 
   /** A chunk in an object outside the repository. */
   setVirtual(index: ChunkIndex, ref: VirtualChunkRef): void {
+    this.#makeRoom()
     const { kind, value } = this.#checksum(ref.checksum)
     this.#append(index, kind, ref.offset, ref.length, this.#locations.position(ref.location), value)
   }
 
   /** No chunk, whatever the manifests below say. */
   setDeleted(index: ChunkIndex): void {
+    this.#makeRoom()
     this.#append(index, Kind.Deleted, 0, 0, 0, 0)
   }
 
@@ -284,7 +288,6 @@ export class ChunkRefColumns {
   }
 
   #append(index: ChunkIndex, kind: number, offset: number, length: number, target: number, checksum: number): void {
-    if (this.#count === this.#capacity) this.#makeRoom()
     const row = this.#count++
     const at = row * this.rank
     for (let axis = 0; axis < this.rank; axis++) this.#indices[at + axis] = index[axis]!
@@ -296,8 +299,12 @@ export class ChunkRefColumns {
     this.#order = undefined
   }
 
-  /** Room for one more row: by forgetting rows that no longer count, where these are half of all. */
+  /**
+   * Room for one more row: by forgetting rows that no longer count, where these are half of all. Comes before anything
+   * of the new row is stored, because texts, ids and bytes get other places.
+   */
   #makeRoom(): void {
+    if (this.#count < this.#capacity) return
     if (this.#count >= smallCount) {
       const rows = this.rowsInOrder()
       if (rows.length <= this.#count / 2) return this.#keep(rows)
