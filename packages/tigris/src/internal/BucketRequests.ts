@@ -2,6 +2,7 @@
 import * as S3 from "@aws-sdk/client-s3"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as S3Client from "@effect-icechunk/s3/S3Client"
 import * as S3Connection from "@effect-icechunk/s3/S3Connection"
 import type * as S3Dialect from "@effect-icechunk/s3/S3Dialect"
 import * as S3Error from "@effect-icechunk/s3/S3Error"
@@ -45,15 +46,6 @@ const dialect: S3Dialect.S3Dialect = {
   signedHeaders: [TigrisHeaders.names.cacheControl.toLowerCase()]
 }
 
-interface DeserializeStack {
-  readonly add: (
-    middleware: (
-      next: (args: never) => Promise<{ readonly response: unknown }>
-    ) => (args: never) => Promise<{ readonly response: unknown }>,
-    options: { readonly step: "deserialize"; readonly name: string; readonly priority: "low" }
-  ) => void
-}
-
 /** Headers of answers, which the SDK does not hand out. */
 class Answer {
   private headers: Readonly<Record<string, string>> = {}
@@ -61,18 +53,9 @@ class Answer {
   /** The command, whose answer's headers are kept. */
   of<Command extends { readonly middlewareStack: unknown }>(command: Command): Command {
     this.headers = {}
-    const stack = command.middlewareStack as DeserializeStack
-    stack.add(
-      (next) => async (args) => {
-        const result = await next(args)
-        const { headers } = result.response as { readonly headers?: Readonly<Record<string, string>> }
-        this.headers = Object.fromEntries(
-          Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])
-        )
-        return result
-      },
-      { step: "deserialize", name: "effectIcechunkAnswerHeaders", priority: "low" }
-    )
+    S3Client.onAnswer(command, "effectIcechunkAnswerHeaders", ({ headers }) => {
+      this.headers = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+    })
     return command
   }
 
@@ -119,6 +102,7 @@ export const make = Effect.fnUntraced(function* (
       connection.send({
         ...request,
         command: () => answer.of(new S3.HeadBucketCommand({ Bucket: bucket })),
+        answer: "nothing",
         read: (): Head => {
           const source = answer.header(TigrisHeaders.names.forkSourceBucket)
           return {
@@ -143,6 +127,7 @@ export const make = Effect.fnUntraced(function* (
             connection.send({
               ...request,
               command: () => new S3.ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 }),
+              answer: { document: "ListBucketResult" },
               read: () => undefined
             }),
             {
@@ -165,6 +150,7 @@ export const make = Effect.fnUntraced(function* (
         access: "read",
         headers,
         command: () => new S3.ListBucketsCommand(token === undefined ? {} : { ContinuationToken: token }),
+        answer: { document: "ListAllMyBucketsResult" },
         read: ({ Buckets = [], ContinuationToken }) => ({
           buckets: Buckets.flatMap(({ CreationDate, Name }) =>
             Name === undefined ? [] : [{ name: Name, createdAt: CreationDate?.getTime() }]
@@ -184,6 +170,7 @@ export const make = Effect.fnUntraced(function* (
           access: "write",
           headers,
           command: () => answer.of(new S3.CreateBucketCommand({ Bucket: bucket })),
+          answer: "nothing",
           read: () => answer.header(TigrisHeaders.names.snapshotVersion)
         }),
         ({ code }) => code === "BucketAlreadyOwnedByYou",
@@ -198,6 +185,7 @@ export const make = Effect.fnUntraced(function* (
           access: "write",
           headers,
           command: () => new S3.DeleteBucketCommand({ Bucket: bucket }),
+          answer: "nothing",
           read: () => undefined
         }),
         ({ code }) => code === "NoSuchBucket",
