@@ -172,8 +172,7 @@ const readError = (
     return new ChecksumMismatch({
       location,
       container,
-      expected: Checksum.format(checksum),
-      observed: error.reason.detail
+      expected: Checksum.format(checksum)
     })
   }
   return error

@@ -30,6 +30,8 @@ export interface BucketRequests {
   readonly create: (bucket: string, headers: TigrisHeaders.Headers) => Request<string | undefined>
   readonly delete: (bucket: string, headers: TigrisHeaders.Headers) => Request<void>
   readonly head: (bucket: string) => Request<Head>
+  /** The regions where all data of a bucket is, with commas between; empty for everywhere. */
+  readonly regions: (bucket: string) => Request<string>
   /** All pages. */
   readonly list: (headers: TigrisHeaders.Headers) => Request<ReadonlyArray<Listed>>
 }
@@ -63,6 +65,51 @@ class Answer {
     const value = this.headers[name.toLowerCase()]
     return value === "" ? undefined : value
   }
+}
+
+interface QueryStack {
+  readonly add: (
+    middleware: (
+      next: (args: { readonly request: unknown }) => Promise<never>
+    ) => (args: { readonly request: unknown }) => Promise<never>,
+    options: { readonly step: "build"; readonly name: string }
+  ) => void
+}
+
+/** What Tigris tells of a bucket in JSON; S3 has no such request, so that one of its questions is put otherwise. */
+const metadataCommand = (bucket: string, keep: (body: unknown) => void): S3.GetBucketLocationCommand => {
+  const command = new S3.GetBucketLocationCommand({ Bucket: bucket })
+  const stack = command.middlewareStack as unknown as QueryStack
+  stack.add(
+    (next) => (args) => {
+      ;(args.request as { query: Readonly<Record<string, string>> }).query = { metadata: "" }
+      return next(args)
+    },
+    { step: "build", name: "effectIcechunkMetadata" }
+  )
+  S3Client.onAnswer(command, "effectIcechunkMetadataAnswer", (answer) => {
+    if (answer.statusCode >= 300) return
+    keep(answer.body)
+    answer.body = new Uint8Array(0)
+  })
+  return command
+}
+
+/** Bytes of the JSON about a bucket. */
+const maxMetadata = 1024 ** 2
+
+const regionsIn = (bytes: Uint8Array | undefined): string => {
+  const invalid = S3Error.failure("InvalidResponse", "the answer is not the JSON that Tigris has about a bucket")
+  let found: unknown
+  try {
+    found = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+  } catch {
+    throw invalid
+  }
+  if (typeof found !== "object" || found === null || Array.isArray(found)) throw invalid
+  const { object_regions: regions = "" } = found as { readonly object_regions?: unknown }
+  if (typeof regions !== "string") throw invalid
+  return regions
 }
 
 /** Repeated are only failures that may pass: no conflict does, and no wrong endpoint. */
@@ -192,6 +239,21 @@ export const make = Effect.fnUntraced(function* (
         undefined
       ),
     head,
+    regions: (bucket) => {
+      let body: unknown
+      return retrying(
+        connection.send({
+          operation: "head",
+          key: bucket,
+          access: "read",
+          headers: { ...TigrisHeaders.bucketRead, accept: "application/json" },
+          command: () => metadataCommand(bucket, (found) => (body = found)),
+          // Its body is JSON, which is read here.
+          answer: "object",
+          read: async (_, collect) => regionsIn(await collect(body, maxMetadata))
+        })
+      )
+    },
     list: Effect.fnUntraced(function* (headers) {
       const all: Array<Listed> = []
       const seen = new Set<string>()
