@@ -164,6 +164,9 @@ const waitOf = (header: string | undefined, now: number): number | undefined => 
   return Number.isFinite(wait) && wait > 0 ? wait : undefined
 }
 
+const wrongClock =
+  "the clock of this machine differs from the store's by more than the store allows, whatever the credentials; set the clock"
+
 /** What the store said, for whoever reads the error. */
 const describe = (
   code: string | undefined,
@@ -171,9 +174,6 @@ const describe = (
   more: { readonly message: string | undefined; readonly request: string | undefined }
 ): string => {
   const request = more.request === undefined ? "" : `, in answer to request \`${more.request}\``
-  if (code === "RequestTimeTooSkewed") {
-    return `the clock of this machine differs from the store's by more than the store allows, so that no signature is accepted; set the clock, the credentials may be right${request}`
-  }
   const message = more.message === undefined ? "" : `: ${more.message}`
   if (status === undefined)
     return code === undefined ? (more.message ?? "no reason was given") : `\`${code}\`${message}`
@@ -211,7 +211,10 @@ export const classify = (
   })
   const size = /^bytes \*\/(\d{1,15})$/.exec(headers["content-range"] ?? "")?.[1]
   return new S3Failure({
-    reason: reason(tag, said, size === undefined ? undefined : Number(size)),
+    reason:
+      code === "RequestTimeTooSkewed"
+        ? new Reason.Unauthenticated({ because: wrongClock, detail: said })
+        : reason(tag, said, size === undefined ? undefined : Number(size)),
     isRetryable: tag === "RateLimited" || tag === "Unavailable",
     mayBeApplied:
       tag === "InvalidResponse" ||
