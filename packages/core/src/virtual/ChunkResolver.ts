@@ -179,8 +179,7 @@ const readError = (
     return new ChecksumMismatch({
       location,
       container,
-      expected: Checksum.format(checksum),
-      observed: error.reason.detail
+      expected: Checksum.format(checksum)
     })
   }
   return error
