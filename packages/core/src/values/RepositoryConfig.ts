@@ -243,18 +243,28 @@ export const fromInput = (
     Result.fail(new InvalidConfig({ source, field: fieldOf(path), problem }))
   const given = ConfigFields.isFields(input) ? input["virtual_chunk_containers"] : undefined
   const before = new Map(kept.map((container) => [container.name, Json.canonical(container)]))
+  const isKept = (container: unknown): boolean => {
+    const name = ConfigFields.isFields(container) ? container["name"] : undefined
+    return typeof name === "string" && before.get(name) === Json.canonical(container)
+  }
   for (const [i, container] of Array.isArray(given) ? given.entries() : []) {
-    if (!ConfigFields.isFields(container) || before.get(String(container["name"])) === Json.canonical(container))
-      continue
     // Before unknown fields are named: a secret often is one.
-    const problem = Container.inputProblem(container as unknown as Container.VirtualChunkContainer)
+    const problem =
+      ConfigFields.isFields(container) && !isKept(container) ? Container.secretProblem(container) : undefined
     if (problem !== undefined) return refuse(["virtual_chunk_containers", i], problem)
   }
   const others = ConfigFields.isFields(input) ? input[ConfigFields.additional] : undefined
   const taken = ConfigFields.isFields(others) ? reserved.find((name) => Object.hasOwn(others, name)) : undefined
   if (taken !== undefined) return refuse([ConfigFields.additional, taken], "this library keeps its own notes there")
   const misplaced = ConfigFields.misplaced(RepositoryConfig.ast, input)
-  return misplaced === undefined ? decode(source, input) : refuse(misplaced.path, misplaced.problem)
+  if (misplaced !== undefined) return refuse(misplaced.path, misplaced.problem)
+  return Result.flatMap(decode(source, input), (config) => {
+    for (const [i, container] of (config.virtual_chunk_containers ?? []).entries()) {
+      const problem = isKept(container) ? undefined : Container.inputProblem(container)
+      if (problem !== undefined) return refuse(["virtual_chunk_containers", i], problem)
+    }
+    return Result.succeed(config)
+  })
 }
 
 /**

@@ -207,19 +207,28 @@ const secretIn = (fields: unknown): string | undefined => {
 }
 
 /**
- * What a container that a program sets must not have, although it is read where somebody else has written it; a
- * sentence that names the field, or `undefined`. Values that may be secret are not repeated.
+ * A sentence that names a field of a container, well formed or not, which looks like a secret, or `undefined`. Its value
+ * is not repeated.
  *
  * @category predicates
  * @since 0.1.0
  */
-export const inputProblem = (container: VirtualChunkContainer): string | undefined => {
-  const { bucket_prefix, name, platform } = container
-  const { cloud_client_config, ...others } = container
-  const secret = secretIn(cloud_client_config) ?? secretIn(others.additional_fields)
-  if (secret !== undefined) {
-    return `\`${secret}\` of \`${name}\` looks like a secret, and everybody who reads the repository can read its configuration; pass it in \`credentials\` when the repository is opened`
-  }
+export const secretProblem = (container: Readonly<Record<string, unknown>>): string | undefined => {
+  const { cloud_client_config, name: _, ...others } = container
+  const secret = secretIn(cloud_client_config) ?? secretIn(others)
+  return secret === undefined
+    ? undefined
+    : `\`${secret}\` looks like a secret, and everybody who reads the repository can read its configuration; pass it in \`credentials\` when the repository is opened`
+}
+
+/**
+ * What a container that a program sets must not be, although it is read where somebody else has written it; a sentence
+ * that names the field, or `undefined`.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const inputProblem = ({ bucket_prefix, name, platform }: VirtualChunkContainer): string | undefined => {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(bucket_prefix ?? "")) {
     return `\`bucket_prefix\` of \`${name}\` starts with a protocol; it is the bucket and the start of the key only`
   }

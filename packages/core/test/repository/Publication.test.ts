@@ -46,7 +46,10 @@ const ours: fc.Arbitrary<JsonObject> = fc
     const containers = Object.entries(all).map(
       ([name, [prefix, region]]) => [name, entry(name, prefix, region)] as const
     )
-    return containers.length === 0 ? fields : { ...fields, virtual_chunk_containers: Object.fromEntries(containers) }
+    return Object.assign(
+      fields,
+      containers.length === 0 ? {} : { virtual_chunk_containers: Object.fromEntries(containers) }
+    )
   })
 
 /** What a repository object carries: entries by prefix, some without a name, and what only other clients know. */
@@ -63,11 +66,11 @@ const theirs: fc.Arbitrary<JsonObject> = fc
       names.add(name)
       return [[prefix, entry(name, prefix, region)] as const]
     })
-    return {
-      ...fields,
-      ...(caching === undefined ? {} : { caching: { num_chunk_refs: caching } }),
-      ...(containers.length === 0 ? {} : { virtual_chunk_containers: Object.fromEntries(containers) })
-    }
+    return Object.assign(
+      fields,
+      caching === undefined ? {} : { caching: { num_chunk_refs: caching } },
+      containers.length === 0 ? {} : { virtual_chunk_containers: Object.fromEntries(containers) }
+    )
   })
 
 type Leaves = ReadonlyMap<string, Json>

@@ -107,8 +107,8 @@ const mergeContainers = (base: Base, ours: Json.JsonObject, theirs: Json.JsonObj
     if (!published.some((one) => same(fieldOf(one, name), before))) continue
     for (const [key] of found) merged.delete(key)
     if (!isObject(after)) continue
-    const prefix = String(after["url_prefix"])
-    merged.set(merged.has(prefix) ? name : prefix, after)
+    const prefix = after["url_prefix"]
+    merged.set(typeof prefix !== "string" || merged.has(prefix) ? name : prefix, after)
   }
   return merged.size === 0 && !isObject(theirs[containers]) ? theirs[containers] : Object.fromEntries(merged)
 }
@@ -120,7 +120,8 @@ const mergeContainers = (base: Base, ours: Json.JsonObject, theirs: Json.JsonObj
  * @since 0.1.0
  */
 export const publication = (base: Base, ours: Json.JsonObject, theirs: Json.JsonObject): Json.JsonObject => {
-  const settings = ({ [containers]: _, ...rest }: Json.JsonObject): Json.JsonObject => rest
+  const settings = (json: Json.JsonObject): Json.JsonObject =>
+    Object.fromEntries(Object.entries(json).filter(([name]) => name !== containers))
   const published = base.length === 0 ? [{}] : base
   const merged = mergeSection(published.map(settings), settings(ours), settings(theirs))
   const all = mergeContainers(published, ours, theirs)
