@@ -301,6 +301,32 @@ describe("publication", () => {
     })
   )
 
+  it.effect("of an update that was interrupted after its write is done with a commit of an open session", () =>
+    Effect.gen(function* () {
+      const inner = yield* worldInMemory
+      let isCut = false
+      const store: ObjectStore.ObjectStoreShape = {
+        ...inner.store,
+        put: (key, bytes, options) =>
+          isCut && key === "config.json"
+            ? Effect.andThen(inner.store.put(key, bytes, options), Effect.interrupt)
+            : inner.store.put(key, bytes, options)
+      }
+      yield* inWorld({ ...inner, store })(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const session = yield* repository.writableSession("main")
+          yield* session.createGroup("/g")
+          isCut = true
+          yield* Effect.exit(repository.config.update(() => ({ inline_chunk_threshold_bytes: 9 })))
+          isCut = false
+          yield* session.commit("g")
+        })
+      )
+      assert.deepStrictEqual(yield* carriedBy(inner.store), { inline_chunk_threshold_bytes: 9 })
+    })
+  )
+
   it.effect("that is done but was not noted is noted by the next commit, which takes nothing back", () =>
     Effect.gen(function* () {
       const inner = yield* worldInMemory
