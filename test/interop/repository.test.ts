@@ -103,14 +103,14 @@ describe("a configuration", () => {
           assert.include(yield* theirs(), kept)
           assert.deepInclude((yield* theirs())?.caching, { numChunkRefs: 5 })
           // What is taken off here is off there, and nothing else.
-          yield* repository.config.update(({ get_partial_values_concurrency: _, ...config }) => config)
+          yield* repository.config.update((config) => ({ ...config, get_partial_values_concurrency: undefined }))
           const after = yield* theirs()
           assert.isUndefined(after?.getPartialValuesConcurrency ?? undefined)
           assert.include(after, { inlineChunkThresholdBytes: 300 })
           // Until it is changed here again.
           yield* repository.config.update((config) => ({ ...config, inline_chunk_threshold_bytes: 200 }))
           assert.include(yield* theirs(), { inlineChunkThresholdBytes: 200 })
-          yield* repository.config.update(({ inline_chunk_threshold_bytes: _, ...config }) => config)
+          yield* repository.config.update((config) => ({ ...config, inline_chunk_threshold_bytes: undefined }))
           assert.isUndefined((yield* theirs())?.inlineChunkThresholdBytes ?? undefined)
           yield* Effect.promise(async () => {
             const engine = await Engine.Repository.open(await Engine.storage(at.repository))

@@ -148,6 +148,22 @@ describe("a session", () => {
     })
   )
 
+  it.effect("asks for no config.json at a commit where there is none", () =>
+    Effect.gen(function* () {
+      const inner = yield* worldInMemory
+      const { requests, world } = recorded(inner)
+      yield* inWorld(world)(
+        Effect.gen(function* () {
+          const session = yield* (yield* Repository.create()).writableSession("main")
+          yield* session.createGroup("/g")
+          requests.length = 0
+          yield* session.commit("g")
+          assert.isEmpty(requests.filter(({ key }) => key === "config.json"))
+        })
+      )
+    })
+  )
+
   it.effect("does not open on a config.json that is damaged, and open ones go on", () =>
     Effect.gen(function* () {
       const world = yield* worldInMemory
