@@ -130,8 +130,14 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable"
  * @category reasons
  * @since 0.1.0
  */
-export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("InvalidResponse", ReasonFields) {
-  readonly isRetryable = true
+export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("InvalidResponse", {
+  ...ReasonFields,
+  /** The same request would be answered in the same way, as by a redirect. */
+  isFinal: Schema.optional(Schema.Boolean)
+}) {
+  get isRetryable(): boolean {
+    return this.isFinal !== true
+  }
   override get message(): string {
     return "was answered with an invalid response"
   }
