@@ -188,7 +188,7 @@ export const make = (target: Target): Reads => {
               throw S3Error.failure("InvalidResponse", "a list that does not say whether it is all")
             }
             const next = page.NextContinuationToken
-            if (page.IsTruncated === true && (next === undefined || next === "" || next === token)) {
+            if (page.IsTruncated && (next === undefined || next === "" || next === token)) {
               throw S3Error.failure("InvalidResponse", "a truncated list without a new continuation token")
             }
             const found: Array<ObjectMeta> = []
@@ -208,7 +208,7 @@ export const make = (target: Target): Reads => {
                 version: { etag: ETag }
               })
             }
-            return [found, page.IsTruncated === true ? Option.some(next) : Option.none()] as const
+            return [found, page.IsTruncated ? Option.some(next) : Option.none()] as const
           }
         })
       )
