@@ -13,13 +13,14 @@ import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 import * as Schema from "effect/Schema"
 import * as ObjectStore from "../store/ObjectStore.ts"
-import { hasReason, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
 import type { Span } from "../values/ByteRange.ts"
 import * as Checksum from "../values/Checksum.ts"
 import * as Location from "../values/Location.ts"
 import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
 import * as ContainerMatch from "./ContainerMatch.ts"
+import * as ObjectPlace from "./ObjectPlace.ts"
 import type { ContainerStores } from "./ContainerStores.ts"
 import type { MissingCredentials, MissingPlatform } from "./Platform.ts"
 
@@ -95,8 +96,14 @@ export interface ChunkResolver {
     ref: VirtualChunkRef,
     options: { readonly part?: Span | undefined; readonly checks: ChecksumPolicy }
   ) => Effect.Effect<Uint8Array, VirtualReadError>
+  /** Where the object of a location is. */
+  readonly placeOf: (resolved: ContainerMatch.Resolved) => ObjectPlace.ObjectPlace
+  /** All locations of the same object. */
+  readonly spellings: (resolved: ContainerMatch.Resolved) => ReadonlyArray<string>
   /** What the store says now of the object at a location, without reading it. */
-  readonly head: (location: string) => Effect.Effect<ObjectStore.ObjectMeta, VirtualReadError>
+  readonly head: (
+    location: string
+  ) => Effect.Effect<ObjectStore.ObjectMeta, Exclude<VirtualReadError, ChecksumMismatch>>
 }
 
 class ReadPart extends Request.Class<
@@ -172,8 +179,7 @@ const readError = (
     return new ChecksumMismatch({
       location,
       container,
-      expected: Checksum.format(checksum),
-      observed: error.reason.detail
+      expected: Checksum.format(checksum)
     })
   }
   return error
@@ -259,8 +265,13 @@ export const make = (options: {
       Effect.fromResult(ContainerMatch.resolve(containers, parsed))
     )
 
+  const platformOf = ({ container }: ContainerMatch.Resolved) => stores.platforms.get(container.platform)
+  const placeOf = (resolved: ContainerMatch.Resolved) => ObjectPlace.make(resolved, platformOf(resolved))
+
   return {
     containers,
+    placeOf,
+    spellings: (resolved) => ObjectPlace.spellings(placeOf(resolved), containers, platformOf(resolved)),
     read: ({ checksum, length, location, offset }, { checks, part }) =>
       Effect.flatMap(resolve(location), (resolved) => {
         const span = { start: offset + (part?.start ?? 0), end: offset + (part?.end ?? length) }
@@ -273,7 +284,13 @@ export const make = (options: {
           const resolved = yield* resolve(location)
           const { key, store } = yield* stores.open(resolved)
           return yield* Effect.mapError(store.head(key), (error) =>
-            readError(error, store.description, { location, resolved, checksum: undefined })
+            isNotFound(error)
+              ? new VirtualObjectNotFound({
+                  location,
+                  container: resolved.container.name,
+                  store: store.description
+                })
+              : error
           )
         })
       )
