@@ -129,10 +129,20 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
  * @category reasons
  * @since 0.1.0
  */
-export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", ReasonFields) {
-  readonly isRetryable = true
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  ...ReasonFields,
+  /** What is the matter and what to do about it, where the store knows. */
+  because: Schema.optional(Schema.String),
+  /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
+  isLasting: Schema.optional(Schema.Boolean)
+}) {
+  get isRetryable(): boolean {
+    return this.isLasting !== true
+  }
   override get message(): string {
-    return "could not be reached or failed on the store's side; check endpoint and network"
+    return this.because === undefined
+      ? "could not be reached or failed on the store's side; check endpoint and network"
+      : `failed: ${this.because}`
   }
 }
 
