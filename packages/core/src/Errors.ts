@@ -5,7 +5,7 @@
  */
 export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
-export { ConfigConflict } from "./repository/config/ConfigFile.ts"
+export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
 export { CommitConflict, CommitOutcomeUnknown, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
 export {
@@ -18,6 +18,7 @@ export {
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
 export {
+  InvalidChunk,
   InvalidIndex,
   InvalidPath,
   InvalidVirtualRef,

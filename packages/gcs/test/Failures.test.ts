@@ -7,7 +7,7 @@ const json = (status: number, code: string, message = "Refused."): Failures.Refu
 
 describe("Failures", () => {
   it.each<readonly [refusal: Failures.Refusal, tag: Reason["_tag"], retried: boolean]>([
-    [{ status: 301 }, "InvalidResponse", true],
+    [{ status: 301 }, "InvalidResponse", false],
     [json(400, "invalid"), "Unsupported", false],
     [json(400, "required"), "PermissionDenied", false],
     [json(400, "UserProjectMissing"), "PermissionDenied", false],
@@ -27,6 +27,7 @@ describe("Failures", () => {
     [{ status: 410 }, "NotFound", false],
     [{ status: 411 }, "InvalidResponse", true],
     [json(412, "conditionNotMet"), "PreconditionFailed", false],
+    [json(304, "notModified"), "NotModified", false],
     [json(412, "orgPolicyConstraintFailed"), "PermissionDenied", false],
     [{ status: 413 }, "Unsupported", false],
     [{ status: 416 }, "InvalidRange", false],

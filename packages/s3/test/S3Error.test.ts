@@ -18,6 +18,7 @@ describe("S3Error.classify", () => {
     ["NotFound", 404, "NotFound", false, false],
     ["NoSuchUpload", 404, "NotFound", false, false],
     ["PreconditionFailed", 412, "PreconditionFailed", false, false],
+    ["NotModified", 304, "NotModified", false, false],
     ["InvalidRange", 416, "InvalidRange", false, false],
     ["SignatureDoesNotMatch", 403, "Unauthenticated", false, false],
     ["InvalidAccessKeyId", 403, "Unauthenticated", false, false],
@@ -53,6 +54,7 @@ describe("S3Error.classify", () => {
     ["Unknown", 408, "Unavailable", true, true],
     ["Unknown", 409, "Unavailable", true, false],
     ["Unknown", 412, "PreconditionFailed", false, false],
+    ["Unknown", 304, "NotModified", false, false],
     ["Unknown", 416, "InvalidRange", false, false],
     ["Unknown", 429, "RateLimited", true, false],
     ["Unknown", 499, "Unavailable", true, true],
@@ -124,9 +126,15 @@ describe("S3Error.classify", () => {
       { secrets: ["k3y", "t0ken", ""] }
     )
     expect(failure.reason.detail).toBe(
-      "SignatureDoesNotMatch, HTTP 403, no key <redacted> for https://host/a?<redacted> in <redacted>"
+      "the store said `SignatureDoesNotMatch`: no key <redacted> for https://host/a?<redacted> in <redacted>"
     )
     expect(JSON.stringify(failure)).not.toMatch(/k3y|t0ken|pw|abc/)
+  })
+
+  it("says that it is the clock when it is the clock", () => {
+    const { message } = S3Error.classify(sdk("RequestTimeTooSkewed", 403)).reason
+    expect(message).toContain("set the clock")
+    expect(message).not.toContain("check them")
   })
 
   it("shortens what is long", () => {

@@ -27,6 +27,7 @@ import * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as IcechunkConfig from "./config/IcechunkConfig.ts"
+import * as Publication from "./config/Publication.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
 import { OutcomeUnknown, RepositoryAlreadyExists, UnsupportedSpecVersion } from "./RepositoryError.ts"
@@ -114,7 +115,7 @@ const putInitial = (
  */
 export interface Created {
   readonly repo: RepoObject.Versioned
-  readonly config: ConfigFile.Versioned | undefined
+  readonly config: ConfigFile.Stored | undefined
 }
 
 /**
@@ -152,9 +153,9 @@ export const create = Effect.fnUntraced(function* (
     { level }
   )
   const log = yield* IcechunkFile.encode("TransactionLog", TransactionLog.encode(TransactionLog.empty(id)), { level })
-  const ownConfig: Effect.Effect<ConfigFile.Versioned | undefined, CreationError> =
+  const ownConfig: Effect.Effect<ConfigFile.Stored | undefined, CreationError> =
     persist === undefined
-      ? Effect.succeed({ config, version: undefined })
+      ? Effect.succeed(ConfigFile.nothing)
       : ConfigFile.create(store, config, origin).pipe(
           Effect.catchIf(hasReason("AlreadyExists"), () => Effect.as(ensureCreators(store), undefined))
         )
@@ -162,7 +163,7 @@ export const create = Effect.fnUntraced(function* (
     [ownConfig, putInitial(store, Layout.snapshot(id), snapshot), putInitial(store, Layout.transaction(id), log)],
     { concurrency: "unbounded" }
   )
-  const published = IcechunkConfig.publish(undefined, config)
+  const published = Publication.publication([], IcechunkConfig.publishable(config), {})
   const info: RepoInfo.RepoInfo = {
     specVersion: 2,
     tags: new Map(),

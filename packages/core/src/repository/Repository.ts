@@ -23,10 +23,10 @@ import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
-import { ChangeSet } from "./changes/ChangeSet.ts"
+import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import type * as Commit from "./changes/Commit.ts"
 import * as ConfigControl from "./config/ConfigControl.ts"
-import type * as ConfigFile from "./config/ConfigFile.ts"
+import * as ConfigFile from "./config/ConfigFile.ts"
 import * as Creation from "./Creation.ts"
 import * as Dependencies from "./Dependencies.ts"
 import * as History from "./versions/History.ts"
@@ -85,6 +85,14 @@ export type OpenError =
   | FormatError
 
 /**
+ * Why an update of the configuration can fail.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ConfigUpdateError = ConfigControl.UpdateError
+
+/**
  * Why a branch or tag could not be changed.
  *
  * @category errors
@@ -111,16 +119,19 @@ export interface RepositoryShape {
   readonly containerAccess: Effect.Effect<ReadonlyArray<Dependencies.ContainerAccess>>
   /** What all snapshots together depend on; a session has the same of its snapshot alone. */
   readonly wholeHistory: Dependencies.DependencyQueries
-  /** Opens a version to read. */
+  /**
+   * Opens a version to read, with the configuration as it is now. Fails with `InvalidConfig` when `config.json` is
+   * damaged: which bytes a virtual chunk is read from depends on it.
+   */
   readonly readonlySession: (
     version: VersionRef
-  ) => Effect.Effect<Session.Session, RepoChange.RefNotFound | Assets.AssetError>
-  /** Opens the tip of a branch to read and write. */
+  ) => Effect.Effect<Session.Session, RepoChange.RefNotFound | Config.InvalidConfig | Assets.AssetError>
+  /** Opens the tip of a branch to read and write, with the configuration as it is now. */
   readonly writableSession: (
     branch: string
   ) => Effect.Effect<
     WritableSession.WritableSession,
-    RepoChange.RefNotFound | ObjectStore.WriteForbidden | Assets.AssetError
+    RepoChange.RefNotFound | Config.InvalidConfig | ObjectStore.WriteForbidden | Assets.AssetError
   >
   readonly branches: Effect.Effect<ReadonlyMap<string, ObjectId.SnapshotId>, Assets.AssetError>
   readonly tags: Effect.Effect<ReadonlyMap<string, ObjectId.SnapshotId>, Assets.AssetError>
@@ -204,16 +215,29 @@ const committed = (
 }
 
 const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
-  Config.fromJson("run-time override", config ?? {})
+  Config.fromInput("run-time override", config ?? {})
 
-/** Reads the repository object; fails with `RepositoryNotFound` where there is none. */
+/** The repository object and `config.json`, whose problems come after those of the other. */
+interface ReadTogether {
+  readonly repo: RepoObject.Versioned
+  /** `undefined`: still to be read. */
+  readonly config: Result.Result<ConfigFile.Stored, ObjectStoreError | Config.InvalidConfig> | undefined
+}
+
+/** Reads both at once; fails with `RepositoryNotFound` where there is no repository object. */
 const readExisting: Effect.Effect<
-  RepoObject.Versioned,
+  ReadTogether,
   RepositoryNotFound | Assets.AssetError,
   ObjectStore.ObjectStore | Zstd
 > = Effect.flatMap(ObjectStore.ObjectStore, (store) =>
-  RepoObject.read(store).pipe(
-    Effect.catchIf(isNotFound, () => Effect.fail(new RepositoryNotFound({ store: store.description })))
+  Effect.all(
+    {
+      repo: Effect.catchIf(RepoObject.read(store), isNotFound, () =>
+        Effect.fail(new RepositoryNotFound({ store: store.description }))
+      ),
+      config: Effect.result(ConfigFile.readStored(store))
+    },
+    { concurrency: 2 }
   )
 )
 
@@ -225,7 +249,7 @@ const readExisting: Effect.Effect<
  */
 export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> =
   Effect.fn("Repository.open")(function* (options = {}) {
-    const repo = yield* Effect.catchTag(
+    const known = yield* Effect.catchTag(
       readExisting,
       "RepositoryNotFound",
       Effect.fnUntraced(function* (error): Effect.fn.Return<never, OpenError, ObjectStore.ObjectStore> {
@@ -234,13 +258,13 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
         return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
       })
     )
-    return yield* connect(options, { repo })
+    return yield* connect(options, known)
   })
 
-/** A repository whose object, and `config.json` if it is given, were just read or written. */
+/** A repository whose files were just read or written. */
 const connect: (
   options: OpenOptions,
-  known: { readonly repo: RepoObject.Versioned; readonly config?: ConfigFile.Versioned | undefined }
+  known: ReadTogether
 ) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
   const store = yield* ObjectStore.ObjectStore
   const platforms = yield* Platforms
@@ -251,8 +275,10 @@ const connect: (
   if (info.specVersion !== 2) {
     return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
   }
-  yield* Effect.fromResult(checkOverride(options))
-  const config = yield* ConfigControl.make(store, info, options.config ?? {}, known.config)
+  const override = yield* Effect.fromResult(checkOverride(options))
+  const stored =
+    known.config === undefined ? yield* ConfigFile.readStored(store) : yield* Effect.fromResult(known.config)
+  const config = yield* ConfigControl.make(store, { info, stored }, override)
   const policy: ContainerStores.CredentialsPolicy = {
     byContainer: options.credentials ?? {},
     fallback: options.credentialsFallback ?? "same-endpoint",
@@ -264,7 +290,7 @@ const connect: (
   const containerSet = (): ContainerMatch.ContainerSet =>
     ContainerMatch.make({
       persisted: config.persisted().virtual_chunk_containers ?? [],
-      overrides: options.config?.virtual_chunk_containers ?? [],
+      overrides: config.override.virtual_chunk_containers ?? [],
       without: options.withoutContainers
     })
   const sessionContext = (): Session.SessionContext => ({
@@ -283,7 +309,7 @@ const connect: (
       level: Config.compressionLevel(config.current()),
       updatesPerObject: Config.updatesPerRepoObject(config.current()),
       ...options
-    }).pipe(Effect.asVoid, withZstd)
+    }).pipe(Effect.andThen(config.published), withZstd)
 
   const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({
     branch,
@@ -340,18 +366,20 @@ const connect: (
     containerAccess: Effect.sync(() => Dependencies.access(containerSet(), policy, platforms)),
     wholeHistory: History.queries(sessionContext(), readRepo),
     readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
-      const { info } = yield* readRepo
+      const { info } = yield* config.beside(readRepo)
       const id = yield* Effect.fromResult(findVersion(info, version))
-      const changes = new ChangeSet(yield* assets.snapshot(id))
-      return Session.make(sessionContext(), "branch" in version ? version.branch : undefined, () => changes)
+      const context = sessionContext()
+      const changes = new ChangedSnapshot(yield* assets.snapshot(id))
+      return Session.make(context, "branch" in version ? version.branch : undefined, () => changes)
     }),
     writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
       yield* ObjectStore.ensureWritable(store)
-      const { info } = yield* readRepo
+      const { info } = yield* config.beside(readRepo)
       yield* RepoObject.ensureOnline(store, info)
+      const context = sessionContext()
       const tip = yield* Effect.fromResult(RepoChange.branchTip(info, branch))
       const snapshot = yield* assets.snapshot(tip)
-      return yield* WritableSession.make({ ...sessionContext(), config: config.current, moveBranch }, branch, snapshot)
+      return yield* WritableSession.make({ ...context, config: config.current, moveBranch }, branch, snapshot)
     }),
     branches: Effect.map(readRepo, ({ info }) => info.branches),
     tags: Effect.map(readRepo, ({ info }) => info.tags),
@@ -393,7 +421,8 @@ export const create: (
       ? undefined
       : yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist))
   yield* Effect.fromResult(checkOverride(options))
-  return yield* connect(options, yield* Creation.create(store, persist))
+  const { config, repo } = yield* Creation.create(store, persist)
+  return yield* connect(options, { repo, config: config && Result.succeed(config) })
 })
 
 /**
@@ -405,8 +434,8 @@ export const create: (
 export const openOrCreate: (options?: Parameters<typeof create>[0]) => ReturnType<typeof create> = Effect.fn(
   "Repository.openOrCreate"
 )(function* (options = {}) {
-  const repo = yield* Effect.catchTag(readExisting, "RepositoryNotFound", () => Effect.succeed(undefined))
-  if (repo !== undefined) return yield* connect(options, { repo })
+  const known = yield* Effect.catchTag(readExisting, "RepositoryNotFound", () => Effect.succeed(undefined))
+  if (known !== undefined) return yield* connect(options, known)
   return yield* Effect.catchIf(
     create(options),
     // Somebody else was faster.

@@ -88,8 +88,10 @@ export const create: PutMode = { _tag: "Create" }
 export const update = (version: Version): PutMode => ({ _tag: "Update", version })
 
 /**
- * Options of `get`. The conditions fail with `PreconditionFailed`; they are sent to the store where it
- * has them (`capabilities.conditionalGet`) and must be checked on the response in any case.
+ * Options of `get`. `ifMatch` and `ifUnmodifiedSince` fail with `PreconditionFailed`; `ifNoneMatch`, the ETag of a version
+ * that the reader has already, with `NotModified`, which is not worth a retry. They are sent to the store where it has
+ * them (`capabilities.conditionalGet`) and must be checked on the response in any case, in this order and before the
+ * range.
  *
  * @category models
  * @since 0.1.0
@@ -99,6 +101,7 @@ export interface GetOptions {
   readonly ifMatch?: string | undefined
   /** Milliseconds since 1970. */
   readonly ifUnmodifiedSince?: number | undefined
+  readonly ifNoneMatch?: string | undefined
 }
 
 /**
@@ -136,7 +139,7 @@ export interface Capabilities {
   readonly conditionalCreate: boolean
   /** `put` with `Update` is enforced. */
   readonly conditionalUpdate: boolean
-  /** `ifMatch` and `ifUnmodifiedSince` are evaluated by the store, in the same request as the read. */
+  /** The conditions of `get` are evaluated by the store, in the same request as the read. */
   readonly conditionalGet: boolean
   /** User metadata is kept. */
   readonly metadata: boolean
@@ -191,8 +194,8 @@ export interface ObjectStoreShape {
   /** `undefined` when the store may be written, else a sentence that says why not and what to do. */
   readonly readOnlyBecause: string | undefined
   /**
-   * Reads an object or a part of it. Fails with `NotFound`, `InvalidRange` (never a shorter answer) and
-   * `PreconditionFailed`.
+   * Reads an object or a part of it. Fails with `NotFound`, `InvalidRange` (never a shorter answer),
+   * `PreconditionFailed` and `NotModified`.
    */
   readonly get: (key: string, options?: GetOptions) => Effect.Effect<GetResult, ObjectStoreError.ObjectStoreError>
   /** Writes a whole object, visible at once or not at all. */
@@ -253,8 +256,8 @@ export const exists = (
   )
 
 /**
- * Reads many ranges of one object with as few requests as the plan allows. The results are views on the
- * fetched bytes, in the order of `ranges`. Fails with `InvalidRange`, before any request, when a range is
+ * Reads many ranges of one object with as few requests as the plan allows. The results are in the order of
+ * `ranges`, and each has bytes of its own, also where ranges overlap. Fails with `InvalidRange`, before any request, when a range is
  * malformed. When the object may change between requests, give `conditions` or compare the versions.
  *
  * @category combinators
@@ -295,9 +298,14 @@ export const getRanges = (
       })
       groups.forEach((group, i) => {
         const { bytes, meta } = fetched[i]!
+        // A body that answers one range is its reader's; of one that answers several each gets a copy.
+        const isShared = group.members.length > 1
         for (const member of group.members) {
           const { end, start } = ranges[member]!
-          results[member] = { bytes: bytes.subarray(start - group.start, end - group.start), meta }
+          results[member] = {
+            bytes: isShared ? new Uint8Array(bytes.subarray(start - group.start, end - group.start)) : bytes,
+            meta
+          }
         }
       })
       return results

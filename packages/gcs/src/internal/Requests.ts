@@ -56,7 +56,7 @@ export const read = (
   target: Target,
   api: Api,
   key: string,
-  { ifMatch, ifUnmodifiedSince, range }: GetOptions
+  { ifMatch, ifNoneMatch, ifUnmodifiedSince, range }: GetOptions
 ): Wire => ({
   method: "GET",
   path:
@@ -67,7 +67,8 @@ export const read = (
     "accept-encoding": "gzip",
     ...(range === undefined ? {} : { range: ByteRange.toHttpHeader(range) }),
     // The JSON API's ETags differ from those that others recorded: there, only the response tells.
-    ...(api === "xml" && ifMatch !== undefined ? matches(Checksum.opaqueTag(ifMatch)) : {}),
+    ...(api === "xml" && ifMatch !== undefined ? condition("if-match", ifMatch) : {}),
+    ...(api === "xml" && ifNoneMatch !== undefined ? condition("if-none-match", ifNoneMatch) : {}),
     ...(api === "xml" && ifUnmodifiedSince !== undefined
       ? { "if-unmodified-since": new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000).toUTCString() }
       : {}),
@@ -77,8 +78,10 @@ export const read = (
 })
 
 /** A tag that no header can carry (RFC 9110, section 8.8.3) agrees with no response either. */
-const matches = (tag: string): Readonly<Record<string, string>> =>
-  /^[\x21\x23-\x7e]*$/.test(tag) ? { "if-match": `"${tag}"` } : {}
+const condition = (header: "if-match" | "if-none-match", etag: string): Readonly<Record<string, string>> => {
+  const tag = Checksum.opaqueTag(etag)
+  return /^[\x21\x23-\x7e]*$/.test(tag) ? { [header]: `"${tag}"` } : {}
+}
 
 /** Asks for the metadata of an object. */
 export const head = (target: Target, api: Api, key: string): Wire =>
@@ -136,6 +139,60 @@ export const insert = (
   }
 }
 
+/** Starts an upload in parts. */
+export const start = (
+  target: Target,
+  key: string,
+  options: {
+    readonly size: number
+    readonly contentType: string
+    readonly metadata: Readonly<Record<string, string>> | undefined
+    readonly ifGenerationMatch: string | undefined
+  }
+): Wire => {
+  const { contentType, ifGenerationMatch, metadata, size } = options
+  const body = utf8.encode(JSON.stringify({ contentType, metadata }))
+  return {
+    method: "POST",
+    path: `/upload/storage/v1/b/${encode(target.bucket)}/o${query({
+      uploadType: "resumable",
+      name: key,
+      ifGenerationMatch,
+      fields: Metadata.fields,
+      userProject: target.userProject
+    })}`,
+    headers: {
+      "content-type": "application/json; charset=utf-8",
+      "content-length": String(body.length),
+      "x-upload-content-type": contentType,
+      "x-upload-content-length": String(size)
+    },
+    body: [body]
+  }
+}
+
+/** Bytes `from` to `to` of an upload; without `from`, asks how far it has come. */
+export const part = (path: string, bytes: Uint8Array, from: number | undefined, to: number): Wire => {
+  const sent = from === undefined ? new Uint8Array(0) : bytes.subarray(from, to)
+  return {
+    method: "PUT",
+    path,
+    headers: {
+      "content-length": String(sent.length),
+      "content-range": `bytes ${sent.length === 0 ? "*" : `${from}-${to - 1}`}/${bytes.length}`
+    },
+    body: [sent]
+  }
+}
+
+/** Gives an upload up. */
+export const cancel = (path: string): Wire => ({
+  method: "DELETE",
+  path,
+  headers: { "content-length": "0" },
+  body: []
+})
+
 /** One page of at most 1,000 objects. */
 export const list = (target: Target, prefix: string, pageSize: number, pageToken: string | undefined): Wire => ({
   method: "GET",
@@ -143,7 +200,7 @@ export const list = (target: Target, prefix: string, pageSize: number, pageToken
     prefix: prefix === "" ? undefined : prefix,
     maxResults: String(pageSize),
     pageToken,
-    fields: `items(${Metadata.listedFields}),nextPageToken`,
+    fields: `kind,items(${Metadata.listedFields}),nextPageToken`,
     userProject: target.userProject
   })}`,
   headers: {},

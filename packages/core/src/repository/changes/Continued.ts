@@ -7,20 +7,17 @@ import * as Result from "effect/Result"
 import type * as Snapshot from "../../format/Snapshot.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import * as ZarrMetadata from "../../values/ZarrMetadata.ts"
-import { ChangeSet } from "./ChangeSet.ts"
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])
+import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 
 /**
- * What has to be changed in `committed`, which has the first of some changes, so that it has all of them. Chunks that
- * were written before and after count as changed again.
+ * What has to be changed in `committed`, which has the first of some changes, so that it has all of them. All chunks
+ * that were written are among it; those that `committed` has as they are can be settled.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const onTopOf = (changes: ChangeSet, committed: Snapshot.Snapshot): ChangeSet => {
-  const next = new ChangeSet(committed)
+export const onTopOf = (changes: ChangedSnapshot, committed: Snapshot.Snapshot): ChangedSnapshot => {
+  const next = new ChangedSnapshot(committed)
   const nodes = changes.nodes()
   const wanted = new Set(nodes.map(({ id }) => id))
   for (const node of committed.nodes) {
@@ -28,12 +25,10 @@ export const onTopOf = (changes: ChangeSet, committed: Snapshot.Snapshot): Chang
   }
   for (const { data, id, path, userData } of nodes) {
     const before = next.node(path)
-    if (before === undefined || !sameBytes(before.userData, userData)) {
-      // What the session took in once is valid.
-      const metadata = Result.getOrThrow(ZarrMetadata.parse(path, userData))
-      if (before === undefined) next.create(path, id, userData, metadata)
-      else next.setMetadata(before, userData, metadata)
-    }
+    // What the session took in once is valid.
+    const metadata = Result.getOrThrow(ZarrMetadata.parse(path, userData))
+    if (before === undefined) next.create(path, id, userData, metadata)
+    else next.setMetadata(before, userData, metadata)
     const from = changes.chunks(id)
     if (from === undefined || data._tag === "Group") continue
     const to = next.chunksForWriting(id, data.shape.length)
