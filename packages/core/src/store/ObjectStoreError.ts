@@ -73,9 +73,14 @@ export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRan
  * @category reasons
  * @since 0.1.0
  */
-export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", ReasonFields) {
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
+  ...ReasonFields,
+  /** Why there are no credentials to ask with; absent when the store refused them. */
+  unavailable: Schema.optional(Schema.String)
+}) {
   readonly isRetryable = false
   override get message(): string {
+    if (this.unavailable !== undefined) return "was not asked for because the credentials could not be fetched"
     return "was refused because the credentials are wrong, expired or absent; check them"
   }
 }

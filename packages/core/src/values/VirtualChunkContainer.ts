@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { isMetadataHost } from "./MetadataAddress.ts"
 
 /**
  * The kind of object store: `s3`, `gcs`, `tigris`, `fs` or the name of a platform of the user's own.
@@ -113,6 +114,14 @@ const protocolPlatform: ReadonlyMap<string, PlatformName> = new Map([
 ])
 
 /**
+ * The platform of a protocol: `fs` for `file`, else the one of the same name.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const platformOf = (protocol: string): PlatformName => protocolPlatform.get(protocol) ?? protocol
+
+/**
  * Whether the protocol is none that Icechunk reads itself, so that refs with it are stored as `vcc://`.
  *
  * @category predicates
@@ -162,15 +171,6 @@ export const problem = (container: VirtualChunkContainer): string | undefined =>
   if (wrong !== undefined) return `\`cloud_client_config.endpoint_url\` of \`${name}\` ${wrong}`
   return undefined
 }
-
-/**
- * Addresses at which clouds tell a machine its own secrets: link-local ones, and the names for them. A container is
- * data that anybody may have written, and must not be able to ask there.
- */
-const isMetadataHost = (host: string): boolean =>
-  host.startsWith("169.254.") ||
-  /^\[(fe[89ab][0-9a-f]:|fd00:ec2:|::ffff:a9fe:)/.test(host) ||
-  /^(metadata|metadata\.google\.internal|instance-data)\.?$/.test(host)
 
 const endpointProblem = (endpoint: string): string | undefined => {
   // Parsing writes the address in its one form: 0xa9fe0000 and 169.254 are 169.254.0.0.
