@@ -22,8 +22,7 @@ const inDirectory =
 
 const open = (place: Support.Place) => inDirectory(place.repository)(Repository.open(Support.options(place)))
 const create = (place: Support.Place) => inDirectory(place.repository)(Repository.create())
-const openOrCreate = (place: Support.Place) =>
-  inDirectory(place.repository)(Repository.openOrCreate())
+const openOrCreate = (place: Support.Place) => inDirectory(place.repository)(Repository.openOrCreate())
 const exists = (place: Support.Place) => Repository.exists.pipe(Effect.provide(services(place.repository)))
 
 /** A place whose repository is a directory with these files. */

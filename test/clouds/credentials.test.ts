@@ -223,7 +223,9 @@ describe("an endpoint that somebody wrote into the configuration", () => {
       const { on, other } = yield* onS3
       expect(yield* Effect.flip(on(Clouds.read("/other", 0)))).toMatchObject({ _tag: "MissingCredentials" })
       expect(other.sent()).toEqual([])
-      yield* Effect.flip(on(Clouds.read("/other", 0, { credentials: { other: Clouds.grant(other, Credentials.anonymous) } })))
+      yield* Effect.flip(
+        on(Clouds.read("/other", 0, { credentials: { other: Clouds.grant(other, Credentials.anonymous) } }))
+      )
       expect(other.sent().map(({ as, status }) => [as, status])).toEqual([["nobody", 403]])
     })
   )
@@ -292,8 +294,9 @@ describe("credentials that expire", () => {
       if (name === "google") google.server.addToken("first")
       yield* on(
         Effect.scoped(
-          Effect.flatMap(Clouds.open({ credentials: { [name]: Clouds.grant(name === "other" ? other : google, source) } }), (session) =>
-            Effect.forEach([0, 1, 2], () => session.chunk(`/${name}`, [0]))
+          Effect.flatMap(
+            Clouds.open({ credentials: { [name]: Clouds.grant(name === "other" ? other : google, source) } }),
+            (session) => Effect.forEach([0, 1, 2], () => session.chunk(`/${name}`, [0]))
           )
         )
       )

@@ -118,9 +118,9 @@ describe("a repository on S3 with virtual chunks on GCS", () => {
       const on = Clouds.on(yield* Clouds.storeOnS3(amazon, "home", Clouds.accessKey("amazon")))
       const containers = [Clouds.container(google, { name: "gcs", protocol: "gcs", platform: "gcs" })]
       yield* on(Clouds.write(containers, { "/a": ["gs://data/a.nc"] }))
-      expect(yield* on(Clouds.read("/a", 0, { credentials: { gcs: Clouds.grant(google, Clouds.token("google")) } }))).toEqual(
-        Clouds.chunkOf(3)
-      )
+      expect(
+        yield* on(Clouds.read("/a", 0, { credentials: { gcs: Clouds.grant(google, Clouds.token("google")) } }))
+      ).toEqual(Clouds.chunkOf(3))
       expect(google.sent()).toEqual([{ object: "data/a.nc", as: "google", status: 206 }])
       expect(new Set(amazon.sent().map(({ as }) => as))).toEqual(new Set(["amazon"]))
     })

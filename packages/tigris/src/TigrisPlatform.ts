@@ -83,12 +83,16 @@ export const makeWith = (options: Options): Effect.Effect<Platform> =>
     ownEndpoints,
     accepts: ["AccessKey", "Anonymous", "Environment"],
     hasBuckets: true,
-    bucketFor: (container, bucket) => forkBucket(container) ?? bucket,
     isBucketInPath: (container, bucket) => {
       const { endpoint_url: endpoint, force_path_style: forcePathStyle } = container.cloud_client_config ?? {}
       return TigrisOptions.usesPathStyle({ endpoint, forcePathStyle }) || !/^[a-z0-9-]+$/.test(bucket)
     },
     sharesCredentials: true,
+    pathOf: (container, path) => {
+      const fork = forkBucket(container)
+      const slash = path.indexOf("/")
+      return fork === undefined ? path : slash < 0 ? fork : fork + path.slice(slash)
+    },
     open: (request) =>
       Effect.catch(TigrisObjectStore.make(optionsFor(request, options)), (error) => {
         const container = request.container.name

@@ -62,6 +62,7 @@ export type OpenError =
 export interface ContainerStores {
   /** A sentence that says why a resolved location cannot be that of an object, or `undefined`. Makes no request. */
   readonly problem: (resolved: Resolved) => string | undefined
+  readonly platforms: ReadonlyMap<string, Platform>
   /** The store and key of a resolved location. The store stays open as long as the Scope. */
   readonly open: (resolved: Resolved) => Effect.Effect<Place, OpenError, Scope.Scope>
 }
@@ -69,8 +70,6 @@ export interface ContainerStores {
 /** What is kept for a container and bucket. */
 interface Opened {
   readonly store: ObjectStoreShape
-  /** The bucket that is asked. */
-  readonly bucket: string
   readonly prefixes: ReadonlyArray<string> | undefined
 }
 
@@ -120,7 +119,7 @@ export const make = Effect.fnUntraced(function* (options: {
         )
         const region = regionFor(policy.repository, platform, container)
         const store = yield* platform.open({ container, bucket, region, credentials })
-        return { store, bucket: platform.bucketFor?.(container, bucket) ?? bucket, prefixes }
+        return { store, prefixes }
       })
   })
 
@@ -138,6 +137,7 @@ export const make = Effect.fnUntraced(function* (options: {
   }
 
   return {
+    platforms,
     problem,
     open: Effect.fnUntraced(function* (resolved) {
       const { container, path, source } = resolved
@@ -148,10 +148,10 @@ export const make = Effect.fnUntraced(function* (options: {
       const { bucket, key } = locate(resolved)
       const id = JSON.stringify([container, source, bucket])
       // A failure is not kept: what is missing may be there at the next read.
-      const opened = yield* Effect.tapError(RcMap.get(stores, id), () => RcMap.invalidate(stores, id))
-      const { prefixes, store } = opened
+      const { prefixes, store } = yield* Effect.tapError(RcMap.get(stores, id), () => RcMap.invalidate(stores, id))
       if (prefixes !== undefined) {
-        const place = container.platform === "fs" ? `file://${key}` : `${container.platform}://${opened.bucket}/${key}`
+        const at = platforms.get(container.platform)?.pathOf?.(container, path) ?? path
+        const place = container.platform === "fs" ? `file://${at}` : `${container.platform}://${at}`
         if (!CredentialsPolicy.isWithin(place, prefixes)) {
           return yield* CredentialsPolicy.outside(container, place, prefixes)
         }

@@ -92,8 +92,6 @@ export interface Platform {
   readonly needsCredentials?: boolean | undefined
   /** Whether the paths start with a bucket. */
   readonly hasBuckets: boolean
-  /** The bucket that is asked in the place of the one in a location, where the container can say so (default: the same). */
-  readonly bucketFor?: ((container: Container.VirtualChunkContainer, bucket: string) => string) | undefined
   /**
    * Whether requests for this bucket have it in their path and not in the host name (default no). Keys with `.` and `..`
    * segments are then refused, because what is between may resolve them to another bucket.
@@ -101,6 +99,8 @@ export interface Platform {
   readonly isBucketInPath?: ((container: Container.VirtualChunkContainer, bucket: string) => boolean) | undefined
   /** Whether the repository's own credentials may serve a container at the same endpoint. */
   readonly sharesCredentials: boolean
+  /** Where a container's object is, when that is not where its location says. */
+  readonly pathOf?: ((container: Container.VirtualChunkContainer, path: string) => string) | undefined
   /** Makes the store of a bucket; its client is released with the Scope. */
   readonly open: (
     request: StoreRequest
@@ -191,8 +191,10 @@ export const layerMemory = (
       const stores = new Map<string, ObjectStoreShape>()
       for (const [text, bytes] of Object.entries(objects)) {
         const location = yield* Effect.fromResult(Location.parse(text))
-        if (location._tag === "Relative") {
-          return yield* new Location.InvalidLocation({ location: text, problem: "it is relative to a container" })
+        const problem = Location.objectProblem(location)
+        if (location._tag === "Relative" || problem !== undefined) {
+          const why = problem ?? "it is relative to a container"
+          return yield* new Location.InvalidLocation({ location: text, problem: why })
         }
         const platform = Container.platformOf(location.protocol)
         const store = stores.get(platform) ?? (yield* MemoryObjectStore.make({ description: `memory, as ${platform}` }))
