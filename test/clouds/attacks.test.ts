@@ -2,7 +2,7 @@
 import * as Repository from "@effect-icechunk/core/Repository"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as RepositoryConfig from "@effect-icechunk/core/RepositoryConfig"
-import { TigrisPlatform } from "@effect-icechunk/tigris"
+import * as TigrisPlatform from "../../packages/tigris/src/TigrisPlatform.ts"
 import * as Platform from "@effect-icechunk/core/Platform"
 import { GcsPlatform } from "@effect-icechunk/gcs"
 import { S3Platform } from "@effect-icechunk/s3"

@@ -176,7 +176,7 @@ export const grant = (options: {
  * @since 0.1.0
  */
 export const toGrant = (entry: Entry): Grant =>
-  "_tag" in entry && entry._tag === "Grant" ? entry : grant({ credentials: entry as Source })
+  "_tag" in entry && entry._tag === "Grant" ? entry : grant({ credentials: entry })
 
 /**
  * Credentials could not be fetched. `problem` must hold no secret. What caused it may, so the library passes on the

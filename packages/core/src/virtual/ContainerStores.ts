@@ -14,7 +14,7 @@ import * as Location from "../values/Location.ts"
 import type * as Container from "../values/VirtualChunkContainer.ts"
 import type { Resolved, Source } from "./ContainerMatch.ts"
 import * as CredentialsPolicy from "./CredentialsPolicy.ts"
-import { MissingCredentials, MissingPlatform, type Platform } from "./Platform.ts"
+import { type MissingCredentials, MissingPlatform, type Platform } from "./Platform.ts"
 
 /**
  * The region of a container that names none: on the repository's own platform the repository's, elsewhere
