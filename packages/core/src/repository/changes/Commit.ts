@@ -18,6 +18,7 @@ import type { AssetError, Assets } from "../Assets.ts"
 import { type ChangeSet, gridShape, type Node } from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
 import * as RandomId from "../RandomId.ts"
+import * as SplitExpressions from "../SplitExpressions.ts"
 import type { ArrayNode } from "../Session.ts"
 
 const noIndices = new Uint32Array(0)
@@ -28,28 +29,39 @@ interface Written {
   readonly files: ReadonlyArray<Snapshot.ManifestFileInfo>
 }
 
+/** The plan for an array, a step at a time, so that a commit can be interrupted while it is made. */
+const planned = Effect.fnUntraced(function* (options: ManifestSplit.PlanOptions): Effect.fn.Return<ManifestSplit.Plan> {
+  const steps = ManifestSplit.planSteps(options)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+    yield* Effect.yieldNow
+  }
+})
+
 /**
  * Writes the manifests of an array whose chunks or grid changed. Manifests without a change in them stay.
  */
 const writeArray = Effect.fnUntraced(function* (
   assets: Assets,
   config: RepositoryConfig,
+  expressions: SplitExpressions.Expressions,
   changes: ChangeSet,
   node: ArrayNode
 ): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
   const changed = changes.chunks(node.id)
   const grid = gridShape(node.data)
-  const plan = ManifestSplit.plan({
+  const plan = yield* planned({
     manifests: node.data.manifests,
     gridShape: grid,
-    sizes: ManifestSplit.boxSizes(config, {
+    sizes: ManifestSplit.boxSizes(config, expressions, {
       path: node.path,
       gridShape: grid,
       dimensionNames: node.data.dimensionNames
     }),
     changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
   })
-  if (plan.boxes.length === 0 && plan.replaced.length === 0) return { node, files: [] }
+  if (!plan.writes) return { node, files: [] }
   const bases = yield* Effect.forEach(
     plan.replaced,
     ({ extents, id }) => Effect.map(assets.manifest(id), (manifest) => ({ manifest, extents })),
@@ -102,6 +114,7 @@ export const flush = Effect.fn("Commit.flush")(function* (
 ): Effect.fn.Return<Flushed, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
   const id = yield* RandomId.snapshotId
   const log = transactionLog(id, changes)
+  const expressions = yield* SplitExpressions.load(options.config)
   const [written] = yield* Effect.all(
     [
       Effect.forEach(
@@ -109,7 +122,7 @@ export const flush = Effect.fn("Commit.flush")(function* (
         (node): Effect.Effect<Written, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> =>
           node.data._tag === "Group"
             ? Effect.succeed({ node, files: [] })
-            : writeArray(assets, options.config, changes, node as ArrayNode),
+            : writeArray(assets, options.config, expressions, changes, node as ArrayNode),
         { concurrency: 2 }
       ),
       assets.writeTransactionLog(log)

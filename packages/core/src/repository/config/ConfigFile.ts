@@ -14,6 +14,7 @@ import { isConflict, isNotFound, type ObjectStoreError } from "../../store/Objec
 import * as Config from "../../values/RepositoryConfig.ts"
 import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
+import * as SplitExpressions from "../SplitExpressions.ts"
 import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions/RepoObject.ts"
 
 /**
@@ -126,6 +127,7 @@ export const update: (
         return yield* new ConfigConflict({ store: store.description, attempts: retry.attempts })
       }
       const next = yield* Effect.fromResult(Config.validateUpdate(sourceOf(store), current.config, f(current.config)))
+      yield* SplitExpressions.check(sourceOf(store), next)
       const id = yield* RandomId.writeId
       ours.add(id)
       const text = Config.print({
