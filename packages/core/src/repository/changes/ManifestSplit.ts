@@ -117,7 +117,8 @@ const boxRanges = ({ gridShape, manifests, sizes }: PlanOptions): BoxIndex.Boxes
   const rank = gridShape.length
   const first = new Float64Array(manifests.length * rank)
   const last = new Float64Array(manifests.length * rank)
-  for (const [n, { extents }] of manifests.entries()) {
+  for (const [n, { extents, problem }] of manifests.entries()) {
+    if (problem !== undefined) continue
     for (const [axis, { from, to }] of extents.entries()) {
       first[n * rank + axis] = Math.floor(from / sizes[axis]!)
       last[n * rank + axis] =
@@ -129,7 +130,8 @@ const boxRanges = ({ gridShape, manifests, sizes }: PlanOptions): BoxIndex.Boxes
 
 /**
  * Only the boxes that hold a change are written, and those of manifests that do not fit into one box or
- * reach out of the grid. A step now and then, where whoever runs it may stop: it costs as much as there are
+ * reach out of the grid. A manifest whose refs have no place in the grid stays for as long as nothing is changed,
+ * and is left out then, as Icechunk does. A step now and then, where whoever runs it may stop: it costs as much as there are
  * changes and manifests, never as much as the grid could hold.
  *
  * @category combinators
@@ -152,7 +154,8 @@ export function* planSteps(options: PlanOptions): Generator<void, Plan> {
     pending.push(n)
   }
   const inGrid: Array<number> = []
-  for (const [n, { extents }] of manifests.entries()) {
+  for (const [n, { extents, problem }] of manifests.entries()) {
+    if (problem !== undefined) continue
     if (extents.some(({ to }, axis) => to > gridShape[axis]!)) replace(n)
     else if (!isEmpty(n)) inGrid.push(n)
   }
@@ -187,7 +190,7 @@ export function* planSteps(options: PlanOptions): Generator<void, Plan> {
     if (!isEmpty(n)) index.take(ranges.first, ranges.last, n * rank, replace)
   }
   return {
-    kept: manifests.filter((_, n) => replaced[n] === 0),
+    kept: manifests.filter(({ problem }, n) => replaced[n] === 0 && (problem === undefined || count === 0)),
     replaced: manifests.filter((_, n) => replaced[n] === 1),
     sizes,
     writes: touched || pending.length > 0
