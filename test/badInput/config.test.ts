@@ -307,7 +307,7 @@ describe("an update of the configuration", () => {
         manifest: { splitting: { split_sizes: [[{ path_matches: { regex: "(" } }, []]] } }
       }),
       "manifest.splitting.split_sizes",
-      "`(` is no regular expression"
+      "`(` is not a regular expression"
     ],
     ["has a big integer, which is no JSON", (config) => ({ ...config, note: 1n }), "note", "bigint"],
     ["has a function, which is no JSON", (config) => ({ ...config, note: { f: () => 1 } }), "note", "function"],
@@ -373,7 +373,7 @@ describe("a configuration for one program", () => {
       yield* refuses(
         empty,
         Effect.scoped(Repository.create({ persist })).pipe(Effect.provide(services(empty.repository))),
-        { tag: "InvalidConfig", says: ["`[` is no regular expression"] }
+        { tag: "InvalidConfig", says: ["`[` is not a regular expression"] }
       )
       assert.deepStrictEqual(Support.tree(empty.repository), { "": "nothing" })
     })

@@ -1,5 +1,6 @@
 /**
- * Arrays that the official engine leaves odd: one of them must not make the others unreadable.
+ * Arrays that the official engine leaves odd: one of them must not make the others unreadable. And what it writes
+ * beyond regular grids.
  */
 import { ZarrStore } from "@effect-icechunk/core"
 import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
@@ -135,6 +136,107 @@ describe("a snapshot with arrays that the official engine left odd", () => {
           yield* repository.readonlySession({ branch: "theirs/x" })
         })
       )
+    })
+  )
+})
+
+describe("grids and chunk key encodings", () => {
+  const forms: ReadonlyArray<readonly [string, object, chunks: ReadonlyArray<number>]> = [
+    ["v2", { chunk_key_encoding: { name: "v2", configuration: { separator: "." } } }, [3]],
+    ["dots", { chunk_key_encoding: { name: "default", configuration: { separator: "." } } }, [3]],
+    [
+      "rectilinear",
+      {
+        shape: [6, 6, 6],
+        chunk_grid: {
+          name: "rectilinear",
+          configuration: { kind: "inline", chunk_shapes: [[1, 2, 3], [[2, 3]], [[1, 4], 2]] }
+        }
+      },
+      [3, 3, 5]
+    ],
+    [
+      "without elements",
+      { shape: [0], chunk_grid: { name: "rectilinear", configuration: { kind: "inline", chunk_shapes: [[0]] } } },
+      [1]
+    ]
+  ]
+  for (const [name, changes, numChunks] of forms) {
+    const zarrJson = json({ ...arrayJson([6], [2]), ...changes })
+    const last = numChunks.map((count) => count - 1)
+    const key = ["a", "c", ...last].join("/")
+    const outside = ["a", "c", ...numChunks].join("/")
+
+    it.live(`of another kind are written as the official engine writes them: ${name}`, () =>
+      Effect.gen(function* () {
+        const ours = Interop.placeOn(yield* MemoryObjectStore.make())
+        const theirs = Interop.placeOn(yield* MemoryObjectStore.make())
+        yield* Effect.promise(async () => {
+          const repository = await Engine.Repository.create(await theirs.storage())
+          const session = await repository.writableSession("main")
+          await session.store.set("a/zarr.json", Buffer.from(zarrJson))
+          await session.store.set(key, Buffer.from(bytes(3, 1)))
+          await session.commit("theirs")
+        })
+        yield* Interop.inRepository(ours)((repository) =>
+          Effect.gen(function* () {
+            const session = yield* repository.writableSession("main")
+            const store = ZarrStore.make(session)
+            yield* store.set("a/zarr.json", zarrJson)
+            yield* store.set(key, bytes(3, 1))
+            assert.isFalse(yield* store.exists(outside))
+            assert.strictEqual((yield* Effect.flip(store.set(outside, bytes(3, 1))))._tag, "InvalidIndex")
+            yield* session.commit("ours")
+          })
+        )
+        const found = yield* everyKey(ours)
+        assert.deepStrictEqual(found, yield* everyKey(theirs))
+        assert.strictEqual(found.get(key), Buffer.from(bytes(3, 1)).toString("hex"))
+        const node = (place: Interop.Place) =>
+          Interop.inRepository(place)((repository) =>
+            Effect.gen(function* () {
+              const session = yield* repository.readonlySession({ branch: "main" })
+              assert.deepStrictEqual(yield* session.chunk("/a", last), bytes(3, 1))
+              const { data } = yield* session.node("/a")
+              return data._tag === "Array" ? data.shape : []
+            })
+          )
+        assert.deepStrictEqual(yield* node(ours), yield* node(theirs))
+        assert.deepStrictEqual(
+          (yield* node(ours)).map(({ numChunks }) => numChunks),
+          numChunks
+        )
+      })
+    )
+  }
+
+  it.live("are made from what an array is created of", () =>
+    Effect.gen(function* () {
+      const place = Interop.placeOn(yield* MemoryObjectStore.make())
+      yield* Interop.inRepository(place)((repository) =>
+        Effect.gen(function* () {
+          const session = yield* repository.writableSession("main")
+          yield* session.createArray("/a", {
+            shape: [6, 7],
+            chunkShape: [[1, [2, 2], 1], 3],
+            dataType: { name: "numpy.datetime64", configuration: { unit: "s", scale_factor: 1 } },
+            fillValue: "NaT",
+            chunkKeyEncoding: { name: "v2", configuration: { separator: "." } }
+          })
+          yield* session.setChunk("/a", [3, 2], bytes(24, 2))
+          yield* session.commit("created")
+        })
+      )
+      const found = yield* everyKey(place)
+      assert.strictEqual(found.get("a/c/3/2"), Buffer.from(bytes(24, 2)).toString("hex"))
+      const { chunk_grid } = JSON.parse(Buffer.from(found.get("a/zarr.json")!, "hex").toString()) as Record<
+        string,
+        unknown
+      >
+      assert.deepStrictEqual(chunk_grid, {
+        name: "rectilinear",
+        configuration: { kind: "inline", chunk_shapes: [[1, [2, 2], 1], [[3, 3]]] }
+      })
     })
   )
 })
