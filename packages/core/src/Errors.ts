@@ -6,6 +6,7 @@
 export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
 export { ConfigConflict } from "./repository/config/ConfigFile.ts"
+export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
 export { CommitConflict, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
 export {
   ConfigNotPublished,

@@ -80,6 +80,11 @@ export const makeWith = (options: Options): Effect.Effect<Platform> =>
     defaultEndpoint: TigrisOptions.defaultEndpoint,
     hasBuckets: true,
     sharesCredentials: true,
+    pathOf: (container, path) => {
+      const fork = forkBucket(container)
+      const slash = path.indexOf("/")
+      return fork === undefined ? path : slash < 0 ? fork : fork + path.slice(slash)
+    },
     open: (request) =>
       Effect.catch(TigrisObjectStore.make(optionsFor(request, options)), (error) => {
         const container = request.container.name

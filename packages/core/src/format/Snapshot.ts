@@ -276,20 +276,30 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
  * @category decoding
  * @since 0.1.0
  */
-export const decode = (file: string, specVersion: 1 | 2, payload: Uint8Array): Result.Result<Snapshot, FormatError> =>
-  FlatTable.decode(file, payload, (root) => {
-    const parentId = root.optionalStruct(Root.parent_id, 12)
-    return {
-      id: ObjectId.snapshotId(root.struct(Root.id, 12)),
-      parentId: parentId === undefined ? undefined : ObjectId.snapshotId(parentId),
-      nodes: decodeNodes(root),
-      flushedAt: root.u64(Root.flushed_at),
-      message: root.string(Root.message),
-      metadata: Metadata.decode(file, Root.metadata.name, specVersion, root.vector(Root.metadata, 4)),
-      manifestFiles: decodeManifestFiles(root),
-      extra: root.optionalBytes(Root.extra)
-    }
-  })
+export const decode = (
+  file: string,
+  specVersion: 1 | 2,
+  payload: Uint8Array,
+  bounds?: FlatTable.Bounds
+): Result.Result<Snapshot, FormatError> =>
+  FlatTable.decode(
+    file,
+    payload,
+    (root) => {
+      const parentId = root.optionalStruct(Root.parent_id, 12)
+      return {
+        id: ObjectId.snapshotId(root.struct(Root.id, 12)),
+        parentId: parentId === undefined ? undefined : ObjectId.snapshotId(parentId),
+        nodes: decodeNodes(root),
+        flushedAt: root.u64(Root.flushed_at),
+        message: root.string(Root.message),
+        metadata: Metadata.decode(file, Root.metadata.name, specVersion, root.vector(Root.metadata, 4)),
+        manifestFiles: decodeManifestFiles(root),
+        extra: root.optionalBytes(Root.extra)
+      }
+    },
+    bounds
+  )
 
 const encodeArray = (builder: FlatBuilder, array: Extract<NodeData, { readonly _tag: "Array" }>): number => {
   const manifests = builder.offsets(

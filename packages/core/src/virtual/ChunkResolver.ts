@@ -20,6 +20,7 @@ import * as Checksum from "../values/Checksum.ts"
 import * as Location from "../values/Location.ts"
 import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
 import * as ContainerMatch from "./ContainerMatch.ts"
+import * as ObjectPlace from "./ObjectPlace.ts"
 import type { ContainerStores } from "./ContainerStores.ts"
 import type { MissingCredentials, MissingPlatform } from "./Platform.ts"
 
@@ -95,6 +96,10 @@ export interface ChunkResolver {
     ref: VirtualChunkRef,
     options: { readonly part?: Span | undefined; readonly checks: ChecksumPolicy }
   ) => Effect.Effect<Uint8Array, VirtualReadError>
+  /** Where the object of a location is. */
+  readonly placeOf: (resolved: ContainerMatch.Resolved) => ObjectPlace.ObjectPlace
+  /** All locations of the same object. */
+  readonly spellings: (resolved: ContainerMatch.Resolved) => ReadonlyArray<string>
   /** What the store says now of the object at a location, without reading it. */
   readonly head: (location: string) => Effect.Effect<ObjectStore.ObjectMeta, VirtualReadError>
 }
@@ -259,8 +264,13 @@ export const make = (options: {
       Effect.fromResult(ContainerMatch.resolve(containers, parsed))
     )
 
+  const platformOf = ({ container }: ContainerMatch.Resolved) => stores.platforms.get(container.platform)
+  const placeOf = (resolved: ContainerMatch.Resolved) => ObjectPlace.make(resolved, platformOf(resolved))
+
   return {
     containers,
+    placeOf,
+    spellings: (resolved) => ObjectPlace.spellings(placeOf(resolved), containers, platformOf(resolved)),
     read: ({ checksum, length, location, offset }, { checks, part }) =>
       Effect.flatMap(resolve(location), (resolved) => {
         const span = { start: offset + (part?.start ?? 0), end: offset + (part?.end ?? length) }

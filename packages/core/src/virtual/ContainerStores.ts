@@ -96,6 +96,7 @@ export interface Place {
  * @since 0.1.0
  */
 export interface ContainerStores {
+  readonly platforms: ReadonlyMap<string, Platform>
   /** The store and key of a resolved location. The store stays open as long as the Scope. */
   readonly open: (
     resolved: Resolved
@@ -135,6 +136,7 @@ export const make = Effect.fnUntraced(function* (options: {
       })
   })
   return {
+    platforms,
     open: Effect.fnUntraced(function* ({ container, path }) {
       const hasBuckets = platforms.get(container.platform)?.hasBuckets ?? true
       const { bucket, key } = hasBuckets ? Location.bucketAndKey(path) : { bucket: "", key: path }

@@ -75,6 +75,8 @@ export interface Platform {
   readonly hasBuckets: boolean
   /** Whether the repository's own credentials may serve a container at the same endpoint. */
   readonly sharesCredentials: boolean
+  /** Where a container's object is, when that is not where its location says. */
+  readonly pathOf?: ((container: Container.VirtualChunkContainer, path: string) => string) | undefined
   /** Makes the store of a bucket; its client is released with the Scope. */
   readonly open: (request: StoreRequest) => Effect.Effect<ObjectStoreShape, MissingCredentials, Scope.Scope>
 }
