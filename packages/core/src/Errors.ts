@@ -15,6 +15,7 @@ export {
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
 export {
+  InvalidChunk,
   InvalidIndex,
   InvalidPath,
   InvalidVirtualRef,

@@ -306,7 +306,7 @@ export class FlatTable implements Place {
     const bytes = this.optionalBytes(field)
     if (bytes === undefined) return undefined
     spend(this, field.name, objectOverhead + 4 * bytes.length)
-    return bytes.slice()
+    return new Uint8Array(bytes)
   }
 }
 

@@ -28,7 +28,7 @@ import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
-import { ChangeSet } from "./changes/ChangeSet.ts"
+import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import * as ConfigControl from "./config/ConfigControl.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as Dependencies from "./Dependencies.ts"
@@ -291,7 +291,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
       readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
         const { info } = yield* readRepo
         const id = yield* Effect.fromResult(findVersion(info, version))
-        const changes = new ChangeSet(yield* assets.snapshot(id))
+        const changes = new ChangedSnapshot(yield* assets.snapshot(id))
         return Session.make(sessionContext(), "branch" in version ? version.branch : undefined, () => changes)
       }),
       writableSession: Effect.fn("Repository.writableSession")(function* (branch) {

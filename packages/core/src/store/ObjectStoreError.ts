@@ -73,10 +73,14 @@ export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRan
  * @category reasons
  * @since 0.1.0
  */
-export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", ReasonFields) {
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
+  ...ReasonFields,
+  /** Why, where it is not the credentials themselves, as with a wrong clock. */
+  because: Schema.optional(Schema.String)
+}) {
   readonly isRetryable = false
   override get message(): string {
-    return "was refused because the credentials are wrong, expired or absent; check them"
+    return `was refused because ${this.because ?? "the credentials are wrong, expired or absent; check them"}`
   }
 }
 
@@ -126,8 +130,14 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable"
  * @category reasons
  * @since 0.1.0
  */
-export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("InvalidResponse", ReasonFields) {
-  readonly isRetryable = true
+export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("InvalidResponse", {
+  ...ReasonFields,
+  /** The same request would be answered in the same way, as by a redirect. */
+  isFinal: Schema.optional(Schema.Boolean)
+}) {
+  get isRetryable(): boolean {
+    return this.isFinal !== true
+  }
   override get message(): string {
     return "was answered with an invalid response"
   }

@@ -13,7 +13,7 @@ import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 import * as Schema from "effect/Schema"
 import * as ObjectStore from "../store/ObjectStore.ts"
-import { hasReason, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
 import type { Span } from "../values/ByteRange.ts"
 import * as Checksum from "../values/Checksum.ts"
@@ -101,7 +101,9 @@ export interface ChunkResolver {
   /** All locations of the same object. */
   readonly spellings: (resolved: ContainerMatch.Resolved) => ReadonlyArray<string>
   /** What the store says now of the object at a location, without reading it. */
-  readonly head: (location: string) => Effect.Effect<ObjectStore.ObjectMeta, VirtualReadError>
+  readonly head: (
+    location: string
+  ) => Effect.Effect<ObjectStore.ObjectMeta, Exclude<VirtualReadError, ChecksumMismatch>>
 }
 
 class ReadPart extends Request.Class<
@@ -177,8 +179,7 @@ const readError = (
     return new ChecksumMismatch({
       location,
       container,
-      expected: Checksum.format(checksum),
-      observed: error.reason.detail
+      expected: Checksum.format(checksum)
     })
   }
   return error
@@ -283,7 +284,13 @@ export const make = (options: {
           const resolved = yield* resolve(location)
           const { key, store } = yield* stores.open(resolved)
           return yield* Effect.mapError(store.head(key), (error) =>
-            readError(error, store.description, { location, resolved, checksum: undefined })
+            isNotFound(error)
+              ? new VirtualObjectNotFound({
+                  location,
+                  container: resolved.container.name,
+                  store: store.description
+                })
+              : error
           )
         })
       )

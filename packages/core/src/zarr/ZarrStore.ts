@@ -15,7 +15,13 @@ import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
 import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError } from "../repository/Assets.ts"
 import type { Session } from "../repository/Session.ts"
-import type { InvalidIndex, InvalidPath, NodeAlreadyExists, NodeNotFound } from "../repository/SessionError.ts"
+import type {
+  InvalidChunk,
+  InvalidIndex,
+  InvalidPath,
+  NodeAlreadyExists,
+  NodeNotFound
+} from "../repository/SessionError.ts"
 import type { WritableSession } from "../repository/WritableSession.ts"
 import * as ZarrKey from "./ZarrKey.ts"
 
@@ -36,6 +42,7 @@ export type ReadError = ZarrKey.InvalidKey | AssetError | VirtualReadError
 export type WriteError =
   | ZarrKey.InvalidKey
   | InvalidIndex
+  | InvalidChunk
   | InvalidMetadata
   | InvalidPath
   | NodeNotFound
