@@ -104,7 +104,7 @@ export const make = (session: Session | WritableSession): ZarrStore => {
     range: ByteRange.ByteRange | undefined
   ): Effect.Effect<Uint8Array, ObjectStoreErrors.ObjectStoreError> => {
     const span = ByteRange.resolve(range, bytes.length)
-    if (span !== undefined) return Effect.succeed(bytes.slice(span.start, span.end))
+    if (span !== undefined) return Effect.succeed(bytes.subarray(span.start, span.end))
     const reason = new ObjectStoreErrors.InvalidRange({ size: bytes.length })
     return Effect.fail(new ObjectStoreErrors.ObjectStoreError({ store: "session", operation: "get", key, reason }))
   }

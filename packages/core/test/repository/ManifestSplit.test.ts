@@ -121,6 +121,19 @@ describe("ManifestSplit.plan", () => {
     assert.deepStrictEqual(plan, { kept: [], replaced: [before], sizes: [], writes: true })
   })
 
+  it("keeps a manifest whose refs have no place in the grid until something changes, and leaves it out then", () => {
+    const odd: ManifestRef = { ...manifest(1, [{ from: 0, to: 9 }]), problem: "it has 1 dimension(s)" }
+    const good = manifest(2, [
+      { from: 0, to: 2 },
+      { from: 0, to: 2 }
+    ])
+    const options = { gridShape: [4, 4], sizes: [2, 2], manifests: [odd, good] }
+    const idle = planOf({ ...options, changed: [] })
+    assert.deepStrictEqual([idle.kept, idle.replaced, idle.writes], [[odd, good], [], false])
+    const changed = planOf({ ...options, changed: [[3, 3]] })
+    assert.deepStrictEqual([changed.kept, changed.replaced, changed.writes], [[good], [], true])
+  })
+
   // Each of these ran out of memory or took minutes when boxes were enumerated or compared one by one.
   it("does not look at boxes that hold nothing", () => {
     const corners = manifest(1, [
