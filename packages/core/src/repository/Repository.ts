@@ -41,6 +41,7 @@ import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 import { RepositoryAlreadyExists, RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import * as Session from "./Session.ts"
+import * as SplitExpressions from "./SplitExpressions.ts"
 import * as WritableSession from "./WritableSession.ts"
 import * as TransactionLog from "../format/TransactionLog.ts"
 import * as Flexbuffer from "../encoding/Flexbuffer.ts"
@@ -379,6 +380,7 @@ export const create: (
   yield* ObjectStore.ensureWritable(store)
   // What would be refused later is refused before anything is written.
   const persist = yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist ?? {}))
+  yield* SplitExpressions.check("new configuration", persist)
   yield* Effect.fromResult(checkOverride(options))
   yield* checkNames(options, persist)
   const [found] = yield* store.list("").pipe(
