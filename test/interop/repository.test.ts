@@ -48,7 +48,12 @@ const places = (name: string) => {
 const inRepository = (at: { readonly repository: string; readonly data: string }) =>
   Interop.inRepository(
     { services: services(at.repository) },
-    { credentials: { file: Credentials.directory(at.data), data: Credentials.directory(at.data) } }
+    {
+      config: {
+        virtual_chunk_containers: [{ name: "data", protocol: "data", platform: "fs", bucket_prefix: at.data }]
+      },
+      credentials: { file: Credentials.directory(at.data), data: Credentials.directory(at.data) }
+    }
   )
 
 const virtualCount = 1500

@@ -21,6 +21,7 @@ import * as Config from "../values/RepositoryConfig.ts"
 import * as ChunkResolver from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
+import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
 import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
@@ -35,6 +36,7 @@ import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 import { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import * as Session from "./Session.ts"
+import * as SplitExpressions from "./SplitExpressions.ts"
 import * as WritableSession from "./WritableSession.ts"
 
 /**
@@ -52,8 +54,11 @@ export type VersionRef = { readonly branch: string } | { readonly tag: string } 
  * @since 0.1.0
  */
 export interface OpenOptions {
-  /** By container name. */
-  readonly credentials?: Readonly<Record<string, Credentials.Source>> | undefined
+  /**
+   * By container name: credentials, for containers at their platform's own endpoint or the repository's; or a
+   * `Credentials.grant` that names further endpoints, or fewer places. Every name is that of a container.
+   */
+  readonly credentials?: Readonly<Record<string, Credentials.Entry>> | undefined
   /**
    * Whether containers on the repository's own platform and endpoint may be read with the repository's
    * credentials (default `same-endpoint`), or need an entry of their own (`strict`).
@@ -61,7 +66,7 @@ export interface OpenOptions {
   readonly credentialsFallback?: "same-endpoint" | "strict" | undefined
   /** Wins over the persisted configuration, field by field and container by container. */
   readonly config?: Config.RepositoryConfig | undefined
-  /** Names of containers that this program shall not read. */
+  /** Names of containers that this program does not read. */
   readonly withoutContainers?: ReadonlyArray<string> | undefined
   /** What a changed object does to a read (default `fail`). */
   readonly checks?: ChunkResolver.ChecksumPolicy | undefined
@@ -81,6 +86,7 @@ export type OpenError =
   | RepositoryNotFound
   | UnsupportedSpecVersion
   | Config.InvalidConfig
+  | ContainerMatch.UnknownContainer
   | ObjectStoreError
   | FormatError
 
@@ -217,6 +223,21 @@ const committed = (
 const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
   Config.fromInput("run-time override", config ?? {})
 
+/** What is said of containers is said of such as there are. */
+const checkNames = (
+  { config, credentials, withoutContainers }: OpenOptions,
+  persisted: Config.RepositoryConfig
+): Effect.Effect<void, ContainerMatch.UnknownContainer | Config.InvalidConfig> => {
+  const containers = ContainerMatch.make({
+    persisted: persisted.virtual_chunk_containers ?? [],
+    overrides: config?.virtual_chunk_containers ?? []
+  })
+  const problem =
+    CredentialsPolicy.problem(credentials ?? {}) ??
+    ContainerMatch.unknown(containers, { credentials, withoutContainers })
+  return problem === undefined ? Effect.void : Effect.fail(problem)
+}
+
 /** The repository object and `config.json`, whose problems come after those of the other. */
 interface ReadTogether {
   readonly repo: RepoObject.Versioned
@@ -279,11 +300,12 @@ const connect: (
   const stored =
     known.config === undefined ? yield* ConfigFile.readStored(store) : yield* Effect.fromResult(known.config)
   const config = yield* ConfigControl.make(store, { info, stored }, override)
-  const policy: ContainerStores.CredentialsPolicy = {
+  const policy: CredentialsPolicy.CredentialsPolicy = {
     byContainer: options.credentials ?? {},
     fallback: options.credentialsFallback ?? "same-endpoint",
     repository: store.origin
   }
+  yield* checkNames(options, config.persisted())
   const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
   const assets = yield* Assets.make(store, () => Config.compressionLevel(config.current()))
 
@@ -420,7 +442,9 @@ export const create: (
     options.persist === undefined
       ? undefined
       : yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist))
+  yield* SplitExpressions.check("new configuration", persist ?? {})
   yield* Effect.fromResult(checkOverride(options))
+  yield* checkNames(options, persist ?? {})
   const { config, repo } = yield* Creation.create(store, persist)
   return yield* connect(options, { repo, config: config && Result.succeed(config) })
 })

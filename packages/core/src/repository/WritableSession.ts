@@ -5,8 +5,8 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ManifestTooLarge } from "../format/manifest/ManifestWriter.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
@@ -97,19 +97,24 @@ export type SetVirtualRefError =
 export interface WritableSession extends Session.Session {
   readonly branch: string
   /** Creates a group; attributes are JSON. */
-  readonly createGroup: (path: string, attributes?: JsonObject) => Effect.Effect<void, NodeAlreadyExists | InvalidPath>
-  /** Creates an array. */
+  readonly createGroup: (
+    path: string,
+    attributes?: JsonObject
+  ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
+  /** Creates an array. Data types and codecs that are not known here have to be meant as extensions. */
   readonly createArray: (
     path: string,
     options: ZarrMetadata.ArrayOptions
   ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
   /**
    * Creates a node, or replaces the metadata of one of the same kind, from the bytes of a `zarr.json`. An array
-   * that gets another number of dimensions is a new one, without the chunks of the old.
+   * that gets another number of dimensions is a new one, without the chunks of the old. Data types and codecs that
+   * are not known here have to be meant as extensions.
    */
   readonly setMetadata: (
     path: string,
-    zarrJson: Uint8Array
+    zarrJson: Uint8Array,
+    options?: ZarrMetadata.WriteOptions
   ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
   /** Deletes a node and everything below it. */
   readonly deleteNode: (path: string) => Effect.Effect<void, NodeNotFound | InvalidPath>
@@ -226,9 +231,15 @@ export const make = Effect.fnUntraced(function* (
     return Effect.void
   }
 
-  const create = Effect.fnUntraced(function* (path: string, zarrJson: Uint8Array, replace: boolean) {
+  const create = Effect.fnUntraced(function* (
+    path: string,
+    encode: (path: NodePath.NodePath) => Result.Result<Uint8Array, ZarrMetadata.InvalidMetadata>,
+    options: ZarrMetadata.WriteOptions | undefined,
+    replace: boolean
+  ) {
     const parsed = yield* Session.parsePath(path)
-    const metadata = yield* Effect.fromResult(ZarrMetadata.parse(parsed, zarrJson))
+    const zarrJson = yield* Effect.fromResult(encode(parsed))
+    const metadata = yield* Effect.fromResult(ZarrMetadata.parse(parsed, zarrJson, options))
     const id = yield* RandomId.nodeId
     yield* exclusive(
       Effect.gen(function* () {
@@ -348,11 +359,13 @@ export const make = Effect.fnUntraced(function* (
   return {
     ...Session.make(context, branch, () => changes),
     branch,
-    createGroup: Effect.fnUntraced(function* (path, attributes) {
-      yield* Effect.catchTag(create(path, ZarrMetadata.group(attributes), false), "InvalidMetadata", Effect.die)
-    }),
-    createArray: (path, options) => create(path, ZarrMetadata.array(options), false),
-    setMetadata: (path, zarrJson) => Effect.suspend(() => create(path, new Uint8Array(zarrJson), true)),
+    createGroup: (path, attributes) => create(path, (path) => ZarrMetadata.group(path, attributes), undefined, false),
+    createArray: (path, options) => create(path, (path) => ZarrMetadata.array(path, options), options, false),
+    setMetadata: (path, zarrJson, options) =>
+      Effect.suspend(() => {
+        const copy = new Uint8Array(zarrJson)
+        return create(path, () => Result.succeed(copy), options, true)
+      }),
     deleteNode: Effect.fnUntraced(function* (path) {
       const parsed = yield* Session.parsePath(path)
       yield* exclusive(
@@ -396,6 +409,7 @@ export const make = Effect.fnUntraced(function* (
       })
     ),
     commit: Effect.fn("Session.commit")(function* (message, options) {
+      const metadata = yield* Effect.fromResult(ZarrMetadata.ofCommit(options?.metadata ?? {}))
       /** Moves the branch to the changes, or finds that an earlier commit has moved it. */
       const move = Effect.fnUntraced(function* (settled: ChangedSnapshot) {
         const before = new Set(tried.keys())
@@ -407,7 +421,7 @@ export const make = Effect.fnUntraced(function* (
           flush: Commit.flush(context.assets, settled, {
             config: context.config(),
             message,
-            metadata: options?.metadata ?? {},
+            metadata,
             // Icechunk commits only on top of what is older, whatever the clocks of others say.
             flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
           }).pipe(Effect.tap((flushed) => Effect.sync(() => tried.set(flushed.snapshot.id, { ...flushed, revision })))),
@@ -424,10 +438,6 @@ export const make = Effect.fnUntraced(function* (
           const settled = yield* Commit.settle(context.assets, changes)
           if (ChangeSet.isEmpty(settled.changes) && tried.size === 0 && options?.allowEmpty !== true)
             return yield* new NothingToCommit({ branch })
-          const problem = Flexbuffer.problem(options?.metadata ?? {})
-          if (problem !== undefined) {
-            return yield* new ZarrMetadata.InvalidMetadata({ path: "commit", field: "metadata", problem })
-          }
           const moved = yield* move(settled)
           if (!moved.isEarlier) return moved.id
           const since = yield* Commit.settle(context.assets, changes)

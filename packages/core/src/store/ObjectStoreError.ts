@@ -89,10 +89,13 @@ export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRan
 export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
   ...ReasonFields,
   /** Why, where it is not the credentials themselves, as with a wrong clock. */
-  because: Schema.optional(Schema.String)
+  because: Schema.optional(Schema.String),
+  /** Why there are no credentials to ask with; absent when the store refused them. */
+  unavailable: Schema.optional(Schema.String)
 }) {
   readonly isRetryable = false
   override get message(): string {
+    if (this.unavailable !== undefined) return "was not asked for because the credentials could not be fetched"
     return `was refused because ${this.because ?? "the credentials are wrong, expired or absent; check them"}`
   }
 }

@@ -96,7 +96,7 @@ describe("VirtualChunkContainer.problem", () => {
   })
 })
 
-describe("Endpoint.normalise", () => {
+describe("Endpoint.withScheme", () => {
   it.each([
     ["localhost:9000", "http://localhost:9000"],
     ["minio.localhost:9000/base", "http://minio.localhost:9000/base"],
@@ -115,7 +115,7 @@ describe("Endpoint.normalise", () => {
     ["", ""],
     ["a b", "a b"]
   ])("of `%s` is `%s`", (endpoint, normal) => {
-    assert.strictEqual(Endpoint.normalise(endpoint), normal)
+    assert.strictEqual(Endpoint.withScheme(endpoint), normal)
   })
 })
 

@@ -3,11 +3,15 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
 import type * as Snapshot from "../../format/Snapshot.ts"
-import * as ObjectId from "../../values/ObjectId.ts"
-import * as ZarrMetadata from "../../values/ZarrMetadata.ts"
-import { ChangedSnapshot } from "./ChangedSnapshot.ts"
+import type { NodeId } from "../../values/ObjectId.ts"
+import { ChangedSnapshot, type Node } from "./ChangedSnapshot.ts"
+import type * as ChangeSet from "./ChangeSet.ts"
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, i) => byte === b[i])
+
+const metadataOf = ({ data, userData }: Node): ChangeSet.NodeMetadata => ({ userData, metadata: data })
 
 /**
  * What has to be changed in `committed`, which has the first of some changes, so that it has all of them. All chunks
@@ -17,29 +21,27 @@ import { ChangedSnapshot } from "./ChangedSnapshot.ts"
  * @since 0.1.0
  */
 export const onTopOf = (changes: ChangedSnapshot, committed: Snapshot.Snapshot): ChangedSnapshot => {
-  const next = new ChangedSnapshot(committed)
+  const before = new Map(committed.nodes.map((node) => [node.id, node]))
   const nodes = changes.nodes()
-  const wanted = new Set(nodes.map(({ id }) => id))
-  for (const node of committed.nodes) {
-    if (!wanted.has(node.id) && next.node(node.path)?.id === node.id) next.delete(node)
-  }
-  for (const { data, id, path, userData } of nodes) {
-    const before = next.node(path)
-    // What the session took in once is valid.
-    const metadata = Result.getOrThrow(ZarrMetadata.parse(path, userData))
-    if (before === undefined) next.create(path, id, userData, metadata)
-    else next.setMetadata(before, userData, metadata)
-    const from = changes.chunks(id)
-    if (from === undefined || data._tag === "Group") continue
-    const to = next.chunksForWriting(id, data.shape.length)
-    for (const row of from.rowsInOrder()) {
-      const index = from.indexAt(row)
-      const ref = from.at(row)
-      if (ref === "Deleted") to.setDeleted(index)
-      else if (ref._tag === "Inline") to.setInline(index, ref.bytes)
-      else if (ref._tag === "Native") to.setNative(index, ObjectId.bytes12(ref.id), ref.offset, ref.length)
-      else to.setVirtual(index, ref.ref)
-    }
-  }
-  return next
+  const ids = new Set(nodes.map(({ id }) => id))
+  const existing = nodes.flatMap((node) => {
+    const known = before.get(node.id)
+    return known === undefined ? [] : [{ known, node }]
+  })
+  const deleted = committed.nodes
+    .filter(({ id }) => !ids.has(id))
+    .map(({ data, id, path }) => [id, { path, type: data._tag }] as const)
+  const moved = existing
+    .filter(({ known, node }) => known.path !== node.path)
+    .map(({ known, node }) => [node.id, { from: known.path, to: node.path, type: node.data._tag }] as const)
+  const updated = existing
+    .filter(({ known, node }) => !sameBytes(known.userData, node.userData))
+    .map(({ node }): readonly [NodeId, ChangeSet.NodeMetadata] => [node.id, metadataOf(node)])
+  return new ChangedSnapshot(committed, {
+    created: new Map([...changes.changes.created].filter(([id]) => !before.has(id))),
+    deleted: new Map(deleted),
+    moved: new Map(moved),
+    updated: new Map(updated),
+    chunks: changes.changes.chunks
+  })
 }
