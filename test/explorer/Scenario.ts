@@ -224,7 +224,7 @@ const settle = (
   return [...problems, ...after.problems.map((problem) => `after a second commit ${problem}`)]
 }
 
-/** The next write of the repository object publishes what is in `config.json`, whoever makes it. */
+/** The next write of the repository object by a new program, or by the one that was stopped, publishes `config.json`. */
 const publishes = (
   { operations }: Scenario,
   world: World,
@@ -252,7 +252,8 @@ const publishes = (
   }
   write("a new program", observer, undefined)
   for (const [index, { repository }] of programs.entries()) {
-    if (operations[index]!.changesConfig && repository !== undefined) write(`program ${"ab"[index]}`, index, repository)
+    const { faulty } = world.actors[index]!
+    if (operations[index]!.changesConfig && faulty && repository !== undefined) write(`program ${"ab"[index]}`, index, repository)
   }
   world.objects.clear()
   for (const [key, entry] of image) world.objects.set(key, entry)

@@ -208,7 +208,7 @@ export class World {
       currentTimeNanos: Effect.sync(nanos),
       monotonicTimeNanosUnsafe: nanos,
       monotonicTimeNanos: Effect.sync(nanos),
-      sleep: (duration) => Effect.asVoid(Effect.orDie(this.#wait(actor, undefined, Duration.toMillis(duration))))
+      sleep: (duration) => Effect.asVoid(Effect.orDie(this.#wait(actor, undefined, Math.ceil(Duration.toMillis(duration)))))
     }
   }
 
