@@ -156,8 +156,7 @@ export const on =
 export const container = (
   { endpoint }: { readonly endpoint: string },
   options: Omit<Container.VirtualChunkContainer, "cloud_client_config">
-): Container.VirtualChunkContainer =>
-  ({ ...options, cloud_client_config: { endpoint_url: endpoint } }) as Container.VirtualChunkContainer
+): Container.VirtualChunkContainer => ({ ...options, cloud_client_config: { endpoint_url: endpoint } })
 
 /**
  * Creates a repository with containers and arrays, which are given by the locations of their chunks: bytes 2 to 6 of

@@ -5,7 +5,7 @@
  */
 export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
-export { ConfigConflict } from "./repository/config/ConfigFile.ts"
+export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { CommitConflict, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
 export {
   ConfigNotPublished,

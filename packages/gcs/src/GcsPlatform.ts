@@ -7,6 +7,7 @@
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Platform from "@effect-icechunk/core/Platform"
+import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -26,9 +27,9 @@ export interface Options extends Pick<
   "concurrency" | "idleTimeout" | "requestTimeout" | "retry" | "readApi" | "userProject"
 > {}
 
-const userProjectOf = (config: Readonly<Record<string, unknown>> | undefined): string | undefined => {
-  const project = config?.["user_project"]
-  return typeof project === "string" && /^[a-z0-9.:-]+$/i.test(project) ? project : undefined
+const userProjectOf = (config: Container.CloudClientConfig | undefined): string | undefined => {
+  const project = config?.user_project
+  return project !== undefined && /^[a-z0-9.:-]+$/i.test(project) ? project : undefined
 }
 
 /** A store of a container that is configured wrongly: every request says so, and none is made. */

@@ -36,8 +36,8 @@ const readOnlyBecause =
  * @since 0.1.0
  */
 export const forkBucket = (container: Container.VirtualChunkContainer): string | undefined => {
-  const bucket = container.cloud_client_config?.["fork_bucket"]
-  return typeof bucket === "string" && bucket !== "" ? bucket : undefined
+  const bucket = container.cloud_client_config?.fork_bucket
+  return bucket === "" ? undefined : bucket
 }
 
 /**

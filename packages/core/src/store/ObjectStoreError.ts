@@ -51,6 +51,19 @@ export class PreconditionFailed extends Schema.TaggedError<PreconditionFailed>()
 }
 
 /**
+ * The object still is the version that the reader has already (`ifNoneMatch` of a get): its bytes were not sent.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class NotModified extends Schema.TaggedError<NotModified>()("NotModified", ReasonFields) {
+  readonly isRetryable = false
+  override get message(): string {
+    return "has not been modified"
+  }
+}
+
+/**
  * The range reaches past the end of the object or is malformed.
  *
  * @category reasons
@@ -156,6 +169,7 @@ export type Reason =
   | NotFound
   | AlreadyExists
   | PreconditionFailed
+  | NotModified
   | InvalidRange
   | Unauthenticated
   | PermissionDenied
@@ -188,6 +202,7 @@ export class ObjectStoreError extends Schema.TaggedError<ObjectStoreError>()("Ob
     NotFound,
     AlreadyExists,
     PreconditionFailed,
+    NotModified,
     InvalidRange,
     Unauthenticated,
     PermissionDenied,

@@ -48,7 +48,7 @@ const container = fc
     protocol,
     platform: protocol === "models" ? "s3" : protocol,
     bucket_prefix,
-    tag
+    additional_fields: { tag }
   }))
 const containers = fc.uniqueArray(container, { maxLength: 5, selector: ({ name }) => name })
 

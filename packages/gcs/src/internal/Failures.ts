@@ -28,6 +28,7 @@ interface Row {
 
 /** The first row that fits counts. */
 const table: ReadonlyArray<Row> = [
+  { status: 304, reason: "NotModified" },
   { status: "3xx", reason: "InvalidResponse" },
   // A requester pays bucket without a project that pays.
   { status: 400, codes: ["required", "UserProjectMissing"], reason: "PermissionDenied" },
@@ -64,6 +65,7 @@ const reasons: { readonly [K in Tag]: (detail: string) => ObjectStoreError.Reaso
   NotFound: (detail) => new ObjectStoreError.NotFound({ detail }),
   AlreadyExists: (detail) => new ObjectStoreError.AlreadyExists({ detail }),
   PreconditionFailed: (detail) => new ObjectStoreError.PreconditionFailed({ detail }),
+  NotModified: (detail) => new ObjectStoreError.NotModified({ detail }),
   InvalidRange: (detail) => new ObjectStoreError.InvalidRange({ detail }),
   Unauthenticated: (detail) => new ObjectStoreError.Unauthenticated({ detail }),
   PermissionDenied: (detail) => new ObjectStoreError.PermissionDenied({ detail }),

@@ -97,11 +97,13 @@ export const make = (target: Target): Reads => {
   })
 
   const fetch = (key: string, options: GetOptions): Effect.Effect<Fetched, S3Error.S3Failure> => {
-    const { ifMatch, ifUnmodifiedSince, range } = options
-    const etag =
-      ifMatch === undefined
+    const { ifMatch, ifNoneMatch, ifUnmodifiedSince, range } = options
+    const spelled = (etag: string | undefined): string | undefined =>
+      etag === undefined
         ? undefined
-        : Response.conditionEtag(ifMatch, dialect.conditionalEtag === "bare" ? "bare" : "quoted")
+        : Response.conditionEtag(etag, dialect.conditionalEtag === "bare" ? "bare" : "quoted")
+    const etag = spelled(ifMatch)
+    const known = spelled(ifNoneMatch)
     return retrying(
       send({
         operation: "get",
@@ -113,6 +115,7 @@ export const make = (target: Target): Reads => {
             ...request,
             ...(range === undefined ? {} : { Range: ByteRange.toHttpHeader(range) }),
             ...(etag === undefined ? {} : { IfMatch: etag }),
+            ...(known === undefined ? {} : { IfNoneMatch: known }),
             // HTTP dates are whole seconds; the answer is compared exactly.
             ...(ifUnmodifiedSince === undefined
               ? {}
