@@ -67,7 +67,7 @@ const metaOf = (key: string, { bytes, etag, lastModified, metadata }: Entry): Ob
 })
 
 /** Conditions that this store evaluates. One that it does not know must not be ignored. */
-const knownConditions = new Set(["range", "ifMatch", "ifUnmodifiedSince"])
+const knownConditions = new Set(["range", "ifMatch", "ifUnmodifiedSince", "ifNoneMatch"])
 
 const get = (request: Request & { readonly op: "get" }, entry: Entry): Result.Result<unknown, Errors.Reason> => {
   const { bytes, etag, lastModified } = entry
@@ -79,6 +79,9 @@ const get = (request: Request & { readonly op: "get" }, entry: Entry): Result.Re
     (options.ifUnmodifiedSince !== undefined && lastModified > options.ifUnmodifiedSince)
   ) {
     return Result.fail(new Errors.PreconditionFailed({}))
+  }
+  if (options.ifNoneMatch !== undefined && sameTag(options.ifNoneMatch, etag)) {
+    return Result.fail(new Errors.NotModified({}))
   }
   const span = ByteRange.resolve(options.range, bytes.length)
   if (span === undefined) return Result.fail(new Errors.InvalidRange({ size: bytes.length }))

@@ -104,13 +104,6 @@ const printEntry = (
   }
 }
 
-const storedContainers = (objects: Objects.Image): ReadonlyArray<string> => {
-  const entry = objects.get("config.json")
-  return entry === undefined
-    ? []
-    : Operation.containerNames(JSON.parse(new TextDecoder().decode(entry.bytes)) as never)
-}
-
 const publishedContainers = (info: RepoInfo.RepoInfo): ReadonlyArray<string> => {
   if (info.config === undefined) return []
   const config = Result.getOrThrow(Flexbuffer.decode("repo", "config", info.config)) as {
@@ -121,13 +114,15 @@ const publishedContainers = (info: RepoInfo.RepoInfo): ReadonlyArray<string> => 
     .toSorted()
 }
 
-/** Opens the repository as a new program would, and reads a chunk of each of these snapshots. */
+/** Opens the repository as a new program would, and reads the configuration and a chunk of each of these snapshots. */
 const readAll = (ids: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const repository = yield* Repository.open()
-    return yield* Effect.forEach(ids, (id) =>
+    const containers = Operation.containerNames(yield* repository.config.persisted)
+    const chunks = yield* Effect.forEach(ids, (id) =>
       Effect.flatMap(repository.readonlySession({ snapshotId: id }), Operation.readChunk)
     )
+    return { chunks, containers }
   })
 
 /**
@@ -153,7 +148,7 @@ export const observe = (world: World, known: Objects.Image): Observation => {
   const read = world.now(world.actors.length - 1, readAll(unread))
   if (Exit.isFailure(read)) problems.push(`it cannot be read: ${Cause.pretty(read.cause).split("\n")[0]}`)
   else {
-    for (const [i, chunk] of read.value.entries()) {
+    for (const [i, chunk] of read.value.chunks.entries()) {
       if (chunk !== message(unread[i]!)) problems.push(`the snapshot ${message(unread[i]!)} has the chunk of ${chunk}`)
     }
   }
@@ -171,7 +166,7 @@ export const observe = (world: World, known: Objects.Image): Observation => {
         parentId === undefined ? "" : message(parentId)
       ])
     ),
-    containers: storedContainers(objects),
+    containers: Exit.isSuccess(read) ? read.value.containers : [],
     log: log.flatMap((entry) => printEntry(entry, message)).toReversed()
   }
   return { state, messages, published: publishedContainers(info), problems }

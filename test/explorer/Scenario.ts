@@ -125,7 +125,7 @@ const begin = ({ log, operations, place }: Scenario, faults: number, seed: Seed 
 }
 
 /** Errors that say that the outcome is not known. */
-const unknownOutcomes = new Set<string>(["OutcomeUnknown"])
+const unknownOutcomes = new Set<string>(["OutcomeUnknown", "CommitOutcomeUnknown"])
 
 interface Result {
   readonly outcome: Checker.Outcome
