@@ -300,12 +300,16 @@ export class World {
 
   /** Runs `body` as this actor, and whatever it left to be done. */
   #as(actor: Actor, body: () => void): void {
+    const { stackTraceLimit } = Error
     running = { world: this, actor }
+    // Stack traces take a third of the time of a run, and say nothing that a schedule does not.
+    Error.stackTraceLimit = 0
     try {
       body()
       this.#drain()
     } finally {
       running = undefined
+      Error.stackTraceLimit = stackTraceLimit
     }
   }
 
