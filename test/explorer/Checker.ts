@@ -48,7 +48,7 @@ const advance = (
       return made.answer === outcome.answers[next] ? { state: made.state, progress } : undefined
     case "failed":
       if (made.answer === outcome.error) return { state, progress: { ...progress, ended: true } }
-      return made.answer === "ok" && next + 1 < actions.length ? { state: made.state, progress } : undefined
+      return !Model.isError(made.answer) && next + 1 < actions.length ? { state: made.state, progress } : undefined
     case "unknown":
       return { state: made.state, progress: { ...progress, ended: Model.isError(made.answer) } }
   }

@@ -13,7 +13,7 @@ import * as Observation from "./Observation.ts"
 import * as Operation from "./Operation.ts"
 import * as Schedule from "./Schedule.ts"
 import * as Search from "./Search.ts"
-import { type Event, type Seed, type Step, World } from "./World.ts"
+import { allFaults, type Event, type Fault, type Seed, type Step, World } from "./World.ts"
 
 /**
  * Where operations start: nothing at all; a repository; or one whose `config.json` has an update that was never
@@ -61,8 +61,8 @@ const leaveUnpublished = (world: World): void => {
   world.start(observer, repository.config.update(Operation.addContainer("left")))
   const isWritten = (): boolean =>
     world.events.some(({ request }) => request?.op === "put" && request.key === "config.json")
-  while (!isWritten()) world.step(world.steps(false)[0]!)
-  const [next] = world.steps(true).filter(({ kind }) => kind === "cut")
+  while (!isWritten()) world.step(world.steps([])[0]!)
+  const [next] = world.steps(["cut"]).filter(({ kind }) => kind === "cut")
   world.step(next!)
   world.direct = true
 }
@@ -95,7 +95,10 @@ interface ScenarioRun extends Search.Run {
   readonly programs: ReadonlyArray<Operation.Program>
 }
 
-const begin = ({ log, operations, place }: Scenario, faults: number, seed: Seed | undefined): ScenarioRun => {
+const begin = (
+  { log, operations, place }: Scenario,
+  { faults = 1, kinds = allFaults, seed }: Options
+): ScenarioRun => {
   const { image, target } = startOf(place, log)
   const world = new World(image, 3, seed)
   const programs = operations.map((operation, index): Operation.Program => {
@@ -109,6 +112,7 @@ const begin = ({ log, operations, place }: Scenario, faults: number, seed: Seed 
     return program
   })
   world.direct = false
+  world.configChanges = place === "unpublished" || operations.some(({ changesConfig }) => changesConfig)
   for (const [index, operation] of operations.entries()) {
     world.start(index, Effect.suspend(() => operation.run(programs[index]!)))
   }
@@ -116,7 +120,7 @@ const begin = ({ log, operations, place }: Scenario, faults: number, seed: Seed 
   return {
     world,
     programs,
-    steps: () => world.steps(left > 0),
+    steps: () => world.steps(left > 0 ? kinds : []),
     step: (step) => {
       if (step.kind !== "ok") left--
       world.step(step)
@@ -195,7 +199,7 @@ const describe = (outcome: Checker.Outcome): string => {
 }
 
 /** Runs what is left of a world to its end, without faults. */
-const afterwards = <A, E>(world: World, index: number, effect: Effect.Effect<A, E, never>) => {
+const afterwards = <A, E>(world: World, index: number, effect: Effect.Effect<A, E>) => {
   const actor = world.actors[index]!
   actor.isCut = false
   return world.now(index, effect)
@@ -324,6 +328,8 @@ export interface Explored {
 export interface Options {
   /** Faults in a schedule at most (default 1). */
   readonly faults?: number | undefined
+  /** Which faults (default: all). */
+  readonly kinds?: ReadonlyArray<Fault> | undefined
   readonly seed?: Seed | undefined
   /** Stops after so many failures (default: never). */
   readonly failures?: number | undefined
@@ -334,7 +340,7 @@ export const explore = (scenario: Scenario, options: Options = {}): Explored => 
   const failures: Array<Failure> = []
   let schedules = 0
   const runs = Search.search(
-    () => begin(scenario, options.faults ?? 1, options.seed),
+    () => begin(scenario, options),
     (run, schedule) => {
       schedules++
       const problems = judge(scenario, run)
@@ -353,7 +359,7 @@ export const replay = (
   schedule: string,
   seed?: Seed
 ): { readonly trace: ReadonlyArray<string>; readonly problems: ReadonlyArray<string> } => {
-  const run = begin(scenario, Infinity, seed)
+  const run = begin(scenario, { faults: Infinity, seed })
   for (const decision of Schedule.parse(schedule)) {
     const step = run.steps().find((step: Step) => Schedule.matches(decision, step))
     if (step === undefined) throw new Error(`\`${decision.text}\` cannot be decided here: the schedule is of another program.`)

@@ -2,8 +2,8 @@
  * All schedules of a scenario, depth first. Programs cannot be copied, so each schedule is run from its start.
  *
  * Of schedules that differ only in the order of calls that do not touch the same objects one is run (sleep sets:
- * Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996); decisions of one program
- * and two faults are never exchanged. So no result is missed that another order could have had.
+ * Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996). That holds for calls of one
+ * program too, when it has several under way at once. Faults are exchanged only with calls of the other program.
  */
 import * as Objects from "./Objects.ts"
 import type { Step } from "./World.ts"
@@ -24,8 +24,13 @@ interface Frame {
 
 const same = (a: Step, b: Step): boolean => a.actor === b.actor && a.number === b.number && a.kind === b.kind
 
-const dependent = (a: Step, b: Step): boolean =>
-  a.actor === b.actor || (a.kind !== "ok" && b.kind !== "ok") || Objects.dependent(a.footprint, b.footprint)
+/** Whether the order of two steps that can be decided at once may make a difference. */
+const dependent = (a: Step, b: Step): boolean => {
+  const faults = (a.kind === "ok" ? 0 : 1) + (b.kind === "ok" ? 0 : 1)
+  // A fault ends or changes what its program does, and leaves no room for another one.
+  if (faults === 2 || (a.actor === b.actor && (faults === 1 || a.number === b.number))) return true
+  return Objects.dependent(a.footprint, b.footprint)
+}
 
 const nextAwake = ({ asleep, at, steps }: Frame): number => {
   let next = at + 1

@@ -39,7 +39,19 @@ export type Services = ObjectStore.ObjectStore | Platform.Platforms | Zstd | Sco
  * - `cut`: the network goes before it takes effect, and does not come back for this program;
  * - `cut-after`: the same, after it took effect.
  */
-export type Kind = "ok" | "error" | "refused" | "lost" | "interrupt" | "interrupt-after" | "cut" | "cut-after"
+export type Kind = "ok" | Fault
+
+export type Fault = "error" | "refused" | "lost" | "interrupt" | "interrupt-after" | "cut" | "cut-after"
+
+export const allFaults: ReadonlyArray<Fault> = [
+  "error",
+  "refused",
+  "lost",
+  "interrupt",
+  "interrupt-after",
+  "cut",
+  "cut-after"
+]
 
 /** Errors in the store that the explorer must find; nothing of the product knows of them. */
 export type Seed = "unconditional put" | "lost answer ignored" | "interruptible put" | "stale read"
@@ -149,6 +161,8 @@ export class World {
   readonly events: Array<Event> = []
   /** While it is set, calls take effect at once: for what is prepared before a schedule, and looked at after it. */
   direct = true
+  /** Whether some program may write `config.json`, to change it or to note what was published. */
+  configChanges = true
   readonly #tasks: Array<() => void> = []
   readonly #seed: Seed | undefined
   /** What was replaced last, and who has read it since, for a store that reads stale objects. */
@@ -341,8 +355,8 @@ export class World {
     })
   }
 
-  /** The decisions to choose from. With `faults` the next one may be a fault. */
-  steps(faults: boolean): ReadonlyArray<Step> {
+  /** The decisions to choose from. Those of `faults` are among them. */
+  steps(faults: ReadonlyArray<Fault>): ReadonlyArray<Step> {
     for (const actor of this.actors) {
       const call = actor.pending.find((call) => this.#isPrivate(call))
       if (call !== undefined) return kinds(call, faults, true)
@@ -353,10 +367,11 @@ export class World {
   /** Whether it makes no difference for others when this call takes effect: then it does so first. */
   #isPrivate({ actor, footprint }: Call): boolean {
     const { lists, reads, writes } = footprint
+    const others = this.actors.filter(({ index }) => index !== actor)
     return (
       lists === undefined &&
-      (writes.length === 0 || this.actors.every(({ index, listings }) => index === actor || listings === 0)) &&
-      reads.every(isFresh) &&
+      (writes.length === 0 || others.every(({ listings }) => listings === 0)) &&
+      reads.every((key) => isFresh(key) || (key === "config.json" && !this.configChanges)) &&
       writes.every(isFresh)
     )
   }
@@ -431,17 +446,20 @@ export class World {
 }
 
 /** What can become of a call. Faults that leave the same behind and tell the program the same are listed once. */
-const kinds = (call: Call, faults: boolean, isPrivate: boolean): ReadonlyArray<Step> => {
+const kinds = (call: Call, faults: ReadonlyArray<Fault>, isPrivate: boolean): ReadonlyArray<Step> => {
   const { actor, footprint, interruptible, number, request } = call
   const effective = (kind: Kind): Step => ({ actor, number, kind, footprint })
   const ineffective = (kind: Kind): Step => ({ actor, number, kind, footprint: Objects.noFootprint })
-  if (!faults) return [effective("ok")]
-  if (request === undefined) return [effective("ok"), ineffective("interrupt")]
-  const before = [effective("ok"), ...(["error", "refused", "interrupt", "cut"] as const).map(ineffective)]
-  if (footprint.writes.length === 0) return before
-  return [
-    ...before,
-    effective("lost"),
-    ...(isPrivate ? [] : [effective("cut-after"), ...(interruptible ? [effective("interrupt-after")] : [])])
-  ]
+  const possible = new Set<Kind>(faults)
+  if (possible.size === 0) return [effective("ok")]
+  if (request === undefined) return [effective("ok"), ...(possible.has("interrupt") ? [ineffective("interrupt")] : [])]
+  const before = (["error", "refused", "interrupt", "cut"] as const).filter((kind) => possible.has(kind))
+  const after = (["lost", "cut-after", "interrupt-after"] as const).filter(
+    (kind) =>
+      possible.has(kind) &&
+      footprint.writes.length > 0 &&
+      (kind === "lost" || !isPrivate) &&
+      (kind !== "interrupt-after" || interruptible)
+  )
+  return [effective("ok"), ...before.map(ineffective), ...after.map(effective)]
 }
