@@ -388,7 +388,6 @@ describe("a commit that needs a damaged file", () => {
           Effect.gen(function* () {
             const session = yield* repository.writableSession("main")
             yield* session.setChunk("/g/native", [0], Uint8Array.of(1, 2, 3))
-            const status = yield* session.status
             const tip = (yield* repository.branches).get("main")
             fs.truncateSync(file, 50)
             const before = Support.tree(place.repository)
@@ -396,8 +395,8 @@ describe("a commit that needs a damaged file", () => {
             Support.assertFailure(error, { tag: "FormatError", says: [`of \`${files[kind]}\``] })
             const after = Support.tree(place.repository)
             for (const [name, was] of Object.entries(before)) assert.strictEqual(after[name], was, name)
-            assert.deepStrictEqual(yield* session.status, status)
             fs.writeFileSync(file, content)
+            assert.deepStrictEqual([...(yield* session.status).updatedChunks], [["/g/native", 1]])
             assert.strictEqual((yield* repository.branches).get("main"), tip)
             yield* session.commit("on a whole file")
             assert.deepStrictEqual(yield* session.chunk("/g/native", [0]), Uint8Array.of(1, 2, 3))

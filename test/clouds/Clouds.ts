@@ -40,6 +40,12 @@ const secretOf = (accessKeyId: string): string => `secret-of-${accessKeyId}`
 export const accessKey = (accessKeyId: string, more: { readonly expiresAt?: number } = {}): Credentials.Credentials =>
   Credentials.accessKey({ accessKeyId, secretAccessKey: Redacted.make(secretOf(accessKeyId)), ...more })
 
+/** Credentials for a container that somebody may have put anywhere: for this cloud, and the platform's own endpoint. */
+export const grant = (
+  { endpoint }: { readonly endpoint: string },
+  credentials: Credentials.Source
+): Credentials.Grant => Credentials.grant({ credentials, endpoints: [endpoint] })
+
 export const token = (token: string, more: { readonly expiresAt?: number } = {}): Credentials.Credentials =>
   Credentials.bearerToken({ token: Redacted.make(token), ...more })
 

@@ -6,6 +6,7 @@
 export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
+export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
 export { CommitConflict, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
 export {
   ConfigNotPublished,
@@ -14,6 +15,7 @@ export {
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
 export {
+  InvalidChunk,
   InvalidIndex,
   InvalidPath,
   InvalidVirtualRef,
@@ -28,6 +30,6 @@ export { InvalidLocation } from "./values/Location.ts"
 export { InvalidConfig } from "./values/RepositoryConfig.ts"
 export { InvalidMetadata } from "./values/ZarrMetadata.ts"
 export { ChecksumMismatch, VirtualObjectNotFound } from "./virtual/ChunkResolver.ts"
-export { MissingContainer } from "./virtual/ContainerMatch.ts"
+export { MissingContainer, UnknownContainer } from "./virtual/ContainerMatch.ts"
 export { MissingCredentials, MissingPlatform } from "./virtual/Platform.ts"
 export { InvalidKey } from "./zarr/ZarrKey.ts"

@@ -7,7 +7,7 @@ const json = (status: number, code: string, message = "Refused."): Failures.Refu
 
 describe("Failures", () => {
   it.each<readonly [refusal: Failures.Refusal, tag: Reason["_tag"], retried: boolean]>([
-    [{ status: 301 }, "InvalidResponse", true],
+    [{ status: 301 }, "InvalidResponse", false],
     [json(400, "invalid"), "Unsupported", false],
     [json(400, "required"), "PermissionDenied", false],
     [json(400, "UserProjectMissing"), "PermissionDenied", false],

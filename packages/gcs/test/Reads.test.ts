@@ -277,7 +277,7 @@ describe.each(apis)("reads through the %s API", (readApi) => {
             etag: _etag,
             "last-modified": _time,
             "x-goog-hash": _hash,
-            "x-goog-generation": _generation,
+            "x-goog-metageneration": _metageneration,
             ...rest
           } = headers
           return { headers: rest }

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
+import { GetObjectCommand, S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import * as Redacted from "effect/Redacted"
 import type * as Credentials from "@effect-icechunk/core/Credentials"
 
@@ -124,13 +124,90 @@ interface HttpRequest {
   readonly headers: Record<string, string>
 }
 
-interface MiddlewareStack {
+/**
+ * Where a client sends its requests about a bucket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Destination {
+  /** Base URL, without the bucket. */
+  readonly endpoint: string
+  /** The bucket is in the path, not in the name of the host. */
+  readonly isPathStyle: boolean
+}
+
+/**
+ * Where a client sends its requests, whatever told it to: its own options, the environment, a profile. A request is
+ * built for that and not sent; no credentials are asked for. Rejects where the client cannot say, as without a region.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const destination = async (client: S3Client, bucket: string): Promise<Destination> => {
+  const middlewareStack = client.middlewareStack.clone()
+  middlewareStack.remove("httpAuthSchemeMiddleware")
+  let built: { readonly protocol: string; readonly hostname: string; readonly port?: number; readonly path: string }
+  middlewareStack.add(
+    () => (args) => {
+      built = args.request as typeof built
+      return Promise.resolve({ output: { $metadata: {} } as never, response: {} })
+    },
+    // Before anything that would make a request of its own.
+    { name: "effectIcechunkDestination", step: "build", priority: "high" }
+  )
+  const asked = Object.create(client, { middlewareStack: { value: middlewareStack } }) as S3Client
+  await asked.send(new GetObjectCommand({ Bucket: bucket, Key: "key" }))
+  const { hostname, path, port, protocol } = built!
+  const isPathStyle = path.endsWith(`/${bucket}/key`)
+  const base = path.slice(0, path.length - (isPathStyle ? `/${bucket}/key` : "/key").length)
+  const host = !isPathStyle && hostname.startsWith(`${bucket}.`) ? hostname.slice(bucket.length + 1) : hostname
+  return { endpoint: `${protocol}//${host}${port === undefined ? "" : `:${port}`}${base}`, isPathStyle }
+}
+
+interface BuildStack {
   readonly add: (
     middleware: (
       next: (args: { readonly request: unknown; readonly input: never }) => Promise<never>
     ) => (args: { readonly request: unknown; readonly input: never }) => Promise<never>,
     options: { readonly step: "build"; readonly name: string; readonly priority: "low" }
   ) => void
+}
+
+interface DeserializeStack {
+  readonly add: (
+    middleware: (
+      next: (args: never) => Promise<{ readonly response: unknown }>
+    ) => (args: never) => Promise<{ readonly response: unknown }>,
+    options: { readonly step: "deserialize"; readonly name: string; readonly priority: "low" }
+  ) => void
+}
+
+/**
+ * Shows the answer to a command before the SDK reads it: status, headers, body, all of which may be replaced. A
+ * rejection ends the request.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const onAnswer = (
+  command: { readonly middlewareStack: unknown },
+  name: string,
+  look: (answer: {
+    statusCode: number
+    readonly headers: Readonly<Record<string, string>>
+    body?: unknown
+  }) => void | Promise<void>
+): void => {
+  const stack = command.middlewareStack as DeserializeStack
+  stack.add(
+    (next) => async (args) => {
+      const result = await next(args)
+      await look(result.response as Parameters<typeof look>[0])
+      return result
+    },
+    { step: "deserialize", name, priority: "low" }
+  )
 }
 
 /**
@@ -148,7 +225,7 @@ export const setHeaders = (
     for (const [name, value] of Object.entries(layer ?? {})) headers.set(name.toLowerCase(), value)
   }
   if (headers.size === 0) return
-  const stack = command.middlewareStack as MiddlewareStack
+  const stack = command.middlewareStack as BuildStack
   stack.add(
     (next) => (args) => {
       const request = args.request as HttpRequest

@@ -19,7 +19,9 @@ import * as Semaphore from "effect/Semaphore"
 import type * as Scope from "effect/Scope"
 import type { Operation } from "@effect-icechunk/core/ObjectStoreError"
 import * as Credentials from "@effect-icechunk/core/Credentials"
+import * as Answers from "./internal/Answers.ts"
 import * as CredentialsCell from "./internal/CredentialsCell.ts"
+import * as Transfer from "./internal/Transfer.ts"
 import * as Client from "./S3Client.ts"
 import * as S3Error from "./S3Error.ts"
 import * as S3Options from "./S3Options.ts"
@@ -38,6 +40,24 @@ export type Command<Input extends ServiceInputTypes, Output extends ServiceOutpu
 >
 
 /**
+ * What a success of a request is: the headers of an object, with a GET and its bytes (`object`); headers alone
+ * (`nothing`); or an XML document with this root.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AnswerKind = Answers.Kind
+
+/**
+ * Reads the body of an object into a buffer of its own; `undefined` when it has more bytes than the limit, at which
+ * reading stops.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Collect = (body: unknown, limit: number) => Promise<Uint8Array | undefined>
+
+/**
  * A request and how its answer is read. `command` is called for each attempt.
  *
  * @category models
@@ -53,9 +73,13 @@ export interface Request<Input extends ServiceInputTypes, Output extends Service
   /** Headers of this request alone; they win over those of options and dialect. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly command: () => Command<Input, Output>
+  /** What a success is; another answer is an invalid one, and a write that has it is in doubt. */
+  readonly answer: AnswerKind
   /** Reads the answer; an `S3Failure` that it throws is kept. */
-  readonly read: (output: Output) => A | Promise<A>
-  /** Bytes that go or came, for the span. */
+  readonly read: (output: Output, collect: Collect) => A | Promise<A>
+  /** Bytes that are sent, and that the time of the attempt allows for (default 0). */
+  readonly sends?: number | undefined
+  /** Bytes that came, for the span (default those that were sent, if any). */
   readonly bytes?: ((answer: A) => number) | undefined
 }
 
@@ -137,31 +161,28 @@ const connect = (options: {
     request: Request<Input, Output, A>,
     { client }: Current
   ): Effect.Effect<A, S3Error.S3Failure> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.tryPromise({
-        try: async (abortSignal) => {
-          const command = request.command()
-          const [ofStore, ofDialect] =
-            request.access === "read"
-              ? [store.readHeaders, dialect.readHeaders]
-              : [store.writeHeaders, dialect.writeHeaders]
-          Client.setHeaders(command, ofStore, ofDialect, request.headers)
-          return await request.read(await client.send(command, { abortSignal }))
-        },
-        catch: (error) => S3Error.classify(error, { secrets: clients.secrets(), now })
-      })
+    Transfer.bounded({ timeout, sent: request.sends ?? 0 }, (note) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.tryPromise({
+          try: async (abortSignal) => {
+            const command = request.command()
+            const [ofStore, ofDialect] =
+              request.access === "read"
+                ? [store.readHeaders, dialect.readHeaders]
+                : [store.writeHeaders, dialect.writeHeaders]
+            Client.setHeaders(command, ofStore, ofDialect, request.headers)
+            Client.onAnswer(command, "effectIcechunkAnswer", (answer) => Answers.admit(answer, request.answer))
+            const output = await client.send(command, { abortSignal })
+            return await request.read(output, (body, limit) => Answers.collect(body, limit, note))
+          },
+          catch: (error) => S3Error.classify(error, { secrets: clients.secrets(), now })
+        })
+      )
     ).pipe(
-      Effect.timeoutOrElse({
-        duration: timeout,
-        orElse: () =>
-          S3Error.failure("Unavailable", `no complete answer within ${Duration.format(timeout)}`, {
-            isRetryable: true,
-            mayBeApplied: true
-          })
+      Effect.tap((answer) => {
+        const bytes = request.bytes?.(answer) ?? request.sends
+        return bytes === undefined ? Effect.void : Effect.annotateCurrentSpan("bytes", bytes)
       }),
-      Effect.tap((answer) =>
-        request.bytes === undefined ? Effect.void : Effect.annotateCurrentSpan("bytes", request.bytes(answer))
-      ),
       Effect.withSpan(`ObjectStore.${request.operation}`, {
         kind: "client",
         attributes: { store: description, operation: request.operation, key: request.key }

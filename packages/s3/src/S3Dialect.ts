@@ -84,6 +84,14 @@ export const isTigris = (endpoint: string): boolean =>
   isUnder(hostOf(endpoint), ["storage.dev", "tigris.dev", "tigrisfiles.io"])
 
 /**
+ * Whether an endpoint is one of AWS's own.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isAws = (endpoint: string): boolean => isUnder(hostOf(endpoint), ["amazonaws.com", "amazonaws.com.cn"])
+
+/**
  * The dialect of an endpoint; `undefined` is AWS. A condition that is not known to be enforced is not relied
  * upon; conditional puts, without which there are no repositories, are tried out.
  *
@@ -92,8 +100,8 @@ export const isTigris = (endpoint: string): boolean =>
  */
 export const forEndpoint = (endpoint: string | undefined): S3Dialect => {
   if (endpoint === undefined) return aws
+  if (isAws(endpoint)) return aws
   const host = hostOf(endpoint)
-  if (isUnder(host, ["amazonaws.com", "amazonaws.com.cn"])) return aws
   if (isUnder(host, ["r2.cloudflarestorage.com"]))
     return { ...unknown, conditionalEtag: "quoted", conditionalPut: true }
   if (isUnder(host, ["digitaloceanspaces.com"])) return { ...unknown, conditionalEtag: "bare", conditionalPut: true }

@@ -167,6 +167,23 @@ const waitOf = (header: string | undefined, now: number): number | undefined => 
   return Number.isFinite(wait) && wait > 0 ? wait : undefined
 }
 
+const wrongClock =
+  "the clock of this machine differs from the store's by more than the store allows, whatever the credentials; set the clock"
+
+/** What the store said, for whoever reads the error. */
+const describe = (
+  code: string | undefined,
+  status: number | undefined,
+  more: { readonly message: string | undefined; readonly request: string | undefined }
+): string => {
+  const request = more.request === undefined ? "" : `, in answer to request \`${more.request}\``
+  const message = more.message === undefined ? "" : `: ${more.message}`
+  if (status === undefined)
+    return code === undefined ? (more.message ?? "no reason was given") : `\`${code}\`${message}`
+  if (code !== undefined) return `the store said \`${code}\`${message}${request}`
+  return `the answer was HTTP status ${status}${message === "" ? " without a reason" : message}${request}`
+}
+
 /**
  * What an error of the SDK or of Node means. Pure. `secrets` are texts that must not appear in the result;
  * the error itself is not kept, for it holds requests, signatures and tokens.
@@ -188,17 +205,19 @@ export const classify = (
     (code === undefined ? undefined : reasonByCode.get(code)) ??
     (status === undefined ? "Unavailable" : reasonByStatus(status))
   const message = nonEmpty(thrown.message)
-  const said = [
-    code,
-    status === undefined ? undefined : `HTTP ${status}`,
-    message === undefined || message === "UnknownError" || message === code
-      ? undefined
-      : scrub(message.split("\n", 1)[0]!, options?.secrets ?? []),
-    thrown.$metadata?.requestId === undefined ? undefined : `request ${thrown.$metadata.requestId}`
-  ].filter((part) => part !== undefined)
+  const said = describe(code, status, {
+    message:
+      message === undefined || message === "UnknownError" || message === code
+        ? undefined
+        : scrub(message.split("\n", 1)[0]!, options?.secrets ?? []),
+    request: nonEmpty(thrown.$metadata?.requestId)
+  })
   const size = /^bytes \*\/(\d{1,15})$/.exec(headers["content-range"] ?? "")?.[1]
   return new S3Failure({
-    reason: reason(tag, said.join(", "), size === undefined ? undefined : Number(size)),
+    reason:
+      code === "RequestTimeTooSkewed"
+        ? new Reason.Unauthenticated({ because: wrongClock, detail: said })
+        : reason(tag, said, size === undefined ? undefined : Number(size)),
     isRetryable: tag === "RateLimited" || tag === "Unavailable",
     mayBeApplied:
       tag === "InvalidResponse" ||

@@ -18,6 +18,7 @@ import * as Keys from "./internal/Keys.ts"
 import * as Reads from "./internal/Reads.ts"
 import type { Target } from "./internal/Target.ts"
 import * as Writes from "./internal/Writes.ts"
+import * as Client from "./S3Client.ts"
 import * as S3Connection from "./S3Connection.ts"
 import * as S3Dialect from "./S3Dialect.ts"
 import * as S3Error from "./S3Error.ts"
@@ -58,7 +59,8 @@ const over = (
   connection: S3Connection.S3Connection,
   options: S3Options.StoreOptions,
   dialect: S3Dialect.S3Dialect,
-  origin: ObjectStore.Origin
+  origin: ObjectStore.Origin,
+  isPathStyle: boolean
 ): ObjectStore.ObjectStoreShape => {
   const base = Keys.base(options.prefix)
   const name = description(dialect.platform, options)
@@ -67,14 +69,14 @@ const over = (
   const reads = Reads.make(target)
   const writes = Writes.make(target, reads)
 
-  /** Refuses what is no key, and says where a failure happened. */
+  /** Refuses what is not a key, and says where a failure happened. */
   const on = <A>(
     operation: Operation,
     key: string,
     effect: Effect.Effect<A, S3Error.S3Failure>
   ): Effect.Effect<A, ObjectStoreError> =>
     Effect.suspend(() => {
-      const problem = Keys.problem(key, base)
+      const problem = Keys.problem(key, base, isPathStyle)
       return problem === undefined ? effect : Effect.fail(problem)
     }).pipe(Effect.mapError(({ reason }) => new ObjectStoreError({ store: name, operation, key, reason })))
 
@@ -100,7 +102,7 @@ const over = (
       conditionalUpdate: dialect.conditionalPut !== false,
       conditionalGet: true,
       metadata: true,
-      opaqueKeys: true
+      opaqueKeys: !isPathStyle
     },
     readOnlyBecause: options.readOnlyBecause,
     get: (key, options) =>
@@ -145,13 +147,18 @@ export const makeWith = Effect.fnUntraced(function* (
   const problem = S3Options.problem(options)
   if (problem !== undefined) return yield* problem
   const actual = adjusted(dialect, options)
+  const isPathStyle = S3Options.usesPathStyle(options)
+  if (isPathStyle && Keys.hasDotSegment(options.prefix ?? "")) return yield* S3Options.dottedPrefix
   const connection = yield* S3Connection.make(options, actual, description(actual.platform, options))
-  return over(connection, options, actual, {
-    platform: actual.platform,
-    endpoint: options.endpoint,
-    region: connection.region,
-    credentials: options.anonymous === true ? Credentials.anonymous : (options.credentials ?? Credentials.environment())
-  })
+  const credentials =
+    options.anonymous === true ? Credentials.anonymous : (options.credentials ?? Credentials.environment())
+  return over(
+    connection,
+    options,
+    actual,
+    { platform: actual.platform, endpoint: options.endpoint, region: connection.region, credentials },
+    isPathStyle
+  )
 })
 
 /**
@@ -190,8 +197,9 @@ export const layerConfig = (
 
 /**
  * The store over a client that exists already: its credentials, region, endpoint and connections are used, its
- * repetitions are not. The client stays open. `endpoint` and `region` tell containers on S3 what the client is for;
- * they change nothing about it. Containers do not share its credentials.
+ * repetitions are not. The client stays open. It is asked where it sends its requests, whoever told it: conditions are
+ * relied upon as on that endpoint, and Tigris is refused. `endpoint` and `region` tell containers on S3 what the client
+ * is for; they change nothing about it. Containers do not share its credentials.
  *
  * @category layers
  * @since 0.1.0
@@ -203,17 +211,21 @@ export const layerClient = (
   Layer.effect(
     ObjectStore.ObjectStore,
     Effect.gen(function* () {
-      // A client may have got its endpoint anywhere; Tigris is refused all the same.
-      const configured = yield* Effect.promise(async () => await client.config.endpoint?.())
-      const endpoint =
-        options.endpoint ??
-        (configured === undefined
-          ? undefined
-          : `${configured.protocol}//${configured.hostname}${configured.port === undefined ? "" : `:${configured.port}`}`)
-      yield* S3Options.validate({ ...options, endpoint })
+      yield* S3Options.validate(options)
+      const { endpoint: actual, isPathStyle } = yield* Effect.tryPromise({
+        try: () => Client.destination(client, options.bucket),
+        catch: (error) =>
+          new S3Options.InvalidS3Options({
+            option: "client",
+            problem: `cannot say where it sends requests: ${S3Error.classify(error).reason.detail}`
+          })
+      })
+      const endpoint = options.endpoint ?? (S3Dialect.isAws(actual) ? undefined : actual)
+      yield* S3Options.validate({ ...options, endpoint: actual })
+      if (isPathStyle && Keys.hasDotSegment(options.prefix ?? "")) return yield* S3Options.dottedPrefix
       const region = options.region ?? (yield* Effect.promise(() => client.config.region().catch(() => undefined)))
-      const dialect = adjusted(S3Dialect.forEndpoint(endpoint), options)
+      const dialect = adjusted(S3Dialect.forEndpoint(actual), options)
       const connection = S3Connection.fromClient(client, { ...options, region }, dialect, description("s3", options))
-      return over(connection, options, dialect, { platform: "s3", endpoint, region })
+      return over(connection, options, dialect, { platform: "s3", endpoint, region }, isPathStyle)
     })
   )

@@ -45,7 +45,10 @@ export interface StoreOptions {
   readonly readHeaders?: Readonly<Record<string, string>> | undefined
   /** Further headers of every put, delete and copy, as `x-amz-storage-class`. */
   readonly writeHeaders?: Readonly<Record<string, string>> | undefined
-  /** Longest time of one attempt, with its body (default 2 minutes). */
+  /**
+   * Longest time in which nothing of an answer comes (default 2 minutes). An object may take as long as it keeps coming,
+   * at 1 KiB a second or more; an upload is given a second more for each 64 KiB.
+   */
   readonly requestTimeout?: Duration.Input | undefined
   /** Requests at the same time (default 32). */
   readonly concurrency?: number | undefined
@@ -183,6 +186,32 @@ export const problem = (options: S3Options): InvalidS3Options | undefined => {
  * @since 0.1.0
  */
 export const isRegion = (region: string): boolean => /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(region)
+
+/**
+ * Whether the bucket is in the path of requests: where that is asked for, and where no host can have the bucket's name.
+ * Pure.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const usesPathStyle = (options: Pick<S3Options, "bucket" | "endpoint" | "forcePathStyle">): boolean => {
+  if (options.forcePathStyle ?? options.endpoint !== undefined) return !options.bucket.startsWith("arn:")
+  const host = options.endpoint === undefined ? "" : S3Dialect.hostOf(options.endpoint)
+  if (/^\[|^\d{1,3}(?:\.\d{1,3}){3}$/.test(host)) return true
+  return !options.bucket.startsWith("arn:") && !/^[a-z0-9](?:[a-z0-9-]{1,61})[a-z0-9]$/.test(options.bucket)
+}
+
+/**
+ * What a prefix may not have where the bucket is in the path of requests.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const dottedPrefix: InvalidS3Options = new InvalidS3Options({
+  option: "prefix",
+  problem:
+    "has a segment `.` or `..`, which is not safe where the bucket is in the path of requests, because a server on the way may take it for another path"
+})
 
 const isEndpoint = (endpoint: string): boolean => {
   const url = URL.parse(endpoint)

@@ -20,10 +20,23 @@ describe("Keys", () => {
     ["a\ud800", "well-formed"],
     ["é".repeat(512), "longer than 1024 bytes"]
   ])("refuses %j", (key, problem) => {
-    expect(Keys.problem(key, "p")?.reason).toMatchObject({
+    expect(Keys.problem(key, "p", false)?.reason).toMatchObject({
       _tag: "Unsupported",
       detail: expect.stringContaining(problem)
     })
+  })
+
+  it.each([".", "..", "a/../b", "../a", "./a", "a/.", "a/..", "/./", "a//../b"])(
+    "refuses %j where the bucket is in the path, and nowhere else",
+    (key) => {
+      expect(Keys.problem(key, "", false)).toBeUndefined()
+      expect(Keys.problem(key, "", true)?.reason).toMatchObject({ _tag: "Unsupported" })
+      expect(Keys.problem("key", `${key}/`, true)?.reason).toMatchObject({ _tag: "Unsupported" })
+    }
+  )
+
+  it.each(["...", "a.", ".a", "a/..b", "a../b", "a//b", "/a", "%2E%2E/a"])("takes %j everywhere", (key) => {
+    expect(Keys.problem(key, "p/", true)).toBeUndefined()
   })
 
   it("decodes listed keys only when the store says that it encoded them", () => {

@@ -5,6 +5,7 @@ import { S3Failure } from "../src/S3Error.ts"
 
 const headers = (status: number, range?: string, length?: number): Parameters<typeof Response.expected>[1] => ({
   $metadata: { httpStatusCode: status },
+  ETag: '"etag"',
   ...(range === undefined ? {} : { ContentRange: range }),
   ...(length === undefined ? {} : { ContentLength: length })
 })
@@ -12,7 +13,14 @@ const headers = (status: number, range?: string, length?: number): Parameters<ty
 describe("Response.expected", () => {
   it.each<readonly [string, ByteRange.ByteRange | undefined, ReturnType<typeof headers>, string | object | undefined]>([
     ["a whole object", undefined, headers(200, undefined, 5), { span: { start: 0, end: 5 }, size: 5 }],
-    ["a whole object without length", undefined, headers(200), undefined],
+    ["a whole object without length", undefined, headers(200), "InvalidResponse"],
+    ["a whole object without ETag", undefined, { ...headers(200, undefined, 5), ETag: "" }, "InvalidResponse"],
+    [
+      "a range without ETag",
+      ByteRange.bounded(2, 3),
+      { ...headers(206, "bytes 2-4/10", 3), ETag: "" },
+      "InvalidResponse"
+    ],
     ["a part for a whole object", undefined, headers(206, "bytes 0-4/5", 5), "InvalidResponse"],
     ["a range", ByteRange.bounded(2, 3), headers(206, "bytes 2-4/10", 3), { span: { start: 2, end: 5 }, size: 10 }],
     ["a suffix", ByteRange.suffix(3), headers(206, "bytes 7-9/10", 3), { span: { start: 7, end: 10 }, size: 10 }],

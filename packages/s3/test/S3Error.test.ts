@@ -126,9 +126,15 @@ describe("S3Error.classify", () => {
       { secrets: ["k3y", "t0ken", ""] }
     )
     expect(failure.reason.detail).toBe(
-      "SignatureDoesNotMatch, HTTP 403, no key <redacted> for https://host/a?<redacted> in <redacted>"
+      "the store said `SignatureDoesNotMatch`: no key <redacted> for https://host/a?<redacted> in <redacted>"
     )
     expect(JSON.stringify(failure)).not.toMatch(/k3y|t0ken|pw|abc/)
+  })
+
+  it("says that it is the clock when it is the clock", () => {
+    const { message } = S3Error.classify(sdk("RequestTimeTooSkewed", 403)).reason
+    expect(message).toContain("set the clock")
+    expect(message).not.toContain("check them")
   })
 
   it("shortens what is long", () => {

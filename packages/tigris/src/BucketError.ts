@@ -204,7 +204,17 @@ export type Reason = typeof ReasonSchema.Type
  * @category models
  * @since 0.1.0
  */
-export type Operation = "create" | "fork" | "delete" | "list" | "info" | "forks" | "createSnapshot" | "snapshots"
+export type Operation =
+  | "create"
+  | "fork"
+  | "delete"
+  | "list"
+  | "info"
+  | "locations"
+  | "forks"
+  | "createSnapshot"
+  | "deleteSnapshot"
+  | "snapshots"
 
 /** What failed, as the beginning of a sentence. */
 const subject: Readonly<Record<Operation, (bucket: string) => string>> = {
@@ -213,8 +223,10 @@ const subject: Readonly<Record<Operation, (bucket: string) => string>> = {
   delete: (bucket) => `Deleting bucket \`${bucket}\``,
   list: () => "Listing the buckets",
   info: (bucket) => `Asking about bucket \`${bucket}\``,
+  locations: (bucket) => `Asking where bucket \`${bucket}\` is`,
   forks: (bucket) => `Listing the forks of \`${bucket}\``,
   createSnapshot: (bucket) => `Snapshotting bucket \`${bucket}\``,
+  deleteSnapshot: (bucket) => `Deleting a snapshot of bucket \`${bucket}\``,
   snapshots: (bucket) => `Listing the snapshots of \`${bucket}\``
 }
 
@@ -225,7 +237,18 @@ const subject: Readonly<Record<Operation, (bucket: string) => string>> = {
  * @since 0.1.0
  */
 export class BucketError extends Schema.TaggedError<BucketError>()("BucketError", {
-  operation: Schema.Literals(["create", "fork", "delete", "list", "info", "forks", "createSnapshot", "snapshots"]),
+  operation: Schema.Literals([
+    "create",
+    "fork",
+    "delete",
+    "list",
+    "info",
+    "locations",
+    "forks",
+    "createSnapshot",
+    "deleteSnapshot",
+    "snapshots"
+  ]),
   /** Empty for lists of all buckets. */
   bucket: Schema.String,
   reason: ReasonSchema

@@ -18,6 +18,7 @@ import type * as Credentials from "@effect-icechunk/core/Credentials"
 import type { ObjectStoreShape } from "@effect-icechunk/core/ObjectStore"
 import type * as S3Error from "@effect-icechunk/s3/S3Error"
 import * as BucketError from "./BucketError.ts"
+import * as BucketLocations from "./BucketLocations.ts"
 import * as BucketName from "./BucketName.ts"
 import * as BucketRequests from "./internal/BucketRequests.ts"
 import * as ObjectUrl from "./internal/ObjectUrl.ts"
@@ -117,11 +118,21 @@ type StoreError = TigrisOptions.InvalidTigrisOptions | TigrisOptions.MissingRegi
  * @since 0.1.0
  */
 export interface TigrisBucketsShape {
-  /** Creates an empty bucket; only one `with snapshots` can be snapshotted and forked. */
+  /**
+   * Creates an empty bucket; only one with `snapshots` can be snapshotted and forked. Its data is kept in the given
+   * `locations` (default everywhere). The bucket is asked whether it is there, and
+   * whether it is where it should be.
+   */
   readonly create: (
     bucket: string,
-    options?: { readonly snapshots?: boolean | undefined }
-  ) => Effect.Effect<BucketInfo, BucketError.BucketError | BucketName.InvalidBucketName>
+    options?: {
+      readonly snapshots?: boolean | undefined
+      readonly locations?: BucketLocations.BucketLocations | undefined
+    }
+  ) => Effect.Effect<
+    BucketInfo,
+    BucketError.BucketError | BucketName.InvalidBucketName | TigrisOptions.InvalidTigrisOptions
+  >
   /** Creates a bucket that begins as `source` is now, or was at a snapshot. It has snapshots enabled itself. */
   readonly fork: (
     source: string,
@@ -138,6 +149,8 @@ export interface TigrisBucketsShape {
   ) => Effect.Effect<void, BucketError.BucketError>
   /** All buckets that the credentials may list. */
   readonly list: Effect.Effect<ReadonlyArray<Bucket>, BucketError.BucketError>
+  /** Where the data of a bucket is kept. */
+  readonly locations: (bucket: string) => Effect.Effect<BucketLocations.BucketLocations, BucketError.BucketError>
   readonly info: (bucket: string) => Effect.Effect<BucketInfo, BucketError.BucketError>
   /** The buckets that are forks of this one. */
   readonly forks: (bucket: string) => Effect.Effect<ReadonlyArray<BucketInfo>, BucketError.BucketError>
@@ -146,6 +159,11 @@ export interface TigrisBucketsShape {
     bucket: string,
     options?: { readonly name?: string | undefined }
   ) => Effect.Effect<Snapshot, BucketError.BucketError | TigrisOptions.InvalidTigrisOptions>
+  /** Deletes a snapshot of a bucket; the bucket itself and its other snapshots stay. */
+  readonly deleteSnapshot: (
+    bucket: string,
+    version: string
+  ) => Effect.Effect<void, BucketError.BucketError | TigrisOptions.InvalidTigrisOptions>
   /** The snapshots of a bucket, newest first. */
   readonly snapshots: (bucket: string) => Effect.Effect<ReadonlyArray<Snapshot>, BucketError.BucketError>
   /** The store of a bucket, as `TigrisObjectStore.make` makes it. */
@@ -158,9 +176,10 @@ export interface TigrisBucketsShape {
   ) => Effect.Effect<ObjectStoreShape, StoreError, Scope.Scope>
   /**
    * Where a key of a bucket is, for whoever may read it without credentials. Buckets on Tigris itself are served under a
-   * domain of their own, and only when they are public.
+   * domain of their own, and only when they are public. `style` says whether the bucket is in the name of the `host` or
+   * in the `path`, which is that of the endpoint (default: `host` on Tigris itself, elsewhere as requests are made).
    */
-  readonly url: (bucket: string, key: string) => string
+  readonly url: (bucket: string, key: string, options?: { readonly style?: "host" | "path" | undefined }) => string
   /**
    * A URL that lets whoever has it get or put one key until it expires. Redacted, for it is as good as a credential. Reads
    * through it may miss the latest writes: consistency is asked for with headers, which a URL does not have.
@@ -258,6 +277,23 @@ export const make = Effect.fnUntraced(function* (
           .toSorted((a, b) => (BigInt(a.version) < BigInt(b.version) ? 1 : -1))
     })
 
+  const where = (
+    operation: BucketError.Operation,
+    bucket: string
+  ): Effect.Effect<BucketLocations.BucketLocations, BucketError.BucketError> =>
+    Effect.mapBoth(requests.regions(bucket), {
+      onFailure: failing(operation, bucket),
+      onSuccess: BucketLocations.parse
+    })
+
+  /** What a new bucket says of itself, for which it may take a moment. */
+  const told = <A>(question: Effect.Effect<A, BucketError.BucketError>): Effect.Effect<A, BucketError.BucketError> =>
+    Effect.retry(question, {
+      schedule: Schedule.exponential(connection.retry?.baseDelay ?? "100 millis"),
+      times: 4,
+      while: ({ reason }) => reason._tag === "UnexpectedAnswer" || reason._tag === "BucketNotFound"
+    })
+
   const createSnapshot: TigrisBucketsShape["createSnapshot"] = Effect.fn("TigrisBuckets.createSnapshot")(function* (
     bucket,
     { name } = {}
@@ -299,12 +335,46 @@ export const make = Effect.fnUntraced(function* (
     TigrisObjectStore.make({ ...connection, region, unsafeUseDistributedReads, ...options, bucket })
 
   return {
-    create: Effect.fn("TigrisBuckets.create")(function* (bucket, { snapshots = false } = {}) {
+    create: Effect.fn("TigrisBuckets.create")(function* (bucket, { locations, snapshots = false } = {}) {
       yield* BucketName.validate(bucket)
+      const regions =
+        locations === undefined ? undefined : yield* Effect.fromResult(BucketLocations.toHeader(locations))
       yield* requests
-        .create(bucket, TigrisHeaders.createBucket({ snapshots }))
+        .create(bucket, TigrisHeaders.createBucket({ snapshots, regions }))
         .pipe(Effect.mapError(failing("create", bucket)))
-      return { name: bucket, snapshots, forkOf: undefined, hasForks: false }
+      const created = yield* told(
+        Effect.filterOrFail(
+          head("create", bucket),
+          (info) => info.snapshots === snapshots,
+          () => unexpected("create", bucket, "it exists now, but its snapshots are not as was asked for")
+        )
+      )
+      if (locations !== undefined) {
+        yield* told(
+          Effect.filterOrFail(
+            where("create", bucket),
+            (found) => BucketLocations.equals(found, locations),
+            () => unexpected("create", bucket, "it exists now, but is not kept where it was asked for")
+          )
+        )
+      }
+      return created
+    }),
+    locations: Effect.fn("TigrisBuckets.locations")((bucket) => where("locations", bucket)),
+    deleteSnapshot: Effect.fn("TigrisBuckets.deleteSnapshot")(function* (bucket, version) {
+      if (!TigrisHeaders.isSnapshotVersion(version)) return yield* invalidSnapshot
+      // The request is the deletion of the bucket but for one header: it is made only where Tigris has the snapshot.
+      const { snapshots } = yield* head("deleteSnapshot", bucket)
+      const failed = (reason: BucketError.Reason): BucketError.BucketError =>
+        new BucketError.BucketError({ operation: "deleteSnapshot", bucket, reason })
+      if (!snapshots) return yield* failed(new BucketError.SnapshotsNotEnabled({ bucket }))
+      const listed = yield* listSnapshots("deleteSnapshot", bucket)
+      if (!listed.some((snapshot) => snapshot.version === version)) {
+        return yield* failed(new BucketError.SnapshotNotFound({ bucket, version }))
+      }
+      yield* requests
+        .delete(bucket, TigrisHeaders.deleteSnapshot(version))
+        .pipe(Effect.mapError(failing("deleteSnapshot", bucket)))
     }),
     fork: Effect.fn("TigrisBuckets.fork")(function* (source, fork, { snapshotVersion } = {}) {
       yield* BucketName.validate(source)
@@ -328,17 +398,13 @@ export const make = Effect.fnUntraced(function* (
           })
         })
       )
-      // A service that does not know the headers creates an empty bucket. The new bucket may take a moment to tell.
-      return yield* head("fork", fork).pipe(
+      // A service that does not know the headers creates an empty bucket.
+      return yield* told(
         Effect.filterOrFail(
+          head("fork", fork),
           (info) => info.forkOf?.bucket === source,
-          () => unexpected("fork", fork, `it exists now, but is no fork of \`${source}\``)
-        ),
-        Effect.retry({
-          schedule: Schedule.exponential(connection.retry?.baseDelay ?? "100 millis"),
-          times: 4,
-          while: ({ reason }) => reason._tag === "UnexpectedAnswer" || reason._tag === "BucketNotFound"
-        })
+          () => unexpected("fork", fork, `it exists now, but is not a fork of \`${source}\``)
+        )
       )
     }),
     delete: Effect.fn("TigrisBuckets.delete")(function* (bucket, { contents = false } = {}) {
@@ -388,7 +454,7 @@ export const make = Effect.fnUntraced(function* (
     }),
     store,
     snapshotStore: (bucket, version, options = {}) => store(bucket, { ...options, snapshotVersion: version }),
-    url: (bucket, key) => ObjectUrl.plain(connection, bucket, key),
+    url: (bucket, key, { style } = {}) => ObjectUrl.plain(connection, bucket, key, style),
     presignedUrl: Effect.fn("TigrisBuckets.presignedUrl")(
       (bucket, key, { expiresIn = "1 hour", method = "get" } = {}) =>
         ObjectUrl.presigned(connection, { bucket, key, method, expiresIn })

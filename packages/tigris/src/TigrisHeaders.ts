@@ -25,7 +25,7 @@ export const names = {
   enableSnapshot: "X-Tigris-Enable-Snapshot",
   /** `true` or `true; name=…` on a creation: a snapshot instead. The bucket's name on a list: its snapshots instead. */
   snapshot: "X-Tigris-Snapshot",
-  /** The snapshot to read from; in the answer to the creation of a snapshot, the new one. */
+  /** The snapshot to read from, or on the deletion of a bucket the one that is deleted instead; in the answer to the creation of a snapshot, the new one. */
   snapshotVersion: "X-Tigris-Snapshot-Version",
   /** On the creation of a bucket: what it is a fork of. Also in the answer to a HEAD of a fork. */
   forkSourceBucket: "X-Tigris-Fork-Source-Bucket",
@@ -91,8 +91,14 @@ export const atSnapshot = (version: string): Headers => ({ [names.snapshotVersio
  * @category constructors
  * @since 0.1.0
  */
-export const createBucket = (options: { readonly snapshots: boolean }): Headers =>
-  options.snapshots ? { [names.enableSnapshot]: "true" } : {}
+export const createBucket = (options: {
+  readonly snapshots: boolean
+  /** Where all data is kept; without, everywhere. */
+  readonly regions?: string | undefined
+}): Headers => ({
+  ...(options.snapshots ? { [names.enableSnapshot]: "true" } : {}),
+  ...(options.regions === undefined ? {} : { [names.regions]: options.regions })
+})
 
 /**
  * What the creation of a fork carries.
@@ -133,6 +139,14 @@ export const listSnapshots = (bucket: string): Headers => ({ ...bucketRead, [nam
  * @since 0.1.0
  */
 export const listForks = (bucket: string): Headers => ({ ...bucketRead, [names.fork]: bucket })
+
+/**
+ * What makes the deletion of a bucket the deletion of one of its snapshots.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const deleteSnapshot = (version: string): Headers => ({ [names.snapshotVersion]: version })
 
 /**
  * What the deletion of a bucket carries.

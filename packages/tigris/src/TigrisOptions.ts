@@ -207,14 +207,14 @@ const secret = (name: string): Config.Config<Option.Option<Redacted.Redacted>> =
 
 /**
  * The way to Tigris from the environment, in the variables of Tigris's own client and of the AWS tools:
- * `TIGRIS_STORAGE_ENDPOINT`, else `AWS_ENDPOINT_URL_S3`; `TIGRIS_STORAGE_ACCESS_KEY_ID` with
+ * `TIGRIS_STORAGE_ENDPOINT`, else `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`; `TIGRIS_STORAGE_ACCESS_KEY_ID` with
  * `TIGRIS_STORAGE_SECRET_ACCESS_KEY` and `TIGRIS_SESSION_TOKEN`, else whatever the AWS SDK finds.
  *
  * @category config
  * @since 0.1.0
  */
 export const connectionEnvironment: Config.Config<ConnectionOptions> = Config.all({
-  endpoint: firstOf(["TIGRIS_STORAGE_ENDPOINT", "AWS_ENDPOINT_URL_S3"]),
+  endpoint: firstOf(["TIGRIS_STORAGE_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
   accessKeyId: text("TIGRIS_STORAGE_ACCESS_KEY_ID"),
   secretAccessKey: secret("TIGRIS_STORAGE_SECRET_ACCESS_KEY"),
   sessionToken: secret("TIGRIS_SESSION_TOKEN")

@@ -1,5 +1,5 @@
 /**
- * Tigris as the platform of virtual chunk containers. Design, sections 4 and 8.
+ * Tigris as the platform of virtual chunk containers.
  *
  * @since 0.1.0
  */
@@ -20,6 +20,9 @@ export type Options = Pick<
   TigrisOptions.TigrisOptions,
   "connectTimeout" | "requestTimeout" | "concurrency" | "retry" | "readHeaders"
 >
+
+/** Tigris's own endpoints. Names below them are its customers' buckets. */
+const ownEndpoints = /^https:\/\/(t3\.storage\.dev|fly\.storage\.tigris\.dev)$/
 
 /** Why the stores of containers are never written. */
 const readOnlyBecause =
@@ -77,9 +80,19 @@ export const makeWith = (options: Options): Effect.Effect<Platform> =>
   Effect.succeed({
     name: "tigris",
     defaultRegion: undefined,
-    defaultEndpoint: TigrisOptions.defaultEndpoint,
+    ownEndpoints,
+    accepts: ["AccessKey", "Anonymous", "Environment"],
     hasBuckets: true,
+    isBucketInPath: (container, bucket) => {
+      const { endpoint_url: endpoint, force_path_style: forcePathStyle } = container.cloud_client_config ?? {}
+      return TigrisOptions.usesPathStyle({ endpoint, forcePathStyle }) || !/^[a-z0-9-]+$/.test(bucket)
+    },
     sharesCredentials: true,
+    pathOf: (container, path) => {
+      const fork = forkBucket(container)
+      const slash = path.indexOf("/")
+      return fork === undefined ? path : slash < 0 ? fork : fork + path.slice(slash)
+    },
     open: (request) =>
       Effect.catch(TigrisObjectStore.make(optionsFor(request, options)), (error) => {
         const container = request.container.name

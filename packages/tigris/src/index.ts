@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as BucketError from "./BucketError.ts"
+export * as BucketLocations from "./BucketLocations.ts"
 export * as BucketName from "./BucketName.ts"
 export * as Environments from "./Environments.ts"
 export * as ForkRebinding from "./ForkRebinding.ts"

@@ -300,6 +300,12 @@ describe("URLs", () => {
     Effect.gen(function* () {
       const buckets = yield* TigrisBuckets.make({ ...options, retry: fast })
       expect(buckets.url("b", "a b/c?")).toBe(url)
+      const both = (["host", "path"] as const).map((style) => buckets.url("b", "a b/c?", { style }))
+      const isTigris = options.endpoint === undefined
+      expect(both).toEqual([
+        isTigris ? "https://b.t3.tigrisfiles.io/a%20b/c%3F" : "http://b.localhost:9000/a%20b/c%3F",
+        isTigris ? "https://t3.storage.dev/b/a%20b/c%3F" : "http://localhost:9000/b/a%20b/c%3F"
+      ])
     })
   )
 })

@@ -4,6 +4,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type * as BucketLocations from "../src/BucketLocations.ts"
 import * as TigrisBuckets from "../src/TigrisBuckets.ts"
 import * as TigrisHeaders from "../src/TigrisHeaders.ts"
 import { bytes, connectionTo, open, text } from "./support/TestTigris.ts"
@@ -38,7 +39,7 @@ describe("buckets", () => {
       expect([...simulator.buckets.keys()]).toEqual(["with-snapshots", "third"])
       const sent = simulator.requests.map((request) => [request.operation, request.bucket, tigris(request)])
       // `X-Tigris-Regions` and `X-Tigris-Consistent` on a creation would restrict the bucket for good.
-      expect(sent.slice(0, 4)).toEqual([
+      expect(sent.filter(([operation]) => operation !== "HeadBucket").slice(0, 4)).toEqual([
         ["CreateBucket", "plain", {}],
         ["CreateBucket", "with-snapshots", { "x-tigris-enable-snapshot": "true" }],
         ["CreateBucket", "third", {}],
@@ -47,6 +48,72 @@ describe("buckets", () => {
       for (const { headers, signed } of simulator.requests) {
         const rules = Object.keys(headers).filter((name) => /tigris|cache-control/.test(name))
         expect(signed).toEqual(expect.arrayContaining(rules))
+      }
+    })
+  )
+
+  it.live.each<readonly [BucketLocations.BucketLocations, string | undefined]>([
+    [{ type: "global" }, undefined],
+    [{ type: "multi", area: "eur" }, "eur"],
+    [{ type: "dual", regions: ["fra", "iad"] }, "fra,iad"],
+    [{ type: "single", region: "sin" }, "sin"]
+  ])("are kept where they are created: %j", ([locations, header]) =>
+    Effect.gen(function* () {
+      const { buckets, simulator } = yield* open({ buckets: {} })
+      yield* buckets.create("kept", { locations })
+      expect(simulator.requests[0]).toMatchObject({ operation: "CreateBucket" })
+      expect(simulator.requests[0]?.headers["x-tigris-regions"]).toBe(header)
+      expect(yield* buckets.locations("kept")).toEqual(locations)
+      expect(yield* Effect.flip(buckets.locations("missing"))).toMatchObject({ reason: { _tag: "BucketNotFound" } })
+    })
+  )
+
+  it.live.each<readonly [string, unknown]>([
+    ["an unknown region", { type: "single", region: "mars" }],
+    ["an area as a region", { type: "single", region: "eur" }],
+    ["an unknown area", { type: "multi", area: "fra" }],
+    ["one region twice", { type: "dual", regions: ["fra", "fra"] }],
+    ["three regions", { type: "dual", regions: ["fra", "iad", "sin"] }],
+    ["a header", { type: "single", region: "fra\r\nx: y" }],
+    ["another type", { type: "triple" }]
+  ])("are not created in %s", ([, locations]) =>
+    Effect.gen(function* () {
+      const { buckets, simulator } = yield* open({ buckets: {} })
+      const error = yield* Effect.flip(
+        buckets.create("kept", { locations: locations as BucketLocations.BucketLocations })
+      )
+      expect(error).toMatchObject({ _tag: "InvalidTigrisOptions", option: "locations" })
+      expect(simulator.requests).toHaveLength(0)
+    })
+  )
+
+  it.live("are not believed to be where the service did not put them", () =>
+    Effect.gen(function* () {
+      const { buckets } = yield* open({ buckets: {}, plainS3: true })
+      const error = yield* Effect.flip(buckets.create("kept", { locations: { type: "single", region: "fra" } }))
+      expect(error).toMatchObject({ operation: "create", reason: { _tag: "UnexpectedAnswer" } })
+    })
+  )
+
+  it.live("are not created by a page that answers for the service", () =>
+    Effect.gen(function* () {
+      const { buckets, simulator } = yield* open({ buckets: {} })
+      for (const [type, body] of [
+        ["text/html", "<!DOCTYPE html><p>Log in</p>"],
+        ["application/json", "{}"],
+        ["text/plain", ""]
+      ] as const) {
+        simulator.servers.get("iad")!.faults = () => ({
+          _tag: "Answer",
+          status: 200,
+          headers: { "content-type": type },
+          body
+        })
+        // An empty answer is all that a service without headers of its own has for a bucket.
+        if (body !== "") {
+          expect(yield* Effect.flip(buckets.create("new"))).toMatchObject({ reason: { _tag: "UnexpectedAnswer" } })
+        }
+        expect(yield* Effect.flip(buckets.list)).toMatchObject({ reason: { _tag: "UnexpectedAnswer" } })
       }
     })
   )
@@ -288,7 +355,7 @@ describe("forks", () => {
       const { buckets } = yield* open({ ...source, plainS3: true })
       const error = yield* Effect.flip(buckets.fork("source", "alice"))
       expect(error).toMatchObject({ reason: { _tag: "UnexpectedAnswer" } })
-      expect(error.message).toContain("no fork of `source`")
+      expect(error.message).toContain("not a fork of `source`")
       expect(yield* Effect.flip(buckets.createSnapshot("source"))).toMatchObject({
         reason: { _tag: "SnapshotsNotEnabled" }
       })
@@ -316,6 +383,36 @@ describe("a lost answer", () => {
       loseNext("DeleteBucket")
       yield* buckets.delete("new")
       expect([...simulator.buckets.keys()]).toEqual(["source", "alice"])
+    })
+  )
+})
+
+describe("a snapshot", () => {
+  it.live("is deleted alone: its bucket and other snapshots stay", () =>
+    Effect.gen(function* () {
+      const { buckets, simulator } = yield* open(source)
+      const first = yield* buckets.createSnapshot("source", { name: "first" })
+      const second = yield* buckets.createSnapshot("source")
+      yield* buckets.deleteSnapshot("source", first.version)
+      expect((yield* buckets.snapshots("source")).map(({ version }) => version)).toEqual([second.version])
+      expect(simulator.buckets.has("source")).toBe(true)
+      const deletion = simulator.requests.find(({ operation }) => operation === "DeleteBucket")
+      expect(deletion?.headers["x-tigris-snapshot-version"]).toBe(first.version)
+    })
+  )
+
+  it.live("that is not there is not deleted, and neither is its bucket", () =>
+    Effect.gen(function* () {
+      for (const options of [source, { ...source, plainS3: true }, { buckets: { source: {} } }]) {
+        const { buckets, simulator } = yield* open(options)
+        const missing = yield* Effect.flip(buckets.deleteSnapshot("source", "1751631910000000000"))
+        expect(missing).toMatchObject({ operation: "deleteSnapshot", bucket: "source" })
+        expect(yield* Effect.flip(buckets.deleteSnapshot("source", "x; y"))).toMatchObject({
+          option: "snapshotVersion"
+        })
+        expect(simulator.buckets.has("source")).toBe(true)
+        expect(simulator.requests.some(({ operation }) => operation === "DeleteBucket")).toBe(false)
+      }
     })
   )
 })

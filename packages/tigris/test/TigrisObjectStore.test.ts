@@ -149,6 +149,10 @@ describe("the safe mode", () => {
       ])
       const { TIGRIS_STORAGE_REGION: _, ...incomplete } = variables
       expect((yield* Effect.flip(put(incomplete)))._tag).toBe("MissingRegion")
+      const { TIGRIS_STORAGE_ENDPOINT: endpoint, ...others } = variables
+      yield* put({ ...others, AWS_ENDPOINT_URL: endpoint })
+      yield* put({ ...others, AWS_ENDPOINT_URL_S3: endpoint, AWS_ENDPOINT_URL: "http://127.0.0.1:9" })
+      expect(simulator.requests).toHaveLength(3)
     })
   )
 

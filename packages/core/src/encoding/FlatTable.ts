@@ -234,6 +234,12 @@ export class FlatTable implements Place {
     return position === 0 ? absent : readU64(this, field.name, position)
   }
 
+  /** An unsigned number of 64 bits, exactly. */
+  exactU64(field: Field): bigint {
+    const position = this.at(field, 8)
+    return position === 0 ? 0n : this.payload.view.getBigUint64(position, true)
+  }
+
   /** A struct of `size` bytes, as a view into the payload. */
   struct(field: Field, size: number): Uint8Array {
     return this.optionalStruct(field, size) ?? this.missing(field)
@@ -269,15 +275,15 @@ export class FlatTable implements Place {
   }
 
   /** A vector whose elements take `elementSize` bytes each; strings and tables take 4, their offset. */
-  vector(field: Field, elementSize: number): FlatVector {
-    return this.optionalVector(field, elementSize) ?? this.missing(field)
+  vector(field: Field, elementSize: number, maxLength?: number): FlatVector {
+    return this.optionalVector(field, elementSize, maxLength) ?? this.missing(field)
   }
 
-  /** As `vector`; `undefined` when the field is absent. */
-  optionalVector(field: Field, elementSize: number): FlatVector | undefined {
+  /** As `vector`; `undefined` when the field is absent. More than `maxLength` elements are refused before any is read. */
+  optionalVector(field: Field, elementSize: number, maxLength?: number): FlatVector | undefined {
     const position = this.at(field, 4)
     if (position === 0) return undefined
-    return new FlatVector(this, field.name, follow(this, field.name, position), elementSize)
+    return new FlatVector(this, field.name, follow(this, field.name, position), elementSize, maxLength)
   }
 
   /** A vector of bytes, as a view into the payload. Tables may share it: `copy` what is to be decoded further. */
@@ -300,7 +306,7 @@ export class FlatTable implements Place {
     const bytes = this.optionalBytes(field)
     if (bytes === undefined) return undefined
     spend(this, field.name, objectOverhead + 4 * bytes.length)
-    return bytes.slice()
+    return new Uint8Array(bytes)
   }
 }
 
@@ -319,7 +325,13 @@ export class FlatVector {
   private readonly table_: FlatTable
   private readonly name: string
 
-  constructor(table: FlatTable, name: string, position: number, elementSize: number) {
+  constructor(
+    table: FlatTable,
+    name: string,
+    position: number,
+    elementSize: number,
+    maxLength = Number.POSITIVE_INFINITY
+  ) {
     const { bytes, view } = table.payload
     this.table_ = table
     this.name = name
@@ -329,6 +341,7 @@ export class FlatVector {
     if (this.length > (bytes.length - this.start) / elementSize) {
       fail(table, name, `its ${this.length} elements reach beyond the payload`)
     }
+    if (this.length > maxLength) fail(table, name, `it has ${this.length} elements, more than ${maxLength}`)
     if (elementSize > 1) spend(table, name, objectOverhead + this.length * (elementOverhead + elementSize))
   }
 
@@ -358,6 +371,11 @@ export class FlatVector {
   /** The unsigned 64-bit number, `offset` bytes into the element; not larger than 2^53 - 1. */
   u64(index: number, offset = 0): number {
     return readU64(this.place(index), "", this.at(index, offset))
+  }
+
+  /** The unsigned 64-bit number, `offset` bytes into the element, exactly. */
+  exactU64(index: number, offset = 0): bigint {
+    return this.table_.payload.view.getBigUint64(this.at(index, offset), true)
   }
 
   /** `size` bytes of the element from `offset`, as a view into the payload; the whole struct unless given. */
@@ -401,17 +419,28 @@ export class FlatVector {
 export const fileIdentifier = "Ichk"
 
 /**
+ * How much may be built from a payload.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Bounds {
+  /** Bytes in memory, as estimated here. */
+  readonly maxHeld: number
+}
+
+/**
  * The root table of `payload`, which is the content of `file`. Throws a `FormatError`: call it inside of
  * `decode`, or when a payload that `decode` has accepted is read again.
  *
- * Unless `unbounded`, all that is read counts towards a bound of 24 times the payload and 4 MiB, so that
- * a small file whose tables share their parts cannot unfold into a large value. Set it for payloads that
- * stay in memory and are looked into again and again.
+ * All that is read counts towards a bound: 24 times the payload and 4 MiB, so that a file whose tables share their parts
+ * cannot unfold into a large value, and the `bounds` that are given, because a payload may itself have
+ * unfolded from a small file.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const root = (file: string, payload: Uint8Array, options?: { readonly unbounded?: boolean }): FlatTable => {
+export const root = (file: string, payload: Uint8Array, bounds?: Bounds): FlatTable => {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   if (payload.length < 12) {
     throw new FormatError({ file, field: "payload", problem: `it has ${payload.length} bytes, too few for any table` })
@@ -421,7 +450,7 @@ export const root = (file: string, payload: Uint8Array, options?: { readonly unb
       throw new FormatError({ file, field: "payload", problem: `its identifier is not \`${fileIdentifier}\`` })
     }
   }
-  const budget = options?.unbounded === true ? Number.POSITIVE_INFINITY : maxAmplification * payload.length + freeBytes
+  const budget = Math.min(maxAmplification * payload.length + freeBytes, bounds?.maxHeld ?? Number.POSITIVE_INFINITY)
   return new FlatTable({ file, bytes: payload, view, budget }, undefined, "", -1, view.getUint32(0, true))
 }
 
@@ -435,8 +464,8 @@ export const decode = <A>(
   file: string,
   payload: Uint8Array,
   f: (root: FlatTable) => A,
-  options?: { readonly unbounded?: boolean }
-): Result.Result<A, FormatError> => attempt(() => f(root(file, payload, options)))
+  bounds?: Bounds
+): Result.Result<A, FormatError> => attempt(() => f(root(file, payload, bounds)))
 
 /**
  * Turns a `FormatError` that `f` throws into a failure. Anything else that it throws is a bug and passes.

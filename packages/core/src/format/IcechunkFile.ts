@@ -50,23 +50,43 @@ export const implementation = "ic-effect-0.1.0"
  */
 export const headerSize = 39
 
+/** How far a file of one kind is believed to unfold. */
+interface Bounds {
+  /** Largest payload, in bytes after decompression, whatever the file's size. */
+  readonly payload: number
+  /** How many times as large as its file a payload may be; up to `freePayload` bytes it may be any size. */
+  readonly expansion: number
+}
+
+/** Below this many bytes a payload may be any number of times as large as its file. */
+const freePayload = 32 * 1024 * 1024
+
+/** What a decoded file may hold in memory, in bytes as estimated by `FlatTable`, for each byte of the file, and at any size. */
+const heldPerByte = 4096
+const freeHeld = 256 * 1024 * 1024
+
 /**
- * Largest payload that is read, in bytes after decompression. A flatbuffer cannot be larger than 2 GiB;
- * only manifests come near. A payload beyond 32 MiB must moreover not be more than 4,096 times as large as
- * its file, which random ids alone prevent: a few bytes cannot make us allocate gigabytes.
+ * A flatbuffer cannot be larger than 2 GiB, and only manifests come near. Each ref, node and snapshot has an id or an index of its
+ * own, which does not compress away: refs come to at most 50 times the bytes of their file, inline chunks that are all alike and
+ * nodes with large equal attributes to some hundreds, snapshots to at most 100. So a few bytes cannot make us allocate gigabytes.
+ */
+const bounds: Readonly<Record<FileType, Bounds>> = {
+  Manifest: { payload: 2 ** 31 - 1, expansion: 512 },
+  Snapshot: { payload: 2 ** 30, expansion: 1024 },
+  TransactionLog: { payload: 2 ** 30, expansion: 1024 },
+  RepoInfo: { payload: 2 ** 29, expansion: 256 }
+}
+
+/**
+ * The largest file of a kind that is read, in bytes: what a store is told before it reads one.
  *
  * @category constants
  * @since 0.1.0
  */
-export const maxPayloadBytes: Readonly<Record<FileType, number>> = {
-  Manifest: 2 ** 31 - 1,
-  Snapshot: 2 ** 30,
-  TransactionLog: 2 ** 30,
-  RepoInfo: 2 ** 29
-}
+export const maxFileBytes = (fileType: FileType): number => headerSize + bounds[fileType].payload
 
-const maxExpansion = 4096
-const freePayloadBytes = 32 * 1024 * 1024
+const maxPayload = (fileType: FileType, body: number): number =>
+  Math.min(bounds[fileType].payload, Math.max(freePayload, bounds[fileType].expansion * body))
 
 const magic = new TextEncoder().encode("ICE🧊CHUNK")
 
@@ -122,11 +142,13 @@ export interface IcechunkFile {
   readonly header: Header
   /** Without compression, a view into the file. */
   readonly payload: Uint8Array
+  /** What may be built from the payload, in bytes; see `FlatTable.root`. */
+  readonly maxHeld: number
 }
 
 /**
  * Header and payload of a file. Fails with `FormatError` when the header is not that of an `expected`
- * file, and when the payload is damaged or larger than `maxPayloadBytes`.
+ * file, and when the payload is damaged or larger than a file of this kind and size can mean.
  *
  * @category decoding
  * @since 0.1.0
@@ -145,19 +167,21 @@ export const decode: (
     })
   }
   const body = bytes.subarray(headerSize)
-  const maxBytes = Math.min(maxPayloadBytes[expected], Math.max(freePayloadBytes, maxExpansion * body.length))
+  const maxBytes = maxPayload(expected, body.length)
+  const maxHeld = Math.max(freeHeld, heldPerByte * body.length)
   const toFormatError = (problem: string): FormatError => new FormatError({ file, field: "payload", problem })
   if (header.compression === "none") {
     if (body.length > maxBytes) return yield* toFormatError(`it has ${body.length} bytes, more than ${maxBytes}`)
-    return { header, payload: body }
+    return { header, payload: body, maxHeld }
   }
   const zstd = yield* Zstd.Zstd
   const payload = yield* Effect.mapError(zstd.decompress(body, maxBytes), (error) => toFormatError(error.problem))
-  return { header, payload }
+  return { header, payload, maxHeld }
 })
 
 /**
- * A file from its payload: zstd of `level` 3 and spec version 2, unless given otherwise.
+ * A file from its payload: zstd of `level` 3 and spec version 2, unless given otherwise. A payload that compresses better than a
+ * reader believes is stored as it is.
  *
  * @category encoding
  * @since 0.1.0
@@ -168,13 +192,15 @@ export const encode: (
   options?: { readonly level?: number | undefined; readonly specVersion?: 1 | 2 | undefined }
 ) => Effect.Effect<Uint8Array, never, Zstd.Zstd> = Effect.fnUntraced(function* (fileType, payload, options) {
   const zstd = yield* Zstd.Zstd
-  const body = yield* zstd.compress(payload, options?.level ?? 3)
+  const compressed = yield* zstd.compress(payload, options?.level ?? 3)
+  const isBelievable = payload.length <= maxPayload(fileType, compressed.length)
+  const body = isBelievable ? compressed : payload
   const file = new Uint8Array(headerSize + body.length)
   file.set(magic)
   file.set(new TextEncoder().encode(implementation.padEnd(24)), implementationAt)
   file[specVersionAt] = options?.specVersion ?? 2
   file[fileTypeAt] = fileTypeCodes[fileType]
-  file[compressionAt] = 1
+  file[compressionAt] = isBelievable ? 1 : 0
   file.set(body, headerSize)
   return file
 })

@@ -84,10 +84,21 @@ const Info = FlatTable.fields("id", "parent_offset", "flushed_at", "message", "m
 
 const noMetadata: Metadata.Metadata = {}
 
+/** A flag is a number of 16 bits. So is the number of updates that a repo object lists, and the oldest of all may stay with them. */
+const maxFlags = 0xffff
+const maxUpdates = 0xffff + 1
+
 const decodeSnapshots = (file: string, root: FlatTable.FlatTable): ReadonlyMap<SnapshotId, SnapshotInfo> => {
   const vector = root.vector(Repo.snapshots, 4)
-  const tables = vector.mapTables((table) => table)
-  const ids = tables.map((table) => ObjectId.snapshotId(table.struct(Info.id, 12)))
+  const seen = new Set<SnapshotId>()
+  // Before more is built: as many elements as one likes may share one table.
+  const tables = vector.mapTables((table) => {
+    const id = ObjectId.snapshotId(table.struct(Info.id, 12))
+    if (seen.has(id)) table.fail(Info.id, "another snapshot has the same id")
+    seen.add(id)
+    return table
+  })
+  const ids = [...seen]
   const parents = tables.map((table) => {
     const parent = table.i32(Info.parent_offset)
     if (parent < -1 || parent >= ids.length) {
@@ -100,7 +111,6 @@ const decodeSnapshots = (file: string, root: FlatTable.FlatTable): ReadonlyMap<S
   const snapshots = new Map<SnapshotId, SnapshotInfo>()
   for (const [i, table] of tables.entries()) {
     const id = ids[i]!
-    if (snapshots.has(id)) table.fail(Info.id, "another snapshot has the same id")
     const metadata = table.optionalVector(Info.metadata, 4)
     const pruned = table.optionalVector(Info.pruned_ancestor_tx_logs, 12)
     snapshots.set(id, {
@@ -159,7 +169,7 @@ const decodeNames = (root: FlatTable.FlatTable, field: FlatTable.Field): Readonl
 }
 
 const decodeFlags = (root: FlatTable.FlatTable, field: FlatTable.Field): ReadonlyArray<number> | undefined => {
-  const vector = root.optionalVector(field, 2)
+  const vector = root.optionalVector(field, 2, maxFlags)
   return vector === undefined ? undefined : Array.from({ length: vector.length }, (_, i) => vector.u16(i))
 }
 
@@ -172,27 +182,36 @@ const decodeFlags = (root: FlatTable.FlatTable, field: FlatTable.Field): Readonl
  * @category decoding
  * @since 0.1.0
  */
-export const decode = (file: string, payload: Uint8Array): Result.Result<RepoInfo, FormatError> =>
-  FlatTable.decode(file, payload, (root) => {
-    const snapshots = decodeSnapshots(file, root)
-    const ids = Array.from(snapshots.keys())
-    const metadata = root.optionalVector(Repo.metadata, 4)
-    return {
-      specVersion: root.u8(Repo.spec_version),
-      tags: decodeRefs(root, Repo.tags, ids),
-      branches: decodeRefs(root, Repo.branches, ids),
-      deletedTags: decodeNames(root, Repo.deleted_tags),
-      snapshots,
-      status: RepoStatus.decode(root.table(Repo.status)),
-      metadata: metadata === undefined ? noMetadata : Metadata.decode(file, Repo.metadata.name, 2, metadata),
-      latestUpdates: root.vector(Repo.latest_updates, 4).mapTables(RepoUpdate.decode),
-      repoBeforeUpdates: root.optionalString(Repo.repo_before_updates),
-      config: root.optionalCopy(Repo.config),
-      enabledFeatureFlags: decodeFlags(root, Repo.enabled_feature_flags),
-      disabledFeatureFlags: decodeFlags(root, Repo.disabled_feature_flags),
-      extra: root.optionalCopy(Repo.extra)
-    }
-  })
+export const decode = (
+  file: string,
+  payload: Uint8Array,
+  bounds?: FlatTable.Bounds
+): Result.Result<RepoInfo, FormatError> =>
+  FlatTable.decode(
+    file,
+    payload,
+    (root) => {
+      const snapshots = decodeSnapshots(file, root)
+      const ids = Array.from(snapshots.keys())
+      const metadata = root.optionalVector(Repo.metadata, 4)
+      return {
+        specVersion: root.u8(Repo.spec_version),
+        tags: decodeRefs(root, Repo.tags, ids),
+        branches: decodeRefs(root, Repo.branches, ids),
+        deletedTags: decodeNames(root, Repo.deleted_tags),
+        snapshots,
+        status: RepoStatus.decode(root.table(Repo.status)),
+        metadata: metadata === undefined ? noMetadata : Metadata.decode(file, Repo.metadata.name, 2, metadata),
+        latestUpdates: root.vector(Repo.latest_updates, 4, maxUpdates).mapTables(RepoUpdate.decode),
+        repoBeforeUpdates: root.optionalString(Repo.repo_before_updates),
+        config: root.optionalCopy(Repo.config),
+        enabledFeatureFlags: decodeFlags(root, Repo.enabled_feature_flags),
+        disabledFeatureFlags: decodeFlags(root, Repo.disabled_feature_flags),
+        extra: root.optionalCopy(Repo.extra)
+      }
+    },
+    bounds
+  )
 
 const encodeRefs = (
   builder: FlatBuilder,

@@ -178,29 +178,38 @@ const decodeMove = (table: FlatTable.FlatTable): MovedNode => {
  * @category decoding
  * @since 0.1.0
  */
-export const decode = (file: string, payload: Uint8Array): Result.Result<TransactionLog, FormatError> =>
-  FlatTable.decode(file, payload, (root) => {
-    const room: Room = { indices: payload.length / 4 }
-    const updatedChunks = root
-      .vector(Root.updated_chunks, 4)
-      .mapTables((table) => decodeChunks(payload, room, table))
-      .toSorted((a, b) => ObjectId.compare(a.node, b.node))
-    if (updatedChunks.some(({ node }, i) => node === updatedChunks[i - 1]?.node)) {
-      throw new FormatError({ file, field: Root.updated_chunks.name, problem: "an array occurs twice" })
-    }
-    return {
-      id: ObjectId.snapshotId(root.struct(Root.id, 12)),
-      newGroups: decodeIds(root, Root.new_groups),
-      newArrays: decodeIds(root, Root.new_arrays),
-      deletedGroups: decodeIds(root, Root.deleted_groups),
-      deletedArrays: decodeIds(root, Root.deleted_arrays),
-      updatedArrays: decodeIds(root, Root.updated_arrays),
-      updatedGroups: decodeIds(root, Root.updated_groups),
-      updatedChunks,
-      movedNodes: (root.optionalVector(Root.moved_nodes, 4)?.mapTables(decodeMove) ?? []).toSorted(byNewPath),
-      extra: root.optionalCopy(Root.extra)
-    }
-  })
+export const decode = (
+  file: string,
+  payload: Uint8Array,
+  bounds?: FlatTable.Bounds
+): Result.Result<TransactionLog, FormatError> =>
+  FlatTable.decode(
+    file,
+    payload,
+    (root) => {
+      const room: Room = { indices: payload.length / 4 }
+      const updatedChunks = root
+        .vector(Root.updated_chunks, 4)
+        .mapTables((table) => decodeChunks(payload, room, table))
+        .toSorted((a, b) => ObjectId.compare(a.node, b.node))
+      if (updatedChunks.some(({ node }, i) => node === updatedChunks[i - 1]?.node)) {
+        throw new FormatError({ file, field: Root.updated_chunks.name, problem: "an array occurs twice" })
+      }
+      return {
+        id: ObjectId.snapshotId(root.struct(Root.id, 12)),
+        newGroups: decodeIds(root, Root.new_groups),
+        newArrays: decodeIds(root, Root.new_arrays),
+        deletedGroups: decodeIds(root, Root.deleted_groups),
+        deletedArrays: decodeIds(root, Root.deleted_arrays),
+        updatedArrays: decodeIds(root, Root.updated_arrays),
+        updatedGroups: decodeIds(root, Root.updated_groups),
+        updatedChunks,
+        movedNodes: (root.optionalVector(Root.moved_nodes, 4)?.mapTables(decodeMove) ?? []).toSorted(byNewPath),
+        extra: root.optionalCopy(Root.extra)
+      }
+    },
+    bounds
+  )
 
 const byNewPath = (a: MovedNode, b: MovedNode): number => NodePath.compareSegments(a.to, b.to)
 

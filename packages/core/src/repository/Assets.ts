@@ -93,16 +93,16 @@ export const make = Effect.fnUntraced(function* (
   const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
     const file = Layout.snapshot(id)
     const { bytes } = yield* store.get(file)
-    const { header, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
-    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload))
+    const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
+    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
     yield* ensureId(file, id, snapshot.id)
     return snapshot
   })
   const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
     const file = Layout.manifest(id)
     const { bytes } = yield* store.get(file)
-    const { payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
-    const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary))
+    const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
+    const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
     yield* ensureId(file, id, manifest.id)
     return manifest
   })

@@ -1,6 +1,6 @@
 /**
  * What a repository depends on: which virtual objects its refs name, through which containers, and whether
- * those still are what the refs say. Design, section 4.
+ * those still are what the refs say.
  *
  * Refs are counted where they lie in their manifests, a batch at a time; what is kept grows with the number of
  * distinct objects, not of refs.
@@ -21,73 +21,11 @@ import * as Container from "../values/VirtualChunkContainer.ts"
 import type { ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
+import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
+import * as ObjectPlace from "../virtual/ObjectPlace.ts"
 import type { Platform } from "../virtual/Platform.ts"
 import type { AssetError } from "./Assets.ts"
-
-/**
- * Which locations to list; all conditions that are given must hold. `prefix` and `glob` are compared with the
- * location as it is stored and as `protocol://path`. In a glob `*` and `?` stop at `/`, and `**` does not.
- *
- * @category models
- * @since 0.1.0
- */
-export interface LocationQuery {
-  /** Name of the container that the location belongs to. */
-  readonly container?: string | undefined
-  /** Protocol of the location, or of its container. */
-  readonly protocol?: string | undefined
-  readonly prefix?: string | undefined
-  readonly glob?: string | undefined
-  /** Each location once, instead of once for each chunk (default `false`). */
-  readonly distinct?: boolean | undefined
-}
-
-const globExpression = (glob: string): RegExp =>
-  new RegExp(
-    `^${glob.replaceAll(/\*\*|[*?]|[\\^$.|+()[\]{}]/g, (part) =>
-      part === "**" ? ".*" : part === "*" ? "[^/]*" : part === "?" ? "[^/]" : `\\${part}`
-    )}$`,
-    "su"
-  )
-
-const resolve = (
-  containers: ContainerMatch.ContainerSet,
-  location: string
-): Result.Result<ContainerMatch.Resolved, ContainerMatch.MissingContainer | Location.InvalidLocation> =>
-  Result.flatMap(Location.parse(location), (parsed) => ContainerMatch.resolve(containers, parsed))
-
-/**
- * Whether a location is wanted. Pure; each distinct location is looked at once.
- *
- * @category predicates
- * @since 0.1.0
- */
-export const matcher = (
-  containers: ContainerMatch.ContainerSet,
-  query: LocationQuery
-): ((location: string) => boolean) => {
-  const glob = query.glob === undefined ? undefined : globExpression(query.glob)
-  const protocol = query.protocol === undefined ? undefined : Location.canonicalProtocol(query.protocol)
-  if (query.container === undefined && protocol === undefined && query.prefix === undefined && glob === undefined) {
-    return () => true
-  }
-  const holds = (location: string): boolean => {
-    const found = Result.getOrUndefined(resolve(containers, location))
-    const whole = found === undefined ? location : `${found.container.protocol}://${found.path}`
-    const texts = [location, whole]
-    if (query.container !== undefined && found?.container.name !== query.container) return false
-    if (protocol !== undefined && !texts.some((text) => text.startsWith(`${protocol}://`))) return false
-    const { prefix } = query
-    if (prefix !== undefined && !texts.some((text) => text.startsWith(prefix))) return false
-    return glob === undefined || texts.some((text) => glob.test(text))
-  }
-  const known = new Map<string, boolean>()
-  return (location) => {
-    let wanted = known.get(location)
-    if (wanted === undefined) known.set(location, (wanted = holds(location)))
-    return wanted
-  }
-}
+import * as LocationQuery from "./LocationQuery.ts"
 
 /** What the refs say of one location. */
 interface Entry {
@@ -190,36 +128,80 @@ export interface Dependencies {
   readonly unresolved: ReadonlyArray<{ readonly location: string; readonly chunks: number; readonly bytes: number }>
 }
 
+/** A location with its object's place; locations that belong to no container are places of their own. */
+const placeOf = (
+  { containers, placeOf }: Pick<ChunkResolver, "containers" | "placeOf">,
+  location: string
+): { readonly key: string; readonly container: string | undefined } => {
+  const found = Result.getOrUndefined(
+    Result.flatMap(Location.parse(location), (parsed) => ContainerMatch.resolve(containers, parsed))
+  )
+  return found === undefined
+    ? { key: location, container: undefined }
+    : { key: ObjectPlace.key(placeOf(found)), container: found.container.name }
+}
+
+/** An object outside the repository, with what all refs to it say, however they spell its location. */
+interface ReferredObject {
+  /** One of its spellings. */
+  readonly location: string
+  /** The container that reads it, of several the one that is tried first; `undefined` when there is none. */
+  readonly container: string | undefined
+  readonly chunks: number
+  readonly bytes: number
+  readonly checksums: ReadonlyArray<Checksum.Checksum>
+}
+
+/** The objects of a tally, each once. Pure. */
+const distinctObjects = (
+  resolver: Pick<ChunkResolver, "containers" | "placeOf">,
+  tally: Tally
+): ReadonlyArray<ReferredObject> => {
+  const order = new Map(resolver.containers.inOrder.map(({ container: { name } }, i) => [name, i]))
+  const byPlace = new Map<string, ReferredObject>()
+  for (const one of tally.objects()) {
+    const { container, key } = placeOf(resolver, one.location)
+    const known = byPlace.get(key)
+    if (known === undefined) {
+      byPlace.set(key, { ...one, container })
+      continue
+    }
+    const comesFirst =
+      container !== undefined && known.container !== undefined && order.get(container)! < order.get(known.container)!
+    byPlace.set(key, {
+      location: comesFirst ? one.location : known.location,
+      container: comesFirst ? container : known.container,
+      chunks: known.chunks + one.chunks,
+      bytes: known.bytes + one.bytes,
+      checksums: [...known.checksums, ...one.checksums]
+    })
+  }
+  return [...byPlace.values()]
+}
+
 /**
- * Sums a tally up by container. Pure.
+ * Sums a tally up by container. An object counts once, under the container that reads it: of several, the one that is tried
+ * first. Pure.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const summarise = (containers: ContainerMatch.ContainerSet, tally: Tally): Dependencies => {
-  const uses = new Map<string, { objects: Set<string>; chunks: number; bytes: number }>()
+export const summarise = (resolver: Pick<ChunkResolver, "containers" | "placeOf">, tally: Tally): Dependencies => {
+  const uses = new Map<string, { container: string; objects: number; chunks: number; bytes: number }>()
   const unresolved: Array<{ location: string; chunks: number; bytes: number }> = []
-  for (const { bytes, chunks, location } of tally.objects()) {
-    const found = Result.getOrUndefined(resolve(containers, location))
-    if (found === undefined) {
+  for (const { bytes, chunks, container, location } of distinctObjects(resolver, tally)) {
+    if (container === undefined) {
       unresolved.push({ location, chunks, bytes })
       continue
     }
-    const { name } = found.container
-    const use = uses.get(name) ?? { objects: new Set(), chunks: 0, bytes: 0 }
-    // Several spellings of a location may name one object.
-    use.objects.add(found.path)
+    const use = uses.get(container) ?? { container, objects: 0, chunks: 0, bytes: 0 }
+    use.objects++
     use.chunks += chunks
     use.bytes += bytes
-    uses.set(name, use)
+    uses.set(container, use)
   }
   return {
-    containers: Array.from(uses, ([container, { bytes, chunks, objects }]) => ({
-      container,
-      objects: objects.size,
-      chunks,
-      bytes
-    })).toSorted((a, b) => (a.container < b.container ? -1 : 1)),
+    containers: [...uses.values()].toSorted((a, b) => (a.container < b.container ? -1 : 1)),
     unresolved
   }
 }
@@ -264,6 +246,7 @@ const verdictOf = (error: VirtualReadError): Verdict => {
     case "ChecksumMismatch":
       return "modified"
     case "MissingCredentials":
+    case "CredentialsUnavailable":
       return "forbidden"
     case "MissingContainer":
     case "MissingPlatform":
@@ -274,28 +257,6 @@ const verdictOf = (error: VirtualReadError): Verdict => {
         ? "forbidden"
         : "unavailable"
   }
-}
-
-/** One object for all spellings of its location. */
-const distinctObjects = (containers: ContainerMatch.ContainerSet, tally: Tally): ReturnType<Tally["objects"]> => {
-  const byPlace = new Map<string, ReturnType<Tally["objects"]>[number]>()
-  for (const one of tally.objects()) {
-    const found = Result.getOrUndefined(resolve(containers, one.location))
-    const place = found === undefined ? one.location : `${found.container.name}/${found.path}`
-    const known = byPlace.get(place)
-    byPlace.set(
-      place,
-      known === undefined
-        ? one
-        : {
-            location: known.location,
-            chunks: known.chunks + one.chunks,
-            bytes: known.bytes + one.bytes,
-            checksums: [...known.checksums, ...one.checksums]
-          }
-    )
-  }
-  return [...byPlace.values()]
 }
 
 /**
@@ -310,7 +271,7 @@ export const verify = (
   options?: { readonly concurrency?: number | undefined }
 ): Stream.Stream<ObjectCheck> =>
   Stream.suspend(() => {
-    const objects = distinctObjects(resolver.containers, tally)
+    const objects = distinctObjects(resolver, tally)
     let done = 0
     return Stream.mapEffect(
       Stream.fromIterable(objects),
@@ -352,13 +313,16 @@ export interface ContainerAccess {
   readonly region: string | undefined
   readonly source: ContainerMatch.Source
   /**
-   * `given`: passed for this container; `repository`: the repository's own serve it; `needed`: pass them by the
-   * container's name; `no platform`: this program does not provide the container's platform.
+   * `given`: passed for this container, and for the place where it is; `repository`: the repository's own serve it;
+   * `none`: it is read without any; `needed`: pass them by the container's name, or correct what was passed; `no platform`:
+   * this program does not provide the container's platform.
    */
-  readonly credentials: "given" | "repository" | "needed" | "no platform"
-  /** Why credentials are needed. */
+  readonly credentials: "given" | "repository" | "none" | "needed" | "no platform"
+  /** Why credentials are needed, or why those that were passed do not serve. */
   readonly because: string | undefined
 }
+
+const accessName = { entry: "given", repository: "repository", nobody: "none" } as const
 
 /** Platforms whose containers always need credentials of their own, also where the platform is not provided. */
 const noSharing: ReadonlySet<string> = new Set(["fs", "http"])
@@ -371,7 +335,7 @@ const noSharing: ReadonlySet<string> = new Set(["fs", "http"])
  */
 export const access = (
   containers: ContainerMatch.ContainerSet,
-  policy: ContainerStores.CredentialsPolicy,
+  policy: CredentialsPolicy.CredentialsPolicy,
   platforms: ReadonlyMap<string, Platform>
 ): ReadonlyArray<ContainerAccess> =>
   containers.inOrder.map(({ container, source }) => {
@@ -382,8 +346,7 @@ export const access = (
       sharesCredentials: !noSharing.has(container.platform)
     }
     const origin: Origin = policy.repository
-    const found = ContainerStores.credentialsFor(policy, platform, container)
-    const given = Object.hasOwn(policy.byContainer, container.name)
+    const found = CredentialsPolicy.credentialsFor(policy, platform, { container, source })
     return {
       name: container.name,
       protocol: container.protocol,
@@ -396,9 +359,7 @@ export const access = (
         ? "needed"
         : provided === undefined
           ? "no platform"
-          : given
-            ? "given"
-            : "repository",
+          : accessName[found.success.from],
       because: Result.isFailure(found) ? found.failure.because : undefined
     }
   })
@@ -411,7 +372,9 @@ export const access = (
  */
 export interface DependencyQueries {
   /** The location of each virtual chunk, as it is stored; with `distinct` each location once. */
-  readonly virtualLocations: (query?: LocationQuery) => Stream.Stream<string, AssetError>
+  readonly virtualLocations: (
+    query?: LocationQuery.LocationQuery
+  ) => Stream.Stream<string, AssetError | LocationQuery.InvalidLocationQuery>
   /** How much of each container is referred to, and which locations belong to none. */
   readonly dependencies: Effect.Effect<Dependencies, AssetError>
   /** Asks each distinct object once whether it still is what its refs say. */
@@ -431,21 +394,22 @@ export const queries = (options: {
   readonly locations: (distinct: boolean) => Stream.Stream<string, AssetError>
   readonly count: (tally: Tally) => Effect.Effect<void, AssetError>
 }): DependencyQueries => {
-  const { containers } = options.resolver
+  const { resolver } = options
   const counted = Effect.suspend(() => {
     const tally = new Tally()
     return Effect.as(options.count(tally), tally)
   })
   return {
     virtualLocations: (query = {}) =>
-      Stream.suspend(() => {
-        const wanted = Stream.filter(options.locations(query.distinct === true), matcher(containers, query))
-        if (query.distinct !== true) return wanted
-        const seen = new Set<string>()
-        return Stream.filter(wanted, (location) => !seen.has(location) && seen.add(location) !== undefined)
-      }),
-    dependencies: Effect.map(counted, (tally) => summarise(containers, tally)),
-    verifyVirtualChunks: (options_) =>
-      Stream.unwrap(Effect.map(counted, (tally) => verify(options.resolver, tally, options_)))
+      Stream.unwrap(
+        Effect.map(Effect.fromResult(LocationQuery.matcher(resolver, query)), (isWanted) => {
+          const wanted = Stream.filter(options.locations(query.distinct === true), isWanted)
+          if (query.distinct !== true) return wanted
+          const seen = new Set<string>()
+          return Stream.filter(wanted, (location) => !seen.has(location) && seen.add(location) !== undefined)
+        })
+      ),
+    dependencies: Effect.map(counted, (tally) => summarise(resolver, tally)),
+    verifyVirtualChunks: (options) => Stream.unwrap(Effect.map(counted, (tally) => verify(resolver, tally, options)))
   }
 }

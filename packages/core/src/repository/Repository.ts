@@ -26,9 +26,10 @@ import * as Config from "../values/RepositoryConfig.ts"
 import * as ChunkResolver from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
+import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
-import { ChangeSet } from "./changes/ChangeSet.ts"
+import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import * as ConfigControl from "./config/ConfigControl.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as Dependencies from "./Dependencies.ts"
@@ -40,6 +41,7 @@ import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 import { RepositoryAlreadyExists, RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import * as Session from "./Session.ts"
+import * as SplitExpressions from "./SplitExpressions.ts"
 import * as WritableSession from "./WritableSession.ts"
 import * as TransactionLog from "../format/TransactionLog.ts"
 import * as Flexbuffer from "../encoding/Flexbuffer.ts"
@@ -59,8 +61,11 @@ export type VersionRef = { readonly branch: string } | { readonly tag: string } 
  * @since 0.1.0
  */
 export interface OpenOptions {
-  /** By container name. */
-  readonly credentials?: Readonly<Record<string, Credentials.Source>> | undefined
+  /**
+   * By container name: credentials, for containers at their platform's own endpoint or the repository's; or a
+   * `Credentials.grant` that names further endpoints, or fewer places. Every name is that of a container.
+   */
+  readonly credentials?: Readonly<Record<string, Credentials.Entry>> | undefined
   /**
    * Whether containers on the repository's own platform and endpoint may be read with the repository's
    * credentials (default `same-endpoint`), or need an entry of their own (`strict`).
@@ -68,7 +73,7 @@ export interface OpenOptions {
   readonly credentialsFallback?: "same-endpoint" | "strict" | undefined
   /** Wins over the persisted configuration, field by field and container by container. */
   readonly config?: Config.RepositoryConfig | undefined
-  /** Names of containers that this program shall not read. */
+  /** Names of containers that this program does not read. */
   readonly withoutContainers?: ReadonlyArray<string> | undefined
   /** What a changed object does to a read (default `fail`). */
   readonly checks?: ChunkResolver.ChecksumPolicy | undefined
@@ -88,6 +93,7 @@ export type OpenError =
   | RepositoryNotFound
   | UnsupportedSpecVersion
   | Config.InvalidConfig
+  | ContainerMatch.UnknownContainer
   | ObjectStoreError
   | FormatError
 
@@ -218,6 +224,21 @@ const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyAr
 const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
   Config.fromInput("run-time override", config ?? {})
 
+/** What is said of containers is said of such as there are. */
+const checkNames = (
+  { config, credentials, withoutContainers }: OpenOptions,
+  persisted: Config.RepositoryConfig
+): Effect.Effect<void, ContainerMatch.UnknownContainer | Config.InvalidConfig> => {
+  const containers = ContainerMatch.make({
+    persisted: persisted.virtual_chunk_containers ?? [],
+    overrides: config?.virtual_chunk_containers ?? []
+  })
+  const problem =
+    CredentialsPolicy.problem(credentials ?? {}) ??
+    ContainerMatch.unknown(containers, { credentials, withoutContainers })
+  return problem === undefined ? Effect.void : Effect.fail(problem)
+}
+
 /**
  * Opens the repository of the store in the context. Clients of containers are released with the Scope.
  *
@@ -240,11 +261,12 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     }
     const override = yield* Effect.fromResult(checkOverride(options))
     const config = yield* ConfigControl.make(store, { info, stored: yield* Effect.fromResult(file) }, override)
-    const policy: ContainerStores.CredentialsPolicy = {
+    const policy: CredentialsPolicy.CredentialsPolicy = {
       byContainer: options.credentials ?? {},
       fallback: options.credentialsFallback ?? "same-endpoint",
       repository: store.origin
     }
+    yield* checkNames(options, config.persisted())
     const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
     const assets = yield* Assets.make(store, () => Config.compressionLevel(config.current()))
 
@@ -304,7 +326,7 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
         const { info } = yield* config.beside(readRepo)
         const id = yield* Effect.fromResult(findVersion(info, version))
         const context = sessionContext()
-        const changes = new ChangeSet(yield* assets.snapshot(id))
+        const changes = new ChangedSnapshot(yield* assets.snapshot(id))
         return Session.make(context, "branch" in version ? version.branch : undefined, () => changes)
       }),
       writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
@@ -358,7 +380,9 @@ export const create: (
   yield* ObjectStore.ensureWritable(store)
   // What would be refused later is refused before anything is written.
   const persist = yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist ?? {}))
+  yield* SplitExpressions.check("new configuration", persist)
   yield* Effect.fromResult(checkOverride(options))
+  yield* checkNames(options, persist)
   const [found] = yield* store.list("").pipe(
     Stream.filter(({ key }) => !initialFiles.has(key)),
     Stream.take(1),

@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { ChunkRef } from "../format/manifest/ChunkRef.ts"
+import * as ChunkRef from "../format/manifest/ChunkRef.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
-import type { FormatError } from "../encoding/FormatError.ts"
+import { FormatError } from "../encoding/FormatError.ts"
 import type { ManifestRows } from "../format/manifest/ManifestRows.ts"
 import type * as Snapshot from "../format/Snapshot.ts"
 import { InvalidRange, ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -20,7 +20,7 @@ import type { SnapshotId } from "../values/ObjectId.ts"
 import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import type { ChecksumPolicy, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError, Assets } from "./Assets.ts"
-import { type ChangeSet, gridShape, type Node } from "./changes/ChangeSet.ts"
+import { type ChangedSnapshot, gridShape, type Node } from "./changes/ChangedSnapshot.ts"
 import * as Dependencies from "./Dependencies.ts"
 import * as Layout from "./Layout.ts"
 import { InvalidIndex, InvalidPath, NodeNotFound } from "./SessionError.ts"
@@ -35,7 +35,7 @@ export type ArrayNode = Node & { readonly data: Extract<Snapshot.NodeData, { rea
 
 /**
  * A version of a repository. A session that was opened at a branch stays at the snapshot that the branch
- * was at.
+ * was at. Bytes that it returns are the caller's own, to keep and to change.
  *
  * @category models
  * @since 0.1.0
@@ -52,7 +52,7 @@ export interface Session extends Dependencies.DependencyQueries {
   readonly chunkRef: (
     path: string,
     index: ChunkIndex.ChunkIndex
-  ) => Effect.Effect<ChunkRef | undefined, NodeNotFound | InvalidPath | InvalidIndex | AssetError>
+  ) => Effect.Effect<ChunkRef.ChunkRef | undefined, NodeNotFound | InvalidPath | InvalidIndex | AssetError>
   /** The encoded bytes of a chunk, or a range of them; `undefined` for one that was never written. */
   readonly chunk: (
     path: string,
@@ -85,7 +85,17 @@ export interface SessionContext {
 export const parsePath = (path: string): Effect.Effect<NodePath.NodePath, InvalidPath> =>
   Effect.fromResult(Result.mapError(NodePath.parse(path), (problem) => new InvalidPath({ path, problem })))
 
-const findNode = (changes: ChangeSet, path: string): Effect.Effect<Node, NodeNotFound | InvalidPath> =>
+/** A copy, of a Buffer too, whose own `slice` makes none. */
+const copied = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes)
+
+/** A node with bytes of its own: those of a snapshot are shared by all who read it. */
+const owned = (node: Node): Node => ({
+  ...node,
+  userData: copied(node.userData),
+  extra: node.extra === undefined ? undefined : copied(node.extra)
+})
+
+const findNode = (changes: ChangedSnapshot, path: string): Effect.Effect<Node, NodeNotFound | InvalidPath> =>
   Effect.flatMap(parsePath(path), (parsed) => {
     const node = changes.node(parsed)
     return node === undefined ? Effect.fail(new NodeNotFound({ path: parsed, wanted: "node" })) : Effect.succeed(node)
@@ -97,7 +107,10 @@ const findNode = (changes: ChangeSet, path: string): Effect.Effect<Node, NodeNot
  * @category accessors
  * @since 0.1.0
  */
-export const findArray = (changes: ChangeSet, path: string): Effect.Effect<ArrayNode, NodeNotFound | InvalidPath> =>
+export const findArray = (
+  changes: ChangedSnapshot,
+  path: string
+): Effect.Effect<ArrayNode, NodeNotFound | InvalidPath> =>
   Effect.flatMap(parsePath(path), (parsed) => {
     const node = changes.node(parsed)
     if (node === undefined) return Effect.fail(new NodeNotFound({ path: parsed, wanted: "array" }))
@@ -122,16 +135,23 @@ export const checkIndex = (array: ArrayNode, index: ChunkIndex.ChunkIndex): Effe
 const covers = ({ extents }: Snapshot.ManifestRef, index: ChunkIndex.ChunkIndex): boolean =>
   extents.every(({ from, to }, i) => from <= index[i]! && index[i]! < to)
 
-/** How a chunk is stored: by a change, else by the manifest that covers its index. */
+/** How a chunk is stored: by a change, else by the manifest that covers its index. Inline bytes are a view. */
 const lookUp = Effect.fnUntraced(function* (
   { assets }: SessionContext,
-  changes: ChangeSet,
+  changes: ChangedSnapshot,
   array: ArrayNode,
   index: ChunkIndex.ChunkIndex
-): Effect.fn.Return<ChunkRef | undefined, AssetError> {
+): Effect.fn.Return<ChunkRef.ChunkRef | undefined, AssetError> {
   const changed = changes.chunks(array.id)?.get(index)
   if (changed !== undefined) return changed === "Deleted" ? undefined : changed
-  for (const ref of array.data.manifests) {
+  for (const [i, ref] of array.data.manifests.entries()) {
+    if (ref.problem !== undefined) {
+      return yield* new FormatError({
+        file: Layout.snapshot(changes.base.id),
+        field: `${array.path} manifests[${i}].extents`,
+        problem: ref.problem
+      })
+    }
     if (!covers(ref, index)) continue
     const manifest = yield* assets.manifest(ref.id)
     const found = yield* Effect.fromResult(manifest.get(array.id, index))
@@ -143,7 +163,7 @@ const lookUp = Effect.fnUntraced(function* (
 const readRef = (
   { checks, resolver, store }: SessionContext,
   key: string,
-  ref: ChunkRef,
+  ref: ChunkRef.ChunkRef,
   range: ByteRange.ByteRange | undefined
 ): Effect.Effect<Uint8Array, VirtualReadError> => {
   const length = ref._tag === "Inline" ? ref.bytes.length : ref._tag === "Native" ? ref.length : ref.ref.length
@@ -154,7 +174,7 @@ const readRef = (
   }
   switch (ref._tag) {
     case "Inline":
-      return Effect.succeed(ref.bytes.subarray(part.start, part.end))
+      return Effect.succeed(copied(ref.bytes.subarray(part.start, part.end)))
     case "Native":
       return Effect.map(
         store.get(Layout.chunk(ref.id), {
@@ -205,7 +225,7 @@ const batches = <A>(
 /** Indices of the chunks of an array that are written: those of the manifests, with the changes applied. */
 const indicesOf = (
   context: SessionContext,
-  changes: ChangeSet,
+  changes: ChangedSnapshot,
   array: ArrayNode
 ): Stream.Stream<ChunkIndex.ChunkIndex, AssetError> => {
   const columns = changes.chunks(array.id)?.frozen()
@@ -235,7 +255,7 @@ function* changedLocations(columns: ChunkRefColumns): Generator<string> {
 /** Locations of the virtual chunks of an array. */
 const locationsOf = (
   context: SessionContext,
-  changes: ChangeSet,
+  changes: ChangedSnapshot,
   array: ArrayNode,
   distinct: boolean
 ): Stream.Stream<string, AssetError> => {
@@ -248,7 +268,7 @@ const locationsOf = (
   return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedLocations(columns)))
 }
 
-const arraysOf = (changes: ChangeSet): ReadonlyArray<ArrayNode> =>
+const arraysOf = (changes: ChangedSnapshot): ReadonlyArray<ArrayNode> =>
   changes.nodes().filter((node): node is ArrayNode => node.data._tag === "Array")
 
 /**
@@ -271,7 +291,7 @@ export const countRows = (
 /** Adds the virtual refs of an array, with the changes applied, to a tally. */
 const countRefs = Effect.fnUntraced(function* (
   { assets }: SessionContext,
-  changes: ChangeSet,
+  changes: ChangedSnapshot,
   array: ArrayNode,
   tally: Dependencies.Tally
 ): Effect.fn.Return<void, AssetError> {
@@ -293,23 +313,30 @@ const countRefs = Effect.fnUntraced(function* (
  * @category constructors
  * @since 0.1.0
  */
-export const make = (context: SessionContext, branch: string | undefined, currentChanges: () => ChangeSet): Session => {
-  const session: Session = {
+export const make = (
+  context: SessionContext,
+  branch: string | undefined,
+  currentChanges: () => ChangedSnapshot
+): Session => {
+  /** The same, of what the session shows now. */
+  const refAt = Effect.fnUntraced(function* (path: string, index: ChunkIndex.ChunkIndex) {
+    const changes = currentChanges()
+    const array = yield* findArray(changes, path)
+    yield* checkIndex(array, index)
+    return yield* lookUp(context, changes, array, index)
+  })
+  return {
     branch,
     snapshotId: Effect.sync(() => currentChanges().base.id),
-    node: (path) => Effect.suspend(() => findNode(currentChanges(), path)),
+    node: (path) => Effect.suspend(() => Effect.map(findNode(currentChanges(), path), owned)),
     nodes: (below) =>
       Effect.map(below === undefined ? Effect.succeed(NodePath.root) : parsePath(below), (path) =>
-        currentChanges().nodes(path)
+        currentChanges().nodes(path).map(owned)
       ),
-    chunkRef: Effect.fnUntraced(function* (path, index) {
-      const changes = currentChanges()
-      const array = yield* findArray(changes, path)
-      yield* checkIndex(array, index)
-      return yield* lookUp(context, changes, array, index)
-    }),
+    chunkRef: (path, index) =>
+      Effect.map(refAt(path, index), (ref) => (ref?._tag === "Inline" ? ChunkRef.inline(copied(ref.bytes)) : ref)),
     chunk: Effect.fn("Session.chunk")(function* (path, index, options) {
-      const ref = yield* session.chunkRef(path, index)
+      const ref = yield* refAt(path, index)
       if (ref === undefined) return undefined
       return yield* readRef(context, `${path}${ChunkIndex.format(index)}`, ref, options?.range)
     }),
@@ -338,5 +365,4 @@ export const make = (context: SessionContext, branch: string | undefined, curren
         })
     })
   }
-  return session
 }

@@ -75,6 +75,22 @@ export class InvalidIndex extends Schema.TaggedError<InvalidIndex>()("InvalidInd
 }
 
 /**
+ * Bytes that cannot be a chunk. Nothing was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidChunk extends Schema.TaggedError<InvalidChunk>()("InvalidChunk", {
+  path: Schema.String,
+  index: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `Chunk \`${this.index}\` of \`${this.path}\` cannot be stored: ${this.problem}.`
+  }
+}
+
+/**
  * A virtual chunk ref that addresses no bytes, or columns of refs that do not fit together. Nothing was
  * set.
  *

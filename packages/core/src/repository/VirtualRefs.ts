@@ -10,7 +10,7 @@ import * as Checksum from "../values/Checksum.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import * as Location from "../values/Location.ts"
 import * as VirtualChunkRef from "../values/VirtualChunkRef.ts"
-import type { ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
+import type { ChecksumMismatch, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import { InvalidIndex, InvalidVirtualRef } from "./SessionError.ts"
 
@@ -51,6 +51,14 @@ export interface SetOptions {
   readonly capture?: boolean | "etag" | "last-modified" | undefined
 }
 
+/**
+ * What asking for an object's checksum can meet.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CaptureError = Exclude<VirtualReadError, ChecksumMismatch>
+
 /** What is stored for one distinct location. */
 interface Prepared {
   readonly location: string
@@ -77,16 +85,19 @@ export const prepare = Effect.fnUntraced(function* (
   location: string,
   checksum: Checksum.Checksum | undefined,
   options: SetOptions | undefined
-): Effect.fn.Return<Prepared, VirtualReadError | InvalidVirtualRef> {
+): Effect.fn.Return<Prepared, CaptureError | InvalidVirtualRef> {
   const parsed = yield* Effect.fromResult(Location.parse(location))
   const unusable = checksum === undefined ? undefined : Checksum.problem(checksum)
   if (unusable !== undefined) {
     return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem: `of its checksum, ${unusable}` })
   }
-  const resolved = ContainerMatch.resolve(resolver.containers, parsed)
+  const resolved = resolver.resolve(parsed)
   const capture = checksum === undefined ? (options?.capture ?? false) : false
-  if (Result.isFailure(resolved) && (options?.validateContainers !== false || capture !== false)) {
-    return yield* resolved.failure
+  if (Result.isFailure(resolved)) {
+    const mayBeMissing = options?.validateContainers === false && capture === false
+    if (resolved.failure._tag !== "MissingContainer" || !mayBeMissing) return yield* resolved.failure
+    const problem = Location.objectProblem(parsed)
+    if (problem !== undefined) return yield* new Location.InvalidLocation({ location, problem })
   }
   const platform = Result.isSuccess(resolved) ? resolved.success.container.platform : undefined
   const how = capture === true ? (platform === "fs" ? "last-modified" : "either") : capture
@@ -99,6 +110,31 @@ export const prepare = Effect.fnUntraced(function* (
   }
   return { location: Location.format(stored), checksum: found }
 })
+
+/**
+ * The first row whose index is outside of a grid, as an error.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const indexProblem = (
+  path: string,
+  indices: Uint32Array,
+  gridShape: ReadonlyArray<number>
+): InvalidIndex | undefined => {
+  const rank = gridShape.length
+  for (let at = 0; at < indices.length; at++) {
+    if (indices[at]! < gridShape[at % rank]!) continue
+    const row = Math.floor(at / rank)
+    const index = indices.subarray(row * rank, (row + 1) * rank)
+    return new InvalidIndex({
+      path,
+      index: `${ChunkIndex.format(index)} in row ${row}`,
+      problem: ChunkIndex.problem(index, gridShape) ?? "it is outside the grid"
+    })
+  }
+  return undefined
+}
 
 /** The first row that is wrong, in words. */
 const rowProblem = (
@@ -138,18 +174,8 @@ const rowProblem = (
     ) {
       return wrong(`row ${row}`, VirtualChunkRef.problem(offset, length) ?? "it addresses no bytes")
     }
-    for (let axis = 0; axis < rank; axis++) {
-      if (indices[row * rank + axis]! >= gridShape[axis]!) {
-        const index = indices.subarray(row * rank, (row + 1) * rank)
-        return new InvalidIndex({
-          path,
-          index: `${ChunkIndex.format(index)} in row ${row}`,
-          problem: ChunkIndex.problem(index, gridShape) ?? "it is outside the grid"
-        })
-      }
-    }
   }
-  return undefined
+  return indexProblem(path, indices, gridShape)
 }
 
 /**
@@ -164,12 +190,19 @@ export const prepareAll = Effect.fnUntraced(function* (
   refs: VirtualRefs,
   gridShape: ReadonlyArray<number>,
   options: SetOptions | undefined
-): Effect.fn.Return<BulkVirtualRefs, VirtualReadError | InvalidVirtualRef | InvalidIndex> {
+): Effect.fn.Return<BulkVirtualRefs, CaptureError | InvalidVirtualRef | InvalidIndex> {
   const problem = rowProblem(path, refs, gridShape)
   if (problem !== undefined) return yield* problem
-  const { checksums, indices, lengths, locations, offsets } = refs
-  const values = typeof locations === "string" ? [locations] : locations.values
-  const perLocation = Array.isArray(checksums) ? (checksums as ReadonlyArray<Checksum.Checksum | undefined>) : undefined
+  const { checksums, locations } = refs
+  // Copied as soon as they are checked: what follows may wait, and they are the caller's to change meanwhile.
+  const indices = new Uint32Array(refs.indices)
+  const offsets = new Float64Array(refs.offsets)
+  const lengths = new Float64Array(refs.lengths)
+  const values = typeof locations === "string" ? [locations] : Array.from(locations.values)
+  const ids = typeof locations === "string" ? new Uint32Array(offsets.length) : new Uint32Array(locations.ids)
+  const perLocation = Array.isArray(checksums)
+    ? Array.from(checksums as ReadonlyArray<Checksum.Checksum | undefined>)
+    : undefined
   if (perLocation !== undefined && perLocation.length !== values.length) {
     return yield* new InvalidVirtualRef({
       path,
@@ -189,7 +222,7 @@ export const prepareAll = Effect.fnUntraced(function* (
     lengths,
     locations: {
       values: prepared.map(({ location }) => location),
-      ids: typeof locations === "string" ? new Uint32Array(offsets.length) : locations.ids
+      ids
     },
     checksums: prepared.map(({ checksum }) => checksum)
   }

@@ -5,9 +5,10 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import type { FormatError } from "../encoding/FormatError.ts"
+import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ManifestTooLarge } from "../format/manifest/ManifestWriter.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -20,15 +21,18 @@ import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
 import * as VirtualChunkRefs from "../values/VirtualChunkRef.ts"
 import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import * as ChunkIndices from "../values/ChunkIndex.ts"
-import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
+import type { InvalidLocation } from "../values/Location.ts"
+import type { MissingContainer } from "../virtual/ContainerMatch.ts"
 import type { AssetError } from "./Assets.ts"
-import { ChangeSet, gridShape, type Node, type Status } from "./changes/ChangeSet.ts"
+import { ChangedSnapshot, gridShape, type Node, type Status } from "./changes/ChangedSnapshot.ts"
+import * as ChangeSet from "./changes/ChangeSet.ts"
 import * as Commit from "./changes/Commit.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
 import type { CommitConflict, RefNotFound } from "./versions/RepoChange.ts"
 import * as Session from "./Session.ts"
 import {
+  InvalidChunk,
   type InvalidIndex,
   type InvalidPath,
   InvalidVirtualRef,
@@ -67,6 +71,20 @@ export type CommitError =
   | FormatError
 
 /**
+ * Why virtual refs can be refused. Nothing was set then.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetVirtualRefError =
+  | NodeNotFound
+  | InvalidPath
+  | InvalidIndex
+  | InvalidVirtualRef
+  | InvalidLocation
+  | MissingContainer
+
+/**
  * A session with a branch to write to. After a commit it goes on from the new snapshot.
  *
  * @category models
@@ -75,48 +93,77 @@ export type CommitError =
 export interface WritableSession extends Session.Session {
   readonly branch: string
   /** Creates a group; attributes are JSON. */
-  readonly createGroup: (path: string, attributes?: JsonObject) => Effect.Effect<void, NodeAlreadyExists | InvalidPath>
-  /** Creates an array. */
+  readonly createGroup: (
+    path: string,
+    attributes?: JsonObject
+  ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
+  /** Creates an array. Data types and codecs that are not known here have to be meant as extensions. */
   readonly createArray: (
     path: string,
     options: ZarrMetadata.ArrayOptions
   ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
   /**
    * Creates a node, or replaces the metadata of one of the same kind, from the bytes of a `zarr.json`. An array
-   * that gets another number of dimensions is a new one, without the chunks of the old.
+   * that gets another number of dimensions is a new one, without the chunks of the old. Data types and codecs that
+   * are not known here have to be meant as extensions.
    */
   readonly setMetadata: (
     path: string,
-    zarrJson: Uint8Array
+    zarrJson: Uint8Array,
+    options?: ZarrMetadata.WriteOptions
   ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
   /** Deletes a node and everything below it. */
   readonly deleteNode: (path: string) => Effect.Effect<void, NodeNotFound | InvalidPath>
-  /** Writes the encoded bytes of a chunk: into the manifest when they are few, else as an object. */
+  /**
+   * Writes the encoded bytes of a chunk, at least 1: into the manifest when they are few, else as an object. They are
+   * not copied on their way to the store: leave them as they are until the effect has ended.
+   */
   readonly setChunk: (
     path: string,
     index: ChunkIndex,
     bytes: Uint8Array
-  ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex | ObjectStoreError | WriteForbidden>
+  ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex | InvalidChunk | ObjectStoreError | WriteForbidden>
   /** Deletes a chunk, which is then read as missing. */
   readonly deleteChunk: (
     path: string,
     index: ChunkIndex
   ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex>
-  /** Points a chunk at bytes outside the repository. */
-  readonly setVirtualRef: (
-    path: string,
-    index: ChunkIndex,
-    ref: VirtualChunkRef,
-    options?: VirtualRefs.SetOptions
-  ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex | InvalidVirtualRef | VirtualReadError>
-  /** Points many chunks of an array at bytes outside the repository: all of them or none. */
-  readonly setVirtualRefs: (
-    path: string,
-    refs: VirtualRefs.VirtualRefs,
-    options?: VirtualRefs.SetOptions
-  ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex | InvalidVirtualRef | VirtualReadError>
-  /** What changed since the session was opened or last committed. */
-  readonly status: Effect.Effect<Status>
+  /** Points a chunk at bytes outside the repository. Makes a request only to capture a checksum. */
+  readonly setVirtualRef: {
+    (
+      path: string,
+      index: ChunkIndex,
+      ref: VirtualChunkRef,
+      options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
+    ): Effect.Effect<void, SetVirtualRefError>
+    (
+      path: string,
+      index: ChunkIndex,
+      ref: VirtualChunkRef,
+      options?: VirtualRefs.SetOptions
+    ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
+  }
+  /**
+   * Points many chunks of an array at bytes outside the repository: all of them or none. The columns are copied.
+   * Makes requests only to capture checksums.
+   */
+  readonly setVirtualRefs: {
+    (
+      path: string,
+      refs: VirtualRefs.VirtualRefs,
+      options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
+    ): Effect.Effect<void, SetVirtualRefError>
+    (
+      path: string,
+      refs: VirtualRefs.VirtualRefs,
+      options?: VirtualRefs.SetOptions
+    ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
+  }
+  /**
+   * What changed since the session was opened or last committed. Metadata and refs that were written over the same do
+   * not count; to tell, the manifests are read that cover changed chunks.
+   */
+  readonly status: Effect.Effect<Status, AssetError>
   /** Forgets all uncommitted changes. */
   readonly discard: Effect.Effect<void>
   /**
@@ -144,10 +191,10 @@ export const make = Effect.fnUntraced(function* (
     readonly moveBranch: MoveBranch
   },
   branch: string,
-  snapshot: ChangeSet["base"]
+  snapshot: ChangedSnapshot["base"]
 ): Effect.fn.Return<WritableSession> {
   const { resolver, store } = context
-  let changes = new ChangeSet(snapshot)
+  let changes = new ChangedSnapshot(snapshot)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
   const exclusive = lock.withPermits(1)
@@ -164,9 +211,15 @@ export const make = Effect.fnUntraced(function* (
     return Effect.void
   }
 
-  const create = Effect.fnUntraced(function* (path: string, zarrJson: Uint8Array, replace: boolean) {
+  const create = Effect.fnUntraced(function* (
+    path: string,
+    encode: (path: NodePath.NodePath) => Result.Result<Uint8Array, ZarrMetadata.InvalidMetadata>,
+    options: ZarrMetadata.WriteOptions | undefined,
+    replace: boolean
+  ) {
     const parsed = yield* Session.parsePath(path)
-    const metadata = yield* Effect.fromResult(ZarrMetadata.parse(parsed, zarrJson))
+    const zarrJson = yield* Effect.fromResult(encode(parsed))
+    const metadata = yield* Effect.fromResult(ZarrMetadata.parse(parsed, zarrJson, options))
     const id = yield* RandomId.nodeId
     yield* exclusive(
       Effect.gen(function* () {
@@ -186,28 +239,113 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  /** Runs `set` on the columns of an array, with the index checked. */
-  const changeChunk = (
+  /** The array as it is now, unless it is gone, also where another one has its path. */
+  const stillThere = (array: Session.ArrayNode): Effect.Effect<Session.ArrayNode, NodeNotFound | InvalidPath> =>
+    Effect.filterOrFail(
+      Session.findArray(changes, array.path),
+      ({ id }) => id === array.id,
+      () => new NodeNotFound({ path: array.path, wanted: "array" })
+    )
+
+  /**
+   * Prepares a change of a chunk and makes it. It may have to wait, and is about the array and the index that were
+   * there when it began: both are looked at before anything is prepared, and again when the change is made.
+   */
+  const changeChunk = Effect.fnUntraced(function* <E>(
     path: string,
-    index: ChunkIndex,
-    set: (columns: ReturnType<ChangeSet["chunksForWriting"]>) => void
-  ): Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex> =>
-    exclusive(
+    given: ChunkIndex,
+    prepare: (at: {
+      readonly array: Session.ArrayNode
+      readonly index: ChunkIndex
+    }) => Effect.Effect<(columns: ChunkRefColumns) => void, E>
+  ): Effect.fn.Return<void, NodeNotFound | InvalidPath | InvalidIndex | E> {
+    const index = Array.from(given)
+    const array = yield* Session.findArray(changes, path)
+    yield* Session.checkIndex(array, index)
+    const set = yield* prepare({ array, index })
+    yield* exclusive(
       Effect.gen(function* () {
-        const array = yield* Session.findArray(changes, path)
-        yield* Session.checkIndex(array, index)
+        yield* Session.checkIndex(yield* stillThere(array), index)
         set(changes.chunksForWriting(array.id, index.length))
       })
     )
+  })
+
+  function setVirtualRef(
+    path: string,
+    index: ChunkIndex,
+    ref: VirtualChunkRef,
+    options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
+  ): Effect.Effect<void, SetVirtualRefError>
+  function setVirtualRef(
+    path: string,
+    index: ChunkIndex,
+    ref: VirtualChunkRef,
+    options?: VirtualRefs.SetOptions
+  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
+  function setVirtualRef(
+    path: string,
+    index: ChunkIndex,
+    ref: VirtualChunkRef,
+    options?: VirtualRefs.SetOptions
+  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError> {
+    return changeChunk(
+      path,
+      index,
+      Effect.fnUntraced(function* ({ array, index }) {
+        const { checksum: given, length, location: wanted, offset } = ref
+        const problem = VirtualChunkRefs.problem(offset, length)
+        if (problem !== undefined) {
+          return yield* new InvalidVirtualRef({ path: array.path, at: ChunkIndices.format(index), problem })
+        }
+        const { checksum, location } = yield* VirtualRefs.prepare(resolver, array.path, wanted, given, options)
+        return (columns: ChunkRefColumns) => columns.setVirtual(index, { location, offset, length, checksum })
+      })
+    )
+  }
+
+  function setVirtualRefs(
+    path: string,
+    refs: VirtualRefs.VirtualRefs,
+    options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
+  ): Effect.Effect<void, SetVirtualRefError>
+  function setVirtualRefs(
+    path: string,
+    refs: VirtualRefs.VirtualRefs,
+    options?: VirtualRefs.SetOptions
+  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
+  function setVirtualRefs(
+    path: string,
+    refs: VirtualRefs.VirtualRefs,
+    options?: VirtualRefs.SetOptions
+  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError> {
+    return Effect.gen(function* () {
+      const array = yield* Session.findArray(changes, path)
+      const grid = gridShape(array.data)
+      const prepared = yield* VirtualRefs.prepareAll(resolver, array.path, refs, grid, options)
+      yield* exclusive(
+        Effect.gen(function* () {
+          const now = gridShape((yield* stillThere(array)).data)
+          const problem = now.every((chunks, axis) => chunks >= grid[axis]!)
+            ? undefined
+            : VirtualRefs.indexProblem(array.path, prepared.indices, now)
+          if (problem !== undefined) return yield* problem
+          changes.chunksForWriting(array.id, grid.length).setVirtualBulk(prepared)
+        })
+      )
+    }).pipe(Effect.withSpan("Session.setVirtualRefs"))
+  }
 
   return {
     ...Session.make(context, branch, () => changes),
     branch,
-    createGroup: Effect.fnUntraced(function* (path, attributes) {
-      yield* Effect.catchTag(create(path, ZarrMetadata.group(attributes), false), "InvalidMetadata", Effect.die)
-    }),
-    createArray: (path, options) => create(path, ZarrMetadata.array(options), false),
-    setMetadata: (path, zarrJson) => create(path, zarrJson.slice(), true),
+    createGroup: (path, attributes) => create(path, (path) => ZarrMetadata.group(path, attributes), undefined, false),
+    createArray: (path, options) => create(path, (path) => ZarrMetadata.array(path, options), options, false),
+    setMetadata: (path, zarrJson, options) =>
+      Effect.suspend(() => {
+        const copy = new Uint8Array(zarrJson)
+        return create(path, () => Result.succeed(copy), options, true)
+      }),
     deleteNode: Effect.fnUntraced(function* (path) {
       const parsed = yield* Session.parsePath(path)
       yield* exclusive(
@@ -219,75 +357,56 @@ export const make = Effect.fnUntraced(function* (
         })
       )
     }),
-    setChunk: Effect.fn("Session.setChunk")(function* (path, index, bytes) {
-      if (bytes.length <= Config.inlineThreshold(context.config())) {
-        const copy = bytes.slice()
-        return yield* changeChunk(path, index, (columns) => columns.setInline(index, copy))
-      }
-      // Checked before the object is written, and again when the ref is set.
-      const array = yield* Session.findArray(changes, path)
-      yield* Session.checkIndex(array, index)
-      const id = yield* RandomId.chunkId
-      yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream" })
-      yield* changeChunk(path, index, (columns) => columns.setNative(index, ObjectId.bytes12(id), 0, bytes.length))
-    }),
-    deleteChunk: (path, index) => changeChunk(path, index, (columns) => columns.setDeleted(index)),
-    setVirtualRef: Effect.fnUntraced(function* (path, index, ref, options) {
-      const array = yield* Session.findArray(changes, path)
-      yield* Session.checkIndex(array, index)
-      const problem = VirtualChunkRefs.problem(ref.offset, ref.length)
-      if (problem !== undefined) {
-        return yield* new InvalidVirtualRef({ path: array.path, at: ChunkIndices.format(index), problem })
-      }
-      const { checksum, location } = yield* VirtualRefs.prepare(
-        resolver,
-        array.path,
-        ref.location,
-        ref.checksum,
-        options
-      )
-      yield* changeChunk(path, index, (columns) =>
-        columns.setVirtual(index, { location, offset: ref.offset, length: ref.length, checksum })
-      )
-    }),
-    setVirtualRefs: Effect.fn("Session.setVirtualRefs")(function* (path, refs, options) {
-      const array = yield* Session.findArray(changes, path)
-      const prepared = yield* VirtualRefs.prepareAll(resolver, array.path, refs, gridShape(array.data), options)
-      yield* exclusive(
-        Effect.gen(function* () {
-          const now = yield* Session.findArray(changes, path)
-          if (now.id !== array.id) return yield* new NodeNotFound({ path: array.path, wanted: "array" })
-          changes.chunksForWriting(array.id, array.data.shape.length).setVirtualBulk(prepared)
+    setChunk: Effect.fn("Session.setChunk")((path, index, bytes) =>
+      changeChunk(
+        path,
+        index,
+        Effect.fnUntraced(function* ({ array, index }) {
+          if (bytes.length === 0) {
+            const problem = "it has no bytes; to record a missing chunk, delete it instead"
+            return yield* new InvalidChunk({ path: array.path, index: ChunkIndices.format(index), problem })
+          }
+          if (bytes.length <= Config.inlineThreshold(context.config())) {
+            const copy = new Uint8Array(bytes)
+            return (columns: ChunkRefColumns) => columns.setInline(index, copy)
+          }
+          const { length } = bytes
+          const id = yield* RandomId.chunkId
+          yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream" })
+          return (columns: ChunkRefColumns) => columns.setNative(index, ObjectId.bytes12(id), 0, length)
         })
       )
-    }),
-    status: Effect.sync(() => changes.status()),
+    ),
+    deleteChunk: (path, index) =>
+      changeChunk(path, index, ({ index }) => Effect.succeed((columns: ChunkRefColumns) => columns.setDeleted(index))),
+    setVirtualRef,
+    setVirtualRefs,
+    status: Effect.suspend(() => Effect.map(Commit.settle(context.assets, changes), (settled) => settled.status())),
     discard: exclusive(
       Effect.sync(() => {
-        changes = new ChangeSet(changes.base)
+        changes = new ChangedSnapshot(changes.base)
       })
     ),
     commit: Effect.fn("Session.commit")(function* (message, options) {
+      const metadata = yield* Effect.fromResult(ZarrMetadata.ofCommit(options?.metadata ?? {}))
       return yield* exclusive(
         Effect.gen(function* () {
-          if (changes.isEmpty && options?.allowEmpty !== true) return yield* new NothingToCommit({ branch })
-          const problem = Flexbuffer.problem(options?.metadata ?? {})
-          if (problem !== undefined) {
-            return yield* new ZarrMetadata.InvalidMetadata({ path: "commit", field: "metadata", problem })
-          }
+          const settled = yield* Commit.settle(context.assets, changes)
+          if (ChangeSet.isEmpty(settled.changes) && options?.allowEmpty !== true)
+            return yield* new NothingToCommit({ branch })
           const now = yield* Clock.currentTimeMillis
           const flushed = yield* context.moveBranch({
             branch,
             parent: changes.base.id,
-            flush: Commit.flush(context.assets, changes, {
+            flush: Commit.flush(context.assets, settled, {
               config: context.config(),
               message,
-              metadata: options?.metadata ?? {},
+              metadata,
               // Icechunk commits only on top of what is older, whatever the clocks of others say.
               flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
             }),
             onMoved: ({ snapshot }) => {
-              changes = new ChangeSet(snapshot)
+              changes = new ChangedSnapshot(snapshot)
             }
           })
           return flushed.snapshot.id

@@ -120,7 +120,8 @@ export const make = (options?: Options): Effect.Effect<ObjectStore.ObjectStoreSh
             }
           }
           const entry: Entry = {
-            bytes: bytes.slice(),
+            // Not by `slice`, which makes no copy of a Buffer.
+            bytes: new Uint8Array(bytes),
             etag: `"${++versions}"`,
             lastModified: now,
             metadata: capabilities.metadata ? lowerCased(putOptions?.metadata) : undefined

@@ -256,8 +256,8 @@ export const exists = (
   )
 
 /**
- * Reads many ranges of one object with as few requests as the plan allows. The results are views on the
- * fetched bytes, in the order of `ranges`. Fails with `InvalidRange`, before any request, when a range is
+ * Reads many ranges of one object with as few requests as the plan allows. The results are in the order of
+ * `ranges`, and each has bytes of its own, also where ranges overlap. Fails with `InvalidRange`, before any request, when a range is
  * malformed. When the object may change between requests, give `conditions` or compare the versions.
  *
  * @category combinators
@@ -298,9 +298,14 @@ export const getRanges = (
       })
       groups.forEach((group, i) => {
         const { bytes, meta } = fetched[i]!
+        // A body that answers one range is its reader's; of one that answers several each gets a copy.
+        const isShared = group.members.length > 1
         for (const member of group.members) {
           const { end, start } = ranges[member]!
-          results[member] = { bytes: bytes.subarray(start - group.start, end - group.start), meta }
+          results[member] = {
+            bytes: isShared ? new Uint8Array(bytes.subarray(start - group.start, end - group.start)) : bytes,
+            meta
+          }
         }
       })
       return results

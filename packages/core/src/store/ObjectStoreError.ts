@@ -86,10 +86,17 @@ export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRan
  * @category reasons
  * @since 0.1.0
  */
-export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", ReasonFields) {
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
+  ...ReasonFields,
+  /** Why, where it is not the credentials themselves, as with a wrong clock. */
+  because: Schema.optional(Schema.String),
+  /** Why there are no credentials to ask with; absent when the store refused them. */
+  unavailable: Schema.optional(Schema.String)
+}) {
   readonly isRetryable = false
   override get message(): string {
-    return "was refused because the credentials are wrong, expired or absent; check them"
+    if (this.unavailable !== undefined) return "was not asked for because the credentials could not be fetched"
+    return `was refused because ${this.because ?? "the credentials are wrong, expired or absent; check them"}`
   }
 }
 
@@ -125,10 +132,20 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
  * @category reasons
  * @since 0.1.0
  */
-export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", ReasonFields) {
-  readonly isRetryable = true
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  ...ReasonFields,
+  /** What is the matter and what to do about it, where the store knows. */
+  because: Schema.optional(Schema.String),
+  /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
+  isLasting: Schema.optional(Schema.Boolean)
+}) {
+  get isRetryable(): boolean {
+    return this.isLasting !== true
+  }
   override get message(): string {
-    return "could not be reached or failed on the store's side; check endpoint and network"
+    return this.because === undefined
+      ? "could not be reached or failed on the store's side; check endpoint and network"
+      : `failed: ${this.because}`
   }
 }
 
@@ -139,8 +156,14 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable"
  * @category reasons
  * @since 0.1.0
  */
-export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("InvalidResponse", ReasonFields) {
-  readonly isRetryable = true
+export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("InvalidResponse", {
+  ...ReasonFields,
+  /** The same request would be answered in the same way, as by a redirect. */
+  isFinal: Schema.optional(Schema.Boolean)
+}) {
+  get isRetryable(): boolean {
+    return this.isFinal !== true
+  }
   override get message(): string {
     return "was answered with an invalid response"
   }

@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import * as ConfigFields from "./ConfigFields.ts"
 import * as Endpoint from "./Endpoint.ts"
+import { isMetadataHost } from "./MetadataAddress.ts"
 
 /**
  * The kind of object store: `s3`, `gcs`, `tigris`, `fs` or the name of a platform of the user's own.
@@ -101,7 +102,7 @@ export const VirtualChunkContainer: Schema.Codec<VirtualChunkContainer> = Schema
  */
 export const normalise = (container: VirtualChunkContainer): VirtualChunkContainer => {
   const client = container.cloud_client_config
-  const endpoint = Endpoint.normalise(client?.endpoint_url)
+  const endpoint = Endpoint.withScheme(client?.endpoint_url)
   return endpoint === client?.endpoint_url
     ? container
     : { ...container, cloud_client_config: { ...client, endpoint_url: endpoint } }
@@ -136,6 +137,14 @@ const protocolPlatform: ReadonlyMap<string, PlatformName> = new Map([
   ["tigris", "tigris"],
   ["file", "fs"]
 ])
+
+/**
+ * The platform of a protocol: `fs` for `file`, else the one of the same name.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const platformOf = (protocol: string): PlatformName => protocolPlatform.get(protocol) ?? protocol
 
 /**
  * Whether the protocol is none that Icechunk reads itself, so that refs with it are stored as `vcc://`.
@@ -235,15 +244,6 @@ export const inputProblem = ({ bucket_prefix, name, platform }: VirtualChunkCont
   const known = knownPlatforms.find((other) => other !== platform && other === platform.toLowerCase())
   return known === undefined ? undefined : `\`platform\` of \`${name}\` is \`${platform}\`; write \`${known}\``
 }
-
-/**
- * Addresses at which clouds tell a machine its own secrets: link-local ones, and the names for them. A container is
- * data that anybody may have written, and must not be able to ask there.
- */
-const isMetadataHost = (host: string): boolean =>
-  host.startsWith("169.254.") ||
-  /^\[(fe[89ab][0-9a-f]:|fd00:ec2:|::ffff:a9fe:)/.test(host) ||
-  /^(metadata|metadata\.google\.internal|instance-data)\.?$/.test(host)
 
 const endpointProblem = (endpoint: string): string | undefined => {
   // Parsing writes the address in its one form: 0xa9fe0000 and 169.254 are 169.254.0.0.

@@ -1,5 +1,5 @@
 /**
- * From a virtual chunk ref to bytes: parse, match, open, read, verify. Design, section 3.
+ * From a virtual chunk ref to bytes: parse, match, open, read, verify.
  *
  * Reads that wait at the same time for the same version of the same object are answered with as few
  * requests as the range plan allows.
@@ -9,17 +9,20 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 import * as Schema from "effect/Schema"
 import * as ObjectStore from "../store/ObjectStore.ts"
-import { hasReason, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
 import type { Span } from "../values/ByteRange.ts"
 import * as Checksum from "../values/Checksum.ts"
+import { CredentialsUnavailable } from "../values/Credentials.ts"
 import * as Location from "../values/Location.ts"
 import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
 import * as ContainerMatch from "./ContainerMatch.ts"
+import * as ObjectPlace from "./ObjectPlace.ts"
 import type { ContainerStores } from "./ContainerStores.ts"
 import type { MissingCredentials, MissingPlatform } from "./Platform.ts"
 
@@ -34,12 +37,13 @@ export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("Ch
   container: Schema.String,
   /** What the ref says, in words. */
   expected: Schema.String,
-  /** What the store says, in words; absent when the store refused without saying. */
+  /** What the store says, in words that follow "it"; absent when the store refused the read without saying. */
   observed: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    const observed = this.observed === undefined ? "this is no longer so" : `it has ${this.observed}`
-    return `\`${this.location}\` has changed since its chunks were referenced: expected ${this.expected}, but ${observed}. Restore the object, or write new refs for it.`
+    const observed =
+      this.observed === undefined ? "and its store says that this is no longer so" : `but it ${this.observed}`
+    return `\`${this.location}\` has changed since its chunks were referenced: expected ${this.expected}, ${observed}. Restore the object, or write new refs for it.`
   }
 }
 
@@ -78,6 +82,7 @@ export type VirtualReadError =
   | Location.InvalidLocation
   | MissingCredentials
   | MissingPlatform
+  | CredentialsUnavailable
   | ChecksumMismatch
   | VirtualObjectNotFound
   | ObjectStoreError
@@ -90,13 +95,23 @@ export type VirtualReadError =
  */
 export interface ChunkResolver {
   readonly containers: ContainerMatch.ContainerSet
+  /** The container and path of a location that can be that of an object. Makes no request. */
+  readonly resolve: (
+    location: Location.Location
+  ) => Result.Result<ContainerMatch.Resolved, ContainerMatch.MissingContainer | Location.InvalidLocation>
   /** The bytes of a ref, or of a part of it: positions relative to the ref's first byte. */
   readonly read: (
     ref: VirtualChunkRef,
     options: { readonly part?: Span | undefined; readonly checks: ChecksumPolicy }
   ) => Effect.Effect<Uint8Array, VirtualReadError>
+  /** Where the object of a location is. */
+  readonly placeOf: (resolved: ContainerMatch.Resolved) => ObjectPlace.ObjectPlace
+  /** All locations of the same object. */
+  readonly spellings: (resolved: ContainerMatch.Resolved) => ReadonlyArray<string>
   /** What the store says now of the object at a location, without reading it. */
-  readonly head: (location: string) => Effect.Effect<ObjectStore.ObjectMeta, VirtualReadError>
+  readonly head: (
+    location: string
+  ) => Effect.Effect<ObjectStore.ObjectMeta, Exclude<VirtualReadError, ChecksumMismatch>>
 }
 
 class ReadPart extends Request.Class<
@@ -137,11 +152,11 @@ const observed = (meta: ObjectStore.ObjectMeta): Checksum.Observed => ({
 
 const describe = (checksum: Checksum.Checksum, meta: ObjectStore.ObjectMeta): string =>
   Checksum.match(checksum, {
-    ETag: () => (meta.version.etag === undefined ? "no ETag" : `ETag \`${meta.version.etag}\``),
+    ETag: () => (meta.version.etag === undefined ? "has no ETag" : `has ETag \`${meta.version.etag}\``),
     LastModified: () =>
       meta.lastModified === undefined
-        ? "no time of change"
-        : `been modified at ${new Date(meta.lastModified).toISOString()}`
+        ? "has no time of change"
+        : `was modified at ${new Date(meta.lastModified).toISOString()}`
   })
 
 /** `undefined` when the response agrees with the checksum. Pure. */
@@ -169,12 +184,11 @@ const readError = (
   const container = resolved.container.name
   if (error.reason._tag === "NotFound") return new VirtualObjectNotFound({ location, container, store })
   if (error.reason._tag === "PreconditionFailed" && checksum !== undefined) {
-    return new ChecksumMismatch({
-      location,
-      container,
-      expected: Checksum.format(checksum),
-      observed: error.reason.detail
-    })
+    // What the store says along with it is how it says no, not what the object is.
+    return new ChecksumMismatch({ location, container, expected: Checksum.format(checksum) })
+  }
+  if (error.reason._tag === "Unauthenticated" && error.reason.unavailable !== undefined) {
+    return new CredentialsUnavailable({ container, problem: error.reason.unavailable })
   }
   return error
 }
@@ -252,17 +266,29 @@ export const make = (options: {
     resolver: answer
   })
 
-  const resolve = (
+  const resolve: ChunkResolver["resolve"] = (location) =>
+    Result.flatMap(ContainerMatch.resolve(containers, location), (resolved) => {
+      const problem = stores.problem(resolved)
+      return problem === undefined
+        ? Result.succeed(resolved)
+        : Result.fail(new Location.InvalidLocation({ location: Location.format(location), problem }))
+    })
+
+  const resolveText = (
     location: string
   ): Effect.Effect<ContainerMatch.Resolved, ContainerMatch.MissingContainer | Location.InvalidLocation> =>
-    Effect.flatMap(Effect.fromResult(Location.parse(location)), (parsed) =>
-      Effect.fromResult(ContainerMatch.resolve(containers, parsed))
-    )
+    Effect.fromResult(Result.flatMap(Location.parse(location), resolve))
+
+  const platformOf = ({ container }: ContainerMatch.Resolved) => stores.platforms.get(container.platform)
+  const placeOf = (resolved: ContainerMatch.Resolved) => ObjectPlace.make(resolved, platformOf(resolved))
 
   return {
     containers,
+    resolve,
+    placeOf,
+    spellings: (resolved) => ObjectPlace.spellings(placeOf(resolved), containers, platformOf(resolved)),
     read: ({ checksum, length, location, offset }, { checks, part }) =>
-      Effect.flatMap(resolve(location), (resolved) => {
+      Effect.flatMap(resolveText(location), (resolved) => {
         const span = { start: offset + (part?.start ?? 0), end: offset + (part?.end ?? length) }
         const request = new ReadPart({ resolved, location, checksum, checks, span })
         return Effect.onInterrupt(Effect.request(request, resolver), () => Effect.sync(() => request.leave?.()))
@@ -270,10 +296,16 @@ export const make = (options: {
     head: (location) =>
       Effect.scoped(
         Effect.gen(function* () {
-          const resolved = yield* resolve(location)
+          const resolved = yield* resolveText(location)
           const { key, store } = yield* stores.open(resolved)
           return yield* Effect.mapError(store.head(key), (error) =>
-            readError(error, store.description, { location, resolved, checksum: undefined })
+            isNotFound(error)
+              ? new VirtualObjectNotFound({
+                  location,
+                  container: resolved.container.name,
+                  store: store.description
+                })
+              : error
           )
         })
       )

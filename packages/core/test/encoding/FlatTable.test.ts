@@ -178,7 +178,7 @@ describe("FlatTable", () => {
     expect(Result.getOrThrow(FlatTable.decode("f", payload, (root) => root.string(T.text)))).toBe("\ufeffa")
   })
 
-  it("does not unfold parts that many tables share, unless told that it may", () => {
+  it("does not unfold parts that many tables share", () => {
     const builder = new FlatBuilder()
     const shared = builder.string("x".repeat(10_000))
     const child = builder.table(13, (t) => t.offset(T.text, shared))
@@ -194,8 +194,13 @@ describe("FlatTable", () => {
       root.vector(T.children, 4).mapTables((table) => table.bytes(T.text).length)
     const viewed = FlatTable.decode("f", payload, views)
     expect(Result.getOrThrow(viewed)).toHaveLength(10_000)
-    const unbounded = FlatTable.decode("f", payload.slice(), lengths, { unbounded: true })
-    expect(Result.getOrThrow(unbounded)).toHaveLength(10_000)
+  })
+
+  it("builds no more than it is told to, however large the payload", () => {
+    const text = (maxHeld: number) => FlatTable.decode("f", build(), (root) => root.string(T.text), { maxHeld })
+    expect(Result.isSuccess(text(1000))).toBe(true)
+    const bounded = text(150)
+    expect(Result.isFailure(bounded) && bounded.failure.problem).toMatch("more than its size allows")
   })
 
   it("lets what is no FormatError pass: it is a bug", () => {

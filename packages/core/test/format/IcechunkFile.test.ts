@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as zlib from "node:zlib"
 import { FormatError } from "../../src/encoding/FormatError.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
 import * as NodeZstd from "../../src/node/NodeZstd.ts"
@@ -57,7 +58,8 @@ describe("IcechunkFile", () => {
               fileType,
               compression: "zstd"
             },
-            payload
+            payload,
+            maxHeld: 256 * 1024 * 1024
           })
         }
         const old = yield* IcechunkFile.encode("Manifest", payload, { specVersion: 1, level: 19 })
@@ -94,7 +96,7 @@ describe("IcechunkFile", () => {
         const frame = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0)
         for (const [length, bound] of [
           [0, 2 ** 25],
-          [1_000_000, 2 ** 29]
+          [3_000_000, 2 ** 29]
         ] as const) {
           const file = Uint8Array.from([...header({}), ...frame, ...new Uint8Array(length)])
           const error = yield* Effect.flip(IcechunkFile.decode("repo", file, "RepoInfo"))
@@ -106,10 +108,28 @@ describe("IcechunkFile", () => {
 
     it.effect("refuses a payload that a few bytes unfold into", () =>
       Effect.gen(function* () {
-        const bomb = yield* IcechunkFile.encode("Snapshot", new Uint8Array(64 * 1024 * 1024))
-        expect(bomb.length).toBeLessThan(10_000)
+        const frame = zlib.zstdCompressSync(new Uint8Array(64 * 1024 * 1024))
+        expect(frame.length).toBeLessThan(10_000)
+        const bomb = Uint8Array.from([...header({ 37: 1 }), ...frame])
         const error = yield* Effect.flip(IcechunkFile.decode("snapshots/X", bomb, "Snapshot"))
         expect(error.message).toMatch("holds 67108864 bytes, more than the 33554432 allowed")
+      })
+    )
+
+    it.effect("stores a payload as it is that compresses better than a reader believes", () =>
+      Effect.gen(function* () {
+        const zeros = new Uint8Array(33 * 1024 * 1024)
+        const file = yield* IcechunkFile.encode("RepoInfo", zeros)
+        const { header, payload } = yield* IcechunkFile.decode("repo", file, "RepoInfo")
+        expect(header.compression).toBe("none")
+        expect(payload.length).toBe(zeros.length)
+      })
+    )
+
+    it.effect("lets a larger file hold more", () =>
+      Effect.gen(function* () {
+        const file = Uint8Array.from([...header({ 38: 0 }), ...new Uint8Array(100_000)])
+        expect((yield* IcechunkFile.decode("repo", file, "RepoInfo")).maxHeld).toBe(4096 * 100_000)
       })
     )
 

@@ -195,6 +195,27 @@ describe("RepoInfo", () => {
     expect(Result.isFailure(result) && result.failure.problem).toMatch(problem)
   })
 
+  it("bounds flags and updates by what the format can mean", () => {
+    const flags = (count: number): Uint8Array =>
+      RepoInfo.encode({ ...info, enabledFeatureFlags: Array.from({ length: count }, () => 7) })
+    expect(Result.isSuccess(decode(flags(65_535)))).toBe(true)
+    const problem = (payload: Uint8Array): unknown => {
+      const result = decode(payload)
+      return Result.isFailure(result) && result.failure.message
+    }
+    expect(problem(flags(65_536))).toMatch("`enabled_feature_flags`")
+    const updates = (count: number): Uint8Array =>
+      RepoInfo.encode({ ...info, latestUpdates: Array.from({ length: count }, () => info.latestUpdates[1]!) })
+    expect(Result.isSuccess(decode(updates(65_536)))).toBe(true)
+    expect(problem(updates(65_537))).toMatch("65537 elements, more than 65536")
+  })
+
+  it("stops at the second snapshot of an id, before it builds what comes after", () => {
+    const parents = Array.from({ length: 100_000 }, () => -1)
+    const result = RepoInfo.decode("repo", forged({ parents, ids: parents.map(() => 7) }), { maxHeld: 20_000_000 })
+    expect(Result.isFailure(result) && result.failure.field).toBe("snapshots[1].id")
+  })
+
   it("reads forged objects that are right", () => {
     const parents = [-1, 0, 1, 2, 2, 0]
     const back = Result.getOrThrow(decode(forged({ parents, branches: [["main", 5]] })))

@@ -5,6 +5,7 @@ import * as ChunkRef from "../../src/format/manifest/ChunkRef.ts"
 import { type BulkVirtualRefs, ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import * as Checksum from "../../src/values/Checksum.ts"
 import * as ChunkIndex from "../../src/values/ChunkIndex.ts"
+import * as ObjectId from "../../src/values/ObjectId.ts"
 import * as chunkRefs from "./chunkRefs.ts"
 import * as damage from "./damage.ts"
 
@@ -54,6 +55,31 @@ describe("ChunkRefColumns", () => {
       ),
       { numRuns: 500 }
     )
+  })
+
+  it("keep all of each row when rows that no longer count are cleared away", () => {
+    const kinds: ReadonlyArray<(n: number) => ChunkRef.ChunkRef> = [
+      (n) => ChunkRef.virtual({ location: `s3://b/${n}`, offset: n, length: 1, checksum: Checksum.etag(`"${n}"`) }),
+      (n) => ChunkRef.virtual({ location: `s3://b/${n}`, offset: n, length: 1, checksum: undefined }),
+      (n) => ChunkRef.inline(Uint8Array.of(n, n >> 8)),
+      (n) => ChunkRef.native(ObjectId.chunkId(Uint8Array.from({ length: 12 }, (_, i) => n >> i)), n, 2)
+    ]
+    for (let first = 0; first < kinds.length; first++) {
+      const ref = (n: number) => kinds[(n + first) % kinds.length]!(n)
+      const columns = new ChunkRefColumns(1)
+      const model = new chunkRefs.Model()
+      let compacted = 0
+      for (let n = 0, size = 0; n < 20_000; n++) {
+        chunkRefs.apply({ index: [n % 97], ref: ref(n) }, columns, model)
+        if (columns.size < size) {
+          compacted++
+          // Before others take their places: texts, ids and bytes have other ones now.
+          for (let last = n - 96; last <= n; last++) expect(columns.get([last % 97])).toStrictEqual(ref(last))
+        }
+        size = columns.size
+      }
+      expect(compacted).toBeGreaterThan(0)
+    }
   })
 
   it("know nothing of indices that were never set, or of another rank", () => {

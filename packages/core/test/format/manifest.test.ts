@@ -11,6 +11,7 @@ import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
 import * as FlatTable from "../../src/encoding/FlatTable.ts"
 import { FormatError } from "../../src/encoding/FormatError.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
+import * as EffectiveRows from "../../src/format/manifest/EffectiveRows.ts"
 import * as Manifest from "../../src/format/manifest/Manifest.ts"
 import { Ref } from "../../src/format/manifest/ManifestRows.ts"
 import * as ManifestWriter from "../../src/format/manifest/ManifestWriter.ts"
@@ -92,6 +93,36 @@ const expectManifest = (payload: Uint8Array, expected: ReadonlyArray<Entry>): Ma
   return manifest
 }
 
+/** A ref that differs in one part. */
+const variant = (ref: ChunkRef.ChunkRef, part: number): ChunkRef.ChunkRef => {
+  if (ref._tag === "Inline") return ChunkRef.inline(Uint8Array.of(...ref.bytes.subarray(part % 2), 7))
+  if (ref._tag === "Native") {
+    const id = ObjectId.bytes12(ref.id).map((byte, i) => (i === part % 12 ? byte ^ 1 : byte))
+    return part % 3 === 0
+      ? ChunkRef.native(ref.id, ref.offset + 1, ref.length)
+      : part % 3 === 1
+        ? ChunkRef.native(ref.id, ref.offset, ref.length + 1)
+        : ChunkRef.native(ObjectId.chunkId(id), ref.offset, ref.length)
+  }
+  const checksums = [undefined, Checksum.etag("other"), Checksum.lastModified(77_000)]
+  const change = [
+    { offset: ref.ref.offset + 1 },
+    { length: ref.ref.length + 1 },
+    { location: `${ref.ref.location}x` },
+    { checksum: checksums[part % 3] }
+  ][part % 4]
+  return ChunkRef.virtual({ ...ref.ref, ...change })
+}
+
+const sameRef = (a: unknown, b: unknown): boolean => {
+  try {
+    expect(a).toStrictEqual(b)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const boundingBox = (entries: ReadonlyArray<Entry>, rank: number) =>
   Array.from({ length: rank }, (_, axis) => ({
     from: Math.min(...entries.map(({ index }) => index[axis]!)),
@@ -99,6 +130,68 @@ const boundingBox = (entries: ReadonlyArray<Entry>, rank: number) =>
   }))
 
 const changed = (grid: ReadonlyArray<number>) => fc.array(chunkRefs.step(grid), { maxLength: 30 })
+
+describe("changed refs", () => {
+  it("change something where the first manifest that has their index has another ref, or none", () => {
+    fc.assert(
+      fc.property(
+        chunkRefs.grid.chain((grid) =>
+          fc.tuple(
+            fc.constant(grid),
+            fc.array(changed(grid), { maxLength: 3 }),
+            changed(grid),
+            fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 30 }),
+            fc.array(fc.nat(4), { minLength: 4, maxLength: 4 })
+          )
+        ),
+        ([grid, written, steps, again, shrunk]) => {
+          const bases: Array<MergedRefs.ArraySources["bases"][number]> = []
+          const below = new chunkRefs.Model()
+          const entries: Array<Entry> = []
+          for (const steps of written) {
+            const columns = new ChunkRefColumns(grid.length)
+            const model = new chunkRefs.Model()
+            for (const step of steps) chunkRefs.apply(step, columns, model)
+            const payload = payloadOf(grid, columns)
+            if (payload === undefined) continue
+            bases.push({
+              manifest: Result.getOrThrow(decode(payload)),
+              extents: boundingBox(model.present(), grid.length)
+            })
+            entries.push(...model.present())
+            for (const { index, ref } of model.present()) if (below.get(index) === undefined) below.set(index, ref)
+          }
+          const changes = new ChunkRefColumns(grid.length)
+          const model = new chunkRefs.Model()
+          for (const step of steps) chunkRefs.apply(step, changes, model)
+          // The same refs again, as they are or a little different.
+          for (const [how, which] of entries.length === 0 ? [] : again) {
+            const { index, ref } = entries[which % entries.length]!
+            chunkRefs.apply({ index, ref: how % 2 === 0 ? ref : variant(ref, how >> 1) }, changes, model)
+          }
+          const gridShape = grid.map((chunks, axis) => Math.max(0, chunks - Math.max(0, shrunk[axis]! - 2)))
+          const rows = Result.getOrThrow(EffectiveRows.effectiveRows({ node, gridShape, bases, changes }))
+          const expected = model.inOrder().filter(({ index, ref }) => {
+            const old = below.get(index)
+            const isSame = ref === "Deleted" ? old === undefined : old !== undefined && sameRef(old, ref)
+            return !isSame && index.every((at, axis) => at < gridShape[axis]!)
+          })
+          const some = changes.only(rows)
+          expect(Array.from(rows, (row) => changes.indexAt(row))).toStrictEqual(expected.map(({ index }) => index))
+          expect(Array.from(some.rowsInOrder(), (row) => some.at(row))).toStrictEqual(expected.map(({ ref }) => ref))
+          const kept = new Map(expected.map(({ index, ref }) => [index.join(), ref]))
+          for (const { index } of model.inOrder()) expect(some.get(index)).toStrictEqual(kept.get(index.join()))
+          for (const { extents } of bases) {
+            const isInside = ({ index }: { readonly index: ChunkIndex }): boolean =>
+              index.every((at, axis) => at >= extents[axis]!.from && at < extents[axis]!.to)
+            expect(EffectiveRows.touches(changes.columns(), changes.rank, rows, extents)).toBe(expected.some(isInside))
+          }
+        }
+      ),
+      { numRuns: 500 }
+    )
+  })
+})
 
 describe("a manifest", () => {
   it("gives back the refs it was written from, to us and to the official reader of flatbuffers", () => {

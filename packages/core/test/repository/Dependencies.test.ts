@@ -1,14 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as fc from "fast-check"
 import * as Stream from "effect/Stream"
-import * as Dependencies from "../../src/repository/Dependencies.ts"
+import type * as Dependencies from "../../src/repository/Dependencies.ts"
+import type * as LocationQuery from "../../src/repository/LocationQuery.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import * as Errors from "../../src/store/ObjectStoreError.ts"
 import * as Checksum from "../../src/values/Checksum.ts"
 import * as Credentials from "../../src/values/Credentials.ts"
-import * as ContainerMatch from "../../src/virtual/ContainerMatch.ts"
 import { inWorld, pattern, worldInMemory } from "./Fixture.ts"
 
 const containers = [
@@ -145,9 +144,9 @@ describe("virtual locations", () => {
   it.effect("are listed by container, protocol, prefix and glob, once or for each chunk", () =>
     Effect.gen(function* () {
       const { at } = yield* prepared
-      const list = (query: Dependencies.LocationQuery) =>
+      const list = (query: LocationQuery.LocationQuery) =>
         withSession(at, (_, repository) => Stream.runCollect(repository.wholeHistory.virtualLocations(query)))
-      const distinct = (query: Dependencies.LocationQuery) =>
+      const distinct = (query: LocationQuery.LocationQuery) =>
         Effect.map(list({ ...query, distinct: true }), (found) => found.toSorted())
       assert.deepStrictEqual(yield* distinct({ container: "model" }), ["vcc://model/a.nc", "vcc://model/deep/b.nc"])
       assert.deepStrictEqual(yield* distinct({ protocol: "s3" }), ["s3://observations/c.nc", "s3://observations/d.nc"])
@@ -158,7 +157,6 @@ describe("virtual locations", () => {
         "vcc://model/a.nc",
         "vcc://model/deep/b.nc"
       ])
-      assert.deepStrictEqual(yield* distinct({ container: "none" }), [])
       const each = yield* withSession(at, (session) =>
         Stream.runCollect(session.virtualLocations({ container: "obs" }))
       )
@@ -170,15 +168,61 @@ describe("virtual locations", () => {
     })
   )
 
-  it("match a glob that is their own text with every character taken literally", () => {
-    const set = ContainerMatch.make({})
-    fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(..."ab./+()[]{}^$|\\-é") }), (text) => {
-        const matches = Dependencies.matcher(set, { glob: `x://${text}` })
-        return matches(`x://${text}`) && !matches(`x://${text}!`) && Dependencies.matcher(set, { glob: "**" })(text)
-      })
-    )
-  })
+  it.effect("are found by the place of their object, however a ref or the query spells it", () =>
+    Effect.gen(function* () {
+      const { at } = yield* prepared
+      const found = yield* inWorld(at)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.open({ credentials })
+          const session = yield* repository.writableSession("main")
+          // The object of `vcc://model/a.nc`, past its container.
+          yield* session.setVirtualRef("/v", [30], { location: "s3://models/runs/a.nc", offset: 0, length: 1 })
+          const distinct = (query: LocationQuery.LocationQuery) =>
+            Effect.map(Stream.runCollect(session.virtualLocations({ ...query, distinct: true })), (list) =>
+              list.toSorted()
+            )
+          return {
+            prefixes: yield* Effect.forEach(
+              ["s3://models/runs/", "S3://models/runs/a", "model://models/runs/", "vcc://model/", "vcc://s3/models/"],
+              (prefix) => distinct({ prefix })
+            ),
+            globs: yield* Effect.forEach(
+              ["s3://models/**", "**/runs/[ab].nc", "vcc://model/{a,b}.nc", "model://*/runs/?.nc"],
+              (glob) => distinct({ glob })
+            ),
+            dependencies: yield* session.dependencies
+          }
+        })
+      )
+      const both = ["s3://models/runs/a.nc", "vcc://model/a.nc"]
+      assert.deepStrictEqual(found.prefixes, [both, both, both, both, both])
+      assert.deepStrictEqual(found.globs, [both, both, both, both])
+      assert.deepStrictEqual(
+        found.dependencies.containers.find(({ container }) => container === "model"),
+        { container: "model", objects: 1, chunks: 4, bytes: 7 },
+        "the object counts once, under the container with the longer prefix"
+      )
+      assert.isUndefined(found.dependencies.containers.find(({ container }) => container === "s3"))
+    })
+  )
+
+  it.effect("cannot be listed by a container that there is not, or a glob that is malformed", () =>
+    Effect.gen(function* () {
+      const { at } = yield* prepared
+      const problem = (query: LocationQuery.LocationQuery) =>
+        withSession(at, (session) => Effect.flip(Stream.runCollect(session.virtualLocations(query))))
+      const unknown = yield* problem({ container: "modle" })
+      assert.strictEqual(unknown._tag, "InvalidLocationQuery")
+      assert.include(unknown.message, "`modle`: there is no container of this name, only `obs`, `model`")
+      for (const glob of ["s3://a/{b", "s3://a/[b", "s3://a/b}", "s3://a/\\", "s3://a/[z-a]", "*.nc", ""]) {
+        assert.deepInclude(yield* problem({ glob }), { _tag: "InvalidLocationQuery", field: "glob", value: glob })
+      }
+      for (const prefix of ["", "models/runs", "s3:/models"]) {
+        assert.deepInclude(yield* problem({ prefix }), { _tag: "InvalidLocationQuery", field: "prefix" })
+      }
+      assert.deepInclude(yield* problem({ protocol: "s3://" }), { _tag: "InvalidLocationQuery", field: "protocol" })
+    })
+  )
 })
 
 describe("verifying virtual chunks", () => {

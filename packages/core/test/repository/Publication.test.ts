@@ -238,6 +238,7 @@ describe("what an update notes", () => {
     assert.isAtMost(base.length, 20)
     assert.isFalse(isSettled(base, { inline_chunk_threshold_bytes: 200 }))
     assert.isTrue(isSettled([{ a: 1, b: null }], { a: 1 }))
-    assert.isFalse(isSettled([], {}))
+    assert.isTrue(isSettled([], {}))
+    assert.isFalse(isSettled([], { a: 1 }))
   })
 })

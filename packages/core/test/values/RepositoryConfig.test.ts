@@ -334,31 +334,6 @@ describe("RepositoryConfig.validateUpdate", () => {
     assert.include(error.problem, "never deleted")
   })
 
-  const rules = (condition: Config.SplitCondition): Config.RepositoryConfig => ({
-    ...current,
-    manifest: {
-      splitting: {
-        split_sizes: [
-          ["any_array", []],
-          [condition, []]
-        ]
-      }
-    }
-  })
-  it.each<Config.SplitCondition>([
-    { path_matches: { regex: "(" } },
-    { name_matches: { regex: "[z-a]" } },
-    { or: ["any_array", { and: [{ path_matches: { regex: "(?P<a>)" } }] }] }
-  ])(
-    "refuses the rule %j, whose expression is none in JavaScript, but reads it, for others may have written it",
-    (rule) => {
-      const error = refusal(Config.validateUpdate("c", current, rules(rule)))
-      assert.strictEqual(error.field, "manifest.splitting.split_sizes")
-      assert.include(error.problem, "is not a regular expression of JavaScript")
-      assert.deepStrictEqual(parse(rules(rule)), Result.succeed(rules(rule)))
-    }
-  )
-
   it("refuses a container twice", () => {
     const next = { virtual_chunk_containers: [container("a"), container("b"), container("a")] }
     const error = refusal(Config.validateUpdate("c", current, next))

@@ -11,6 +11,7 @@ import type * as PlatformError from "effect/PlatformError"
 import { constants } from "node:buffer"
 import { reasonOf } from "../FileError.ts"
 import * as FileIdentity from "../FileIdentity.ts"
+import * as OpenFiles from "./OpenFiles.ts"
 
 /** A file that may be opened, once it is known to be a regular one. */
 export interface Source {
@@ -84,8 +85,8 @@ const readSpan = (
 ): Effect.Effect<Uint8Array | undefined, Errors.Reason> =>
   Effect.gen(function* () {
     const bytes = yield* allocate(end - start)
-    if (bytes.length === 0) return bytes
-    const file = yield* asReason("read")(fs.open(path, { noFollow }))
+    if (bytes.length === 0 && inspect === undefined) return bytes
+    const file = yield* asReason("read")(OpenFiles.open(fs, path, { noFollow }))
     if (inspect !== undefined) yield* inspect(file)
     let filled = 0
     while (filled < bytes.length) {

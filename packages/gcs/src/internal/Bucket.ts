@@ -19,6 +19,7 @@ import type * as Http from "./Http.ts"
 import * as Media from "./Media.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Requests from "./Requests.ts"
+import * as ResumableUpload from "./ResumableUpload.ts"
 
 const capabilities = (readApi: Etags.Api): ObjectStore.Capabilities => ({
   conditionalCreate: true,
@@ -102,7 +103,7 @@ export const open = Effect.fnUntraced(function* (
     return yield* lift(
       api === "xml"
         ? Metadata.fromHeaders(api, key, answer)
-        : Result.flatMap(Metadata.decodeResource(answer.body), (resource) => Metadata.fromResource(key, resource))
+        : Result.flatMap(Metadata.decodeResource(name, answer.body), (resource) => Metadata.fromResource(key, resource))
     )
   })
 
@@ -184,30 +185,34 @@ export const open = Effect.fnUntraced(function* (
     { contentType = "application/octet-stream", metadata, mode = ObjectStore.overwrite }: ObjectStore.PutOptions
   ): Effect.fn.Return<ObjectStore.Version, ObjectStoreError.Reason> {
     const name = yield* named(key)
-    const insert = (
+    const inPut = { ...purpose("put", key), create: mode._tag === "Create" }
+    const send = (
       ifGenerationMatch: string | undefined,
       stamped: Readonly<Record<string, string>> | undefined
+    ): Effect.Effect<Http.Answer, ObjectStoreError.Reason> => {
+      const described = { contentType, metadata: stamped, ifGenerationMatch }
+      return bytes.length > ResumableUpload.partBytes
+        ? ResumableUpload.upload(connection, {
+            endpoint,
+            start: Requests.start(target, name, { ...described, size: bytes.length }),
+            bytes,
+            purpose: inPut
+          })
+        : connection.send(Requests.insert(target, name, bytes, { ...described, boundary: crypto.randomUUID() }), inPut)
+    }
+    const insert = (
+      ...described: Parameters<typeof send>
     ): Effect.Effect<ObjectStore.Version, ObjectStoreError.Reason> =>
-      connection
-        .send(
-          Requests.insert(target, name, bytes, {
-            contentType,
-            metadata: stamped,
-            ifGenerationMatch,
-            boundary: crypto.randomUUID()
-          }),
-          { ...purpose("put", key), create: mode._tag === "Create" }
-        )
-        .pipe(
-          Effect.flatMap(({ body }) => lift(Metadata.decodeResource(body))),
-          Effect.flatMap((resource) => lift(Metadata.fromResource(key, resource))),
-          Effect.filterOrFail(
-            ({ size }) => size === bytes.length,
-            ({ size }) =>
-              new ObjectStoreError.InvalidResponse({ detail: `${bytes.length} bytes were sent, ${size} are stored` })
-          ),
-          Effect.map(({ version }) => version)
-        )
+      send(...described).pipe(
+        Effect.flatMap(({ body }) => lift(Metadata.decodeResource(name, body))),
+        Effect.flatMap((resource) => lift(Metadata.fromResource(key, resource))),
+        Effect.filterOrFail(
+          ({ size }) => size === bytes.length,
+          ({ size }) =>
+            new ObjectStoreError.InvalidResponse({ detail: `${bytes.length} bytes were sent, ${size} are stored` })
+        ),
+        Effect.map(({ version }) => version)
+      )
     if (mode._tag === "Overwrite") return yield* connection.retry(insert(undefined, metadata))
     const generation = mode._tag === "Create" ? "0" : yield* generationOf("put", key, mode.version)
     const writeId = Readback.writeIdOf(metadata) ?? crypto.randomUUID()
@@ -253,9 +258,14 @@ export const open = Effect.fnUntraced(function* (
 
   const remove = Effect.fnUntraced(function* (key: string): Effect.fn.Return<void, ObjectStoreError.Reason> {
     const name = yield* named(key)
-    yield* connection
-      .retry(connection.send(Requests.remove(target, name), purpose("delete", key)))
-      .pipe(Effect.catchTag("NotFound", () => Effect.void))
+    const attempt = connection.send(Requests.remove(target, name), purpose("delete", key)).pipe(
+      Effect.filterOrFail(
+        // Nothing is said of what is gone; a page is.
+        ({ body }) => body.length === 0,
+        () => new ObjectStoreError.InvalidResponse({ detail: "a deletion was answered with a body" })
+      )
+    )
+    yield* connection.retry(attempt).pipe(Effect.catchTag("NotFound", () => Effect.void))
   })
 
   const copy = Effect.fnUntraced(function* (

@@ -34,6 +34,8 @@ export interface Purpose {
   readonly key: string
   /** The request's precondition is that there is no object. */
   readonly create?: boolean | undefined
+  /** Statuses that are answers beside those from 200 to 299. */
+  readonly accepts?: ((status: number) => boolean) | undefined
   /** Bytes to read of an answer that is no error; by default an amount that metadata never reaches. */
   readonly limit?: ((head: Http.Head) => number) | undefined
 }
@@ -133,16 +135,23 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       if (answer.status === 401 && (yield* auth.refused(credentials))) {
         ;({ answer, credentials } = yield* once(wire, purpose))
       }
-      if (!isRefusal(answer)) return answer
+      if (!isRefusal(answer) || purpose.accepts?.(answer.status) === true) return answer
       return yield* Effect.fail(
         Failures.reasonOf(Failures.refusal(answer), purpose.create ?? false, Auth.secretOf(credentials))
       )
     }),
     retry: (attempt) =>
-      Effect.retry(attempt, {
-        schedule: delays,
-        times: settings.retries,
-        while: (reason) => reason.isRetryable
+      Effect.suspend(() => {
+        // What will not change is asked for once more, because the wrong answer may have been another request's.
+        let isSecond = false
+        return Effect.retry(attempt, {
+          schedule: delays,
+          times: settings.retries,
+          while: (reason) =>
+            reason._tag === "InvalidResponse" && reason.isFinal === true
+              ? !isSecond && (isSecond = true)
+              : reason.isRetryable
+        })
       })
   }
 })

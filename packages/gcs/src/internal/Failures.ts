@@ -24,12 +24,15 @@ interface Row {
   /** Only with these codes; absent: with any. */
   readonly codes?: ReadonlyArray<string>
   readonly reason: Tag
+  /** The same request would be answered in the same way. */
+  readonly isFinal?: boolean
 }
 
 /** The first row that fits counts. */
 const table: ReadonlyArray<Row> = [
   { status: 304, reason: "NotModified" },
-  { status: "3xx", reason: "InvalidResponse" },
+  // Nothing is redirected here: whoever answers so is not the store, and will do so again.
+  { status: "3xx", reason: "InvalidResponse", isFinal: true },
   // A requester pays bucket without a project that pays.
   { status: 400, codes: ["required", "UserProjectMissing"], reason: "PermissionDenied" },
   { status: 400, reason: "Unsupported" },
@@ -77,8 +80,10 @@ const reasons: { readonly [K in Tag]: (detail: string) => ObjectStoreError.Reaso
 
 /** Why a request was refused. `create`: its precondition was that there is no object. */
 export const reasonOf = (refusal: Refusal, create: boolean, secret?: string): ObjectStoreError.Reason => {
-  const tag = table.find((row) => fits(row, refusal))?.reason ?? "InvalidResponse"
-  return reasons[tag === "PreconditionFailed" && create ? "AlreadyExists" : tag](describe(refusal, secret))
+  const { isFinal = false, reason: tag } = table.find((row) => fits(row, refusal)) ?? { reason: "InvalidResponse" }
+  const detail = describe(refusal, secret)
+  if (isFinal) return new ObjectStoreError.InvalidResponse({ detail, isFinal })
+  return reasons[tag === "PreconditionFailed" && create ? "AlreadyExists" : tag](detail)
 }
 
 /** Why a request got no complete answer. */

@@ -8,7 +8,7 @@ import * as http from "node:http"
 import * as https from "node:https"
 
 export interface Request {
-  readonly method: "GET" | "HEAD" | "POST" | "DELETE"
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE"
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body: ReadonlyArray<Uint8Array>

@@ -8,6 +8,8 @@ import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Result from "effect/Result"
+import { CRC32C } from "@google-cloud/storage"
+import { createHash } from "node:crypto"
 import type { Api } from "./Etags.ts"
 import type { Answer, Head } from "./Http.ts"
 import * as Metadata from "./Metadata.ts"
@@ -21,6 +23,10 @@ export interface Media {
 type Checked<A> = Result.Result<A, ObjectStoreError.Reason>
 
 const invalid = (detail: string): Checked<never> => Result.fail(new ObjectStoreError.InvalidResponse({ detail }))
+
+/** A whole answer that is not one to the request: asked again, the same comes. */
+const wrong = (detail: string): Checked<never> =>
+  Result.fail(new ObjectStoreError.InvalidResponse({ detail, isFinal: true }))
 
 /** A range as it is asked for: all bytes are asked for without one. */
 export const normalize = (range: ByteRange.ByteRange | undefined): ByteRange.ByteRange | undefined =>
@@ -78,21 +84,21 @@ const checkEncoding = (headers: Head["headers"]): Checked<void> => {
   const stored = headers["x-goog-stored-content-encoding"] || encoding
   return encoding === stored
     ? Result.succeed(undefined)
-    : invalid(`the object is stored with content encoding \`${stored}\` and was sent with \`${encoding}\``)
+    : wrong(`the object is stored with content encoding \`${stored}\` and was sent with \`${encoding}\``)
 }
 
 const checkSpan = (range: ByteRange.ByteRange | undefined, size: number, head: Head): Checked<ByteRange.Span> => {
   const { headers, status } = head
-  if (range === undefined) return status === 200 ? resolve(range, size) : invalid(`status ${status} for a whole object`)
-  if (status !== 206) return invalid(`status ${status} for a range`)
+  if (range === undefined) return status === 200 ? resolve(range, size) : wrong(`status ${status} for a whole object`)
+  if (status !== 206) return wrong(`status ${status} for a range`)
   const parts = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers["content-range"] ?? "")
   if (parts === null || Number(parts[3]) !== size) {
-    return invalid(`Content-Range \`${headers["content-range"] ?? ""}\` of an object of ${size} bytes`)
+    return wrong(`Content-Range \`${headers["content-range"] ?? ""}\` of an object of ${size} bytes`)
   }
   return Result.flatMap(resolve(range, size), (span) =>
     Number(parts[1]) === span.start && Number(parts[2]) === span.end - 1
       ? Result.succeed(span)
-      : invalid(`Content-Range \`${headers["content-range"]}\` for bytes ${span.start} to ${span.end}`)
+      : wrong(`Content-Range \`${headers["content-range"]}\` for bytes ${span.start} to ${span.end}`)
   )
 }
 
@@ -106,9 +112,32 @@ export const check = (api: Api, key: string, options: GetOptions, head: Head): C
     return { meta, span }
   })
 
-/** Checks that the body is as long as the headers said. */
-export const checkBody = ({ span }: Media, { body, complete }: Answer): Checked<void> => {
+const hashOf = (hashes: string | undefined, name: string): string | undefined =>
+  new RegExp(String.raw`(?:^|,)\s*${name}=([^,\s]+)`).exec(hashes ?? "")?.[1]
+
+/**
+ * Checks the bytes of a whole object against the hash that came with them: MD5 where there is one, as for all objects that were
+ * uploaded in one piece, else CRC32C. Source: "Hashes and ETags".
+ */
+const checkHash = (headers: Head["headers"], body: Uint8Array): Checked<void> => {
+  const hashes = headers["x-goog-hash"]
+  const md5 = hashOf(hashes, "md5")
+  if (md5 !== undefined) {
+    return createHash("md5").update(body).digest("base64") === md5
+      ? Result.succeed(undefined)
+      : invalid("the bytes do not have the MD5 of the object")
+  }
+  const crc32c = hashOf(hashes, "crc32c")
+  if (crc32c === undefined) return Result.succeed(undefined)
+  const sum = new CRC32C()
+  sum.update(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+  return sum.validate(crc32c) ? Result.succeed(undefined) : invalid("the bytes do not have the CRC32C of the object")
+}
+
+/** Checks that the body is as long as the headers said, and a whole object against its hash. */
+export const checkBody = ({ meta, span }: Media, { body, complete, headers }: Answer): Checked<void> => {
   const expected = span.end - span.start
   if (!complete) return invalid(`the body has more than ${expected} bytes`)
-  return body.length === expected ? Result.succeed(undefined) : invalid(`${body.length} of ${expected} bytes`)
+  if (body.length !== expected) return invalid(`${body.length} of ${expected} bytes`)
+  return expected === meta.size ? checkHash(headers, body) : Result.succeed(undefined)
 }

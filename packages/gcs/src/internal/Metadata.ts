@@ -33,6 +33,8 @@ export const listedFields: string = Object.keys(Resource.fields)
   .join(",")
 
 const Page = Schema.Struct({
+  // Also on a page without objects: other JSON is not taken for an empty bucket.
+  kind: Schema.Literal("storage#objects"),
   items: Schema.optional(Schema.Array(Resource)),
   nextPageToken: Schema.optional(Schema.String)
 })
@@ -49,8 +51,18 @@ const decoder = <A>(
   return (body) => Result.mapError(decode(new TextDecoder().decode(body)), () => invalid(`the body is no ${what}`))
 }
 
-/** Reads a resource. */
-export const decodeResource = decoder(Resource, "object resource")
+const decodeAny = decoder(Resource, "object resource")
+
+/** Reads the resource of the object of a name. */
+export const decodeResource = (
+  name: string,
+  body: Uint8Array
+): Result.Result<typeof Resource.Type, ObjectStoreError.Reason> =>
+  Result.flatMap(decodeAny(body), (resource) =>
+    resource.name === name && resource.generation !== undefined
+      ? Result.succeed(resource)
+      : Result.fail(invalid("the body is the resource of another object, or has no generation"))
+  )
 
 /** Reads a page of a listing. */
 export const decodePage = decoder(Page, "list of object resources")
@@ -111,6 +123,10 @@ export const fromHeaders = (
   key: string,
   { headers, status }: Head
 ): Result.Result<ObjectMeta, ObjectStoreError.Reason> => {
+  // A login page has a length, and may have an ETag; a generation only the store gives.
+  if (count(headers["x-goog-generation"]) === undefined) {
+    return Result.fail(invalid("it has no generation, so it does not come from Google Cloud Storage"))
+  }
   const size =
     count(headers["x-goog-stored-content-length"]) ??
     (status === 206 ? count(/\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1]) : count(headers["content-length"]))

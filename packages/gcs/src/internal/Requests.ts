@@ -139,6 +139,60 @@ export const insert = (
   }
 }
 
+/** Starts an upload in parts. */
+export const start = (
+  target: Target,
+  key: string,
+  options: {
+    readonly size: number
+    readonly contentType: string
+    readonly metadata: Readonly<Record<string, string>> | undefined
+    readonly ifGenerationMatch: string | undefined
+  }
+): Wire => {
+  const { contentType, ifGenerationMatch, metadata, size } = options
+  const body = utf8.encode(JSON.stringify({ contentType, metadata }))
+  return {
+    method: "POST",
+    path: `/upload/storage/v1/b/${encode(target.bucket)}/o${query({
+      uploadType: "resumable",
+      name: key,
+      ifGenerationMatch,
+      fields: Metadata.fields,
+      userProject: target.userProject
+    })}`,
+    headers: {
+      "content-type": "application/json; charset=utf-8",
+      "content-length": String(body.length),
+      "x-upload-content-type": contentType,
+      "x-upload-content-length": String(size)
+    },
+    body: [body]
+  }
+}
+
+/** Bytes `from` to `to` of an upload; without `from`, asks how far it has come. */
+export const part = (path: string, bytes: Uint8Array, from: number | undefined, to: number): Wire => {
+  const sent = from === undefined ? new Uint8Array(0) : bytes.subarray(from, to)
+  return {
+    method: "PUT",
+    path,
+    headers: {
+      "content-length": String(sent.length),
+      "content-range": `bytes ${sent.length === 0 ? "*" : `${from}-${to - 1}`}/${bytes.length}`
+    },
+    body: [sent]
+  }
+}
+
+/** Gives an upload up. */
+export const cancel = (path: string): Wire => ({
+  method: "DELETE",
+  path,
+  headers: { "content-length": "0" },
+  body: []
+})
+
 /** One page of at most 1,000 objects. */
 export const list = (target: Target, prefix: string, pageSize: number, pageToken: string | undefined): Wire => ({
   method: "GET",
@@ -146,7 +200,7 @@ export const list = (target: Target, prefix: string, pageSize: number, pageToken
     prefix: prefix === "" ? undefined : prefix,
     maxResults: String(pageSize),
     pageToken,
-    fields: `items(${Metadata.listedFields}),nextPageToken`,
+    fields: `kind,items(${Metadata.listedFields}),nextPageToken`,
     userProject: target.userProject
   })}`,
   headers: {},

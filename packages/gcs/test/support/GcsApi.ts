@@ -34,12 +34,26 @@ export interface Settings {
   readonly tokens: Map<string, Token>
   /** Public keys of service accounts by e-mail, for tokens that they sign themselves. */
   readonly serviceAccounts: Map<string, string>
+  /** Uploads in parts that have begun, by id. */
+  readonly uploads: Map<string, Resumable>
+  /** Of a part the server keeps no more than so many bytes, as Google may. */
+  keptBytes: number
   readonly rewrites: Map<string, { copied: number; readonly generation: bigint }>
   /** A rewrite copies so many bytes in one call. */
   rewriteBytes: number
   /** Emulators often have none. */
   hasXmlApi: boolean
   now: () => number
+}
+
+/** An upload in parts. */
+export interface Resumable {
+  readonly bucket: string
+  readonly query: URLSearchParams
+  readonly resource: { readonly contentType?: string; readonly metadata?: Record<string, string> }
+  bytes: Buffer
+  /** The answer to the last part, once there is one. */
+  finished: ApiAnswer | undefined
 }
 
 /** A refusal on its way out. */
@@ -290,8 +304,58 @@ const parseMultipart = ({ body, headers }: ApiRequest): Upload => {
   }
 }
 
+const begin = (settings: Settings, request: ApiRequest, bucketName: string): ApiAnswer => {
+  const bucket = authorize(settings, request, bucketName, "create")
+  checkGenerations(bucket.objects.get(request.query.get("name") ?? ""), (name) => request.query.get(name))
+  const id = `upload-${settings.uploads.size}`
+  const resource = JSON.parse(request.body.toString()) as Resumable["resource"]
+  settings.uploads.set(id, {
+    bucket: bucketName,
+    query: request.query,
+    resource,
+    bytes: Buffer.alloc(0),
+    finished: undefined
+  })
+  const location = `https://elsewhere.example/upload/storage/v1/b/${bucketName}/o?uploadType=resumable&upload_id=${id}`
+  return { status: 200, headers: { location, "content-length": "0" }, body: Buffer.alloc(0) }
+}
+
+/** A part of an upload, or the question how far it has come ("Perform resumable uploads"). */
+const continueUpload = (settings: Settings, request: ApiRequest): ApiAnswer => {
+  const id = request.query.get("upload_id") ?? ""
+  const upload = settings.uploads.get(id)
+  if (upload === undefined) throw new Refused(404, "notFound", "No such upload.")
+  if (request.method === "DELETE") {
+    settings.uploads.delete(id)
+    return { status: 499, headers: { "content-length": "0" }, body: Buffer.alloc(0) }
+  }
+  if (upload.finished !== undefined) return upload.finished
+  const [, from, , total] = /^bytes (\d+|\*)(?:-(\d+))?\/(\d+)$/.exec(request.headers["content-range"] ?? "") ?? []
+  if (total === undefined) throw new Refused(400, "invalid", "Content-Range is missing.")
+  if (from !== "*") {
+    if (Number(from) !== upload.bytes.length) throw new Refused(400, "invalid", "The part is out of order.")
+    const isLast = Number(from) + request.body.length === Number(total)
+    if (!isLast && request.body.length % (256 * 1024) !== 0)
+      throw new Refused(400, "invalid", "The part is no multiple.")
+    upload.bytes = Buffer.concat([upload.bytes, request.body.subarray(0, settings.keptBytes)])
+  }
+  if (upload.bytes.length < Number(total)) {
+    const range = upload.bytes.length === 0 ? {} : { range: `bytes=0-${upload.bytes.length - 1}` }
+    return { status: 308, headers: { ...range, "content-length": "0" }, body: Buffer.alloc(0) }
+  }
+  const bucket = settings.buckets.get(upload.bucket)!
+  const name = upload.query.get("name")!
+  checkGenerations(bucket.objects.get(name), (parameter) => upload.query.get(parameter))
+  const stored = State.makeObject(name, new Uint8Array(upload.bytes), { ...upload.resource, updated: settings.now() })
+  bucket.objects.set(name, stored)
+  upload.finished = json(State.resource(upload.bucket, stored), upload.query.get("fields"))
+  return upload.finished
+}
+
 const insert = (settings: Settings, request: ApiRequest, bucketName: string): ApiAnswer => {
   const { query } = request
+  if (query.has("upload_id")) return continueUpload(settings, request)
+  if (query.get("uploadType") === "resumable") return begin(settings, request, bucketName)
   const bucket = authorize(settings, request, bucketName, "create")
   const type = query.get("uploadType")
   if (type !== "media" && type !== "multipart") {

@@ -31,6 +31,7 @@ export interface Recorded {
  * - `Hang`: applied, never answered;
  * - `Stall`: headers and so many bytes of the body, then nothing;
  * - `Tamper`: another answer;
+ * - `Instead`: this answer, nothing applied;
  * - `Wait`: answered when the promise is settled.
  */
 export type Fault =
@@ -38,6 +39,7 @@ export type Fault =
   | { readonly _tag: "DropAfter" | "Reset" | "Hang" }
   | { readonly _tag: "Cut" | "Stall"; readonly after: number }
   | { readonly _tag: "Wait"; readonly until: Promise<unknown> }
+  | { readonly _tag: "Instead"; readonly answer: Api.ApiAnswer }
   | { readonly _tag: "Tamper"; readonly answer: (answer: Api.ApiAnswer) => Api.ApiAnswer }
 
 interface Planned {
@@ -92,6 +94,8 @@ export const make: Effect.Effect<GcsServer, never, Scope.Scope> = Effect.gen(fun
     buckets: new Map(),
     tokens: new Map(),
     serviceAccounts: new Map(),
+    uploads: new Map(),
+    keptBytes: Infinity,
     rewrites: new Map(),
     rewriteBytes: Infinity,
     hasXmlApi: true,
@@ -148,6 +152,8 @@ export const make: Effect.Effect<GcsServer, never, Scope.Scope> = Effect.gen(fun
         return send(request, response, Api.answer(settings, api), fault.after)
       case "Wait":
         return void fault.until.then(() => send(request, response, Api.answer(settings, api)))
+      case "Instead":
+        return send(request, response, fault.answer)
       case "Tamper":
         return send(request, response, fault.answer(Api.answer(settings, api)))
     }

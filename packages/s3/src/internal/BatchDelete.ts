@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type { S3Connection } from "../S3Connection.ts"
 import * as S3Error from "../S3Error.ts"
 import * as Keys from "./Keys.ts"
+import * as Response from "./Response.ts"
 
 /** S3's limit of keys in one request. */
 const maxKeys = 1000
@@ -38,7 +39,8 @@ export const deleteAll = (options: {
           key,
           access: "write",
           command: () => new S3.DeleteObjectCommand({ ...target, Key: base + key }),
-          read: () => undefined
+          answer: "nothing",
+          read: Response.deleted
         })
       )
       .pipe(
@@ -68,6 +70,7 @@ export const deleteAll = (options: {
                   ...target,
                   Delete: { Quiet: true, Objects: left.map((key) => ({ Key: base + key })) }
                 }),
+              answer: { document: "DeleteResult" },
               read: ({ Errors = [] }) => Errors
             })
             .pipe(

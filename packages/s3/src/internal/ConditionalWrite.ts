@@ -21,6 +21,19 @@ export interface Condition {
 /** Refusals although the condition holds, before it is believed that the store will not have it. */
 const maxRefusals = 3
 
+/** Answers from something that is not the store, before a write is given up. */
+const maxStrange = 3
+
+/** Lets a write be submitted again that was answered by something that is not the store, a few times. */
+export const askedAgain = (): ((failure: S3Error.S3Failure) => S3Error.S3Failure) => {
+  let met = 0
+  return (failure) => {
+    if (failure.reason._tag !== "InvalidResponse") return failure
+    met += 1
+    return new S3Error.S3Failure({ ...failure, isRetryable: met < maxStrange })
+  }
+}
+
 /**
  * Submits a write until its outcome is known:
  *
@@ -39,7 +52,10 @@ export const settle = (options: {
   /** What is stored now; `undefined` for nothing. */
   readonly readBack: Effect.Effect<ObjectMeta | undefined, S3Error.S3Failure>
 }): Effect.Effect<Version, S3Error.S3Failure> => {
-  const { connection, mode, readBack, spelling, submit, writeId } = options
+  const { connection, mode, readBack, spelling, writeId } = options
+  const again = askedAgain()
+  const submit = (condition: Condition): Effect.Effect<Version, S3Error.S3Failure> =>
+    Effect.mapError(options.submit(condition), again)
   let inDoubt = false
   let refusals = 0
   let tryBare = false
@@ -129,7 +145,8 @@ const impossible = "00000000000000000000000000000000"
 
 /**
  * Whether the store enforces the condition of a put that has just succeeded, by putting the same bytes again under
- * one that cannot hold; `ask` when there was no clear answer.
+ * one that cannot hold; `ask` when there was no clear answer. Only the store's own error code is one: a bare 412 may come
+ * from anything on the way.
  */
 export const isEnforced = (
   mode: PutMode,
@@ -144,6 +161,6 @@ export const isEnforced = (
     ),
     {
       onSuccess: () => false,
-      onFailure: ({ code, reason }) => (reason._tag === "PreconditionFailed" || code === "NoSuchKey" ? true : "ask")
+      onFailure: ({ code }) => (code === "PreconditionFailed" || code === "NoSuchKey" ? true : "ask")
     }
   )

@@ -10,12 +10,24 @@ const encoder = new TextEncoder()
 export const base = (prefix: string | undefined): string =>
   prefix === undefined || prefix === "" || prefix.endsWith("/") ? (prefix ?? "") : `${prefix}/`
 
-/** Why this is no key of an object, or `undefined`. */
-export const problem = (key: string, base: string): S3Error.S3Failure | undefined => {
+/** Whether a key has a segment `.` or `..`. */
+export const hasDotSegment = (key: string): boolean => /(?:^|\/)\.{1,2}(?:\/|$)/.test(key)
+
+/**
+ * Why this is not the key of an object, or `undefined`. Where the bucket is in the path of requests, `..` might lead to
+ * another one: servers on the way may normalise paths.
+ */
+export const problem = (key: string, base: string, isPathStyle: boolean): S3Error.S3Failure | undefined => {
   if (key === "") return S3Error.failure("Unsupported", "an object has a key that is not empty")
   if (!key.isWellFormed()) return S3Error.failure("Unsupported", "the key is not well-formed Unicode")
   if (encoder.encode(base + key).length > maxBytes) {
     return S3Error.failure("Unsupported", `the key with its prefix is longer than ${maxBytes} bytes`)
+  }
+  if (isPathStyle && hasDotSegment(base + key)) {
+    return S3Error.failure(
+      "Unsupported",
+      "a key with a segment `.` or `..` is not safe where the bucket is in the path of the request, because a server on the way may take it for another path; use an endpoint with the bucket in the host name (`forcePathStyle: false`), or another key"
+    )
   }
   return undefined
 }

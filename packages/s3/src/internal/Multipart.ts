@@ -2,14 +2,22 @@
 import * as S3 from "@aws-sdk/client-s3"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
 import type { Version } from "@effect-icechunk/core/ObjectStore"
 import type { S3Connection } from "../S3Connection.ts"
 import * as S3Error from "../S3Error.ts"
 import type { Condition } from "./ConditionalWrite.ts"
+import * as Response from "./Response.ts"
 
 /** S3's limits. */
 const maxParts = 10_000
 export const maxSingle = 5 * 1024 ** 3
+
+/** Attempts to be rid of the parts of an upload that failed. */
+const abortions = 5
+
+/** Whether the parts may still be there. */
+const isUnfinished = ({ code }: S3Error.S3Failure): boolean => code !== "NoSuchUpload"
 
 /** Positions of the parts of an object. Pure. */
 export const parts = (
@@ -48,20 +56,27 @@ export const upload = (options: {
     connection.send({
       ...span,
       command: () => new S3.CreateMultipartUploadCommand({ ...target, ...headers }),
+      answer: { document: "InitiateMultipartUploadResult" },
       read: ({ UploadId }) => {
-        if (UploadId === undefined) throw S3Error.failure("InvalidResponse", "an upload without id")
+        if (UploadId === undefined || UploadId === "") throw S3Error.failure("InvalidResponse", "an upload without id")
         return UploadId
       }
     })
   )
   const abort = (UploadId: string): Effect.Effect<void> =>
-    Effect.ignore(
-      connection.send({
+    connection
+      .send({
         ...span,
         command: () => new S3.AbortMultipartUploadCommand({ ...target, UploadId }),
-        read: () => undefined
+        answer: "nothing",
+        read: Response.deleted
       })
-    )
+      .pipe(
+        Effect.retry({ schedule: Schedule.exponential("100 millis"), times: abortions - 1, while: isUnfinished }),
+        // Whoever interrupted the upload waits for this.
+        Effect.timeoutOption("20 seconds"),
+        Effect.ignore
+      )
 
   const send = (UploadId: string): Effect.Effect<Version, S3Error.S3Failure> =>
     Effect.flatMap(
@@ -73,11 +88,12 @@ export const upload = (options: {
               ...span,
               command: () =>
                 new S3.UploadPartCommand({ ...target, UploadId, PartNumber: number, Body: bytes.subarray(start, end) }),
-              read: ({ ETag }): S3.CompletedPart => ({
-                PartNumber: number,
-                ...(ETag === undefined ? {} : { ETag })
-              }),
-              bytes: () => end - start
+              answer: "nothing",
+              read: ({ ETag }): S3.CompletedPart => {
+                if (ETag === undefined || ETag === "") throw Response.unacknowledged
+                return { PartNumber: number, ETag }
+              },
+              sends: end - start
             })
           ),
         { concurrency: 4 }
@@ -88,6 +104,7 @@ export const upload = (options: {
             ...span,
             command: () =>
               new S3.CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts }, ...condition }),
+            answer: { document: "CompleteMultipartUploadResult" },
             read: ({ ETag }): Version => ({ etag: ETag === "" ? undefined : ETag })
           })
         )

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as S3Error from "../S3Error.ts"
+import * as Answers from "./Answers.ts"
 import * as Keys from "./Keys.ts"
 import * as Response from "./Response.ts"
 import { at, type Target } from "./Target.ts"
@@ -26,13 +27,6 @@ export interface Reads {
   readonly list: (prefix: string) => Stream.Stream<ObjectMeta, S3Error.S3Failure>
 }
 
-/** Ends an answer whose body is not wanted. */
-const discard = (body: unknown): void => {
-  const stream = body as { readonly destroy?: () => void; readonly cancel?: () => Promise<void> } | undefined
-  if (stream?.destroy !== undefined) stream.destroy()
-  else stream?.cancel?.().catch(() => {})
-}
-
 export const make = (target: Target): Reads => {
   const { base, connection, dialect, options: store, request } = target
   const { retrying, send } = connection
@@ -43,11 +37,11 @@ export const make = (target: Target): Reads => {
       key,
       access: "read",
       command: () => new S3.HeadObjectCommand({ ...at(target, key), ...request }),
+      answer: "object",
       read: (output) => {
-        if (output.ContentLength === undefined) {
-          throw S3Error.failure("InvalidResponse", "a HEAD without Content-Length")
-        }
-        return Response.meta(key, output.ContentLength, output)
+        const expected = Response.expected(undefined, output)
+        if (expected instanceof S3Error.S3Failure) throw expected
+        return Response.meta(key, expected.size, output)
       }
     })
 
@@ -58,7 +52,8 @@ export const make = (target: Target): Reads => {
       key,
       access: "read",
       command: () => new S3.GetObjectCommand({ ...at(target, key), ...request, Range: "bytes=0-0" }),
-      read: ({ Body }) => discard(Body)
+      answer: "object",
+      read: ({ Body }) => Answers.discard(Body)
     }).pipe(
       // An empty object has no first byte.
       Effect.catchIf(
@@ -121,26 +116,27 @@ export const make = (target: Target): Reads => {
               ? {}
               : { IfUnmodifiedSince: new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000) })
           }),
-        read: async (output): Promise<Fetched> => {
+        answer: "object",
+        read: async (output, collect): Promise<Fetched> => {
           const expected = Response.expected(range, output)
-          const meta = Response.meta(key, expected instanceof S3Error.S3Failure ? 0 : (expected?.size ?? 0), output)
+          const meta = Response.meta(key, expected instanceof S3Error.S3Failure ? 0 : expected.size, output)
+          // Of an object that changed the range may be another.
           const wrong =
-            Response.mismatch(meta, options) ?? (expected instanceof S3Error.S3Failure ? expected : undefined)
+            (Response.hasEtag(output) ? Response.mismatch(meta, options) : undefined) ??
+            (expected instanceof S3Error.S3Failure ? expected : undefined)
           if (wrong !== undefined) {
-            discard(output.Body)
+            Answers.discard(output.Body)
             throw wrong
           }
-          const bytes = (await output.Body?.transformToByteArray()) ?? new Uint8Array(0)
-          const { size, span } = (expected as Response.Expected | undefined) ?? {
-            span: { start: 0, end: bytes.length },
-            size: bytes.length
-          }
-          if (bytes.length !== span.end - span.start) {
-            throw S3Error.failure("InvalidResponse", `${bytes.length} of ${span.end - span.start} bytes came`, {
-              isRetryable: true
+          const { span } = expected as Response.Expected
+          const length = span.end - span.start
+          const bytes = await collect(output.Body, length)
+          if (bytes?.length !== length) {
+            throw S3Error.failure("InvalidResponse", `${bytes?.length ?? "more"} of ${length} bytes came`, {
+              isRetryable: bytes !== undefined
             })
           }
-          return { result: { bytes, span, meta: { ...meta, size } }, contentType: output.ContentType }
+          return { result: { bytes, span, meta }, contentType: output.ContentType }
         },
         bytes: ({ result }) => result.bytes.length
       })
@@ -186,9 +182,13 @@ export const make = (target: Target): Reads => {
               MaxKeys: store.listPageSize ?? 1000,
               ...(token === undefined ? {} : { ContinuationToken: token })
             }),
+          answer: { document: "ListBucketResult" },
           read: (page) => {
+            if (page.IsTruncated === undefined) {
+              throw S3Error.failure("InvalidResponse", "a list that does not say whether it is all")
+            }
             const next = page.NextContinuationToken
-            if (page.IsTruncated === true && (next === undefined || next === "" || next === token)) {
+            if (page.IsTruncated && (next === undefined || next === "" || next === token)) {
               throw S3Error.failure("InvalidResponse", "a truncated list without a new continuation token")
             }
             const found: Array<ObjectMeta> = []
@@ -208,7 +208,7 @@ export const make = (target: Target): Reads => {
                 version: { etag: ETag }
               })
             }
-            return [found, page.IsTruncated === true ? Option.some(next) : Option.none()] as const
+            return [found, page.IsTruncated ? Option.some(next) : Option.none()] as const
           }
         })
       )

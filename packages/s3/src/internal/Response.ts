@@ -5,6 +5,7 @@ import * as Readback from "@effect-icechunk/core/Readback"
 import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as S3Error from "../S3Error.ts"
+import * as Answers from "./Answers.ts"
 
 type Headers = Pick<
   GetObjectCommandOutput & HeadObjectCommandOutput,
@@ -32,12 +33,14 @@ export const mismatch = (
 ): S3Error.S3Failure | undefined => {
   const { lastModified, version } = observed
   if (ifMatch !== undefined && !Checksum.agrees(Checksum.etag(ifMatch), { etag: version.etag, lastModified })) {
-    return S3Error.failure("PreconditionFailed", `its ETag is ${version.etag ?? "absent"}`)
+    return S3Error.failure("PreconditionFailed", `its ETag is now \`${version.etag ?? "absent"}\``)
   }
   if (ifUnmodifiedSince !== undefined && (lastModified === undefined || lastModified > ifUnmodifiedSince)) {
     return S3Error.failure(
       "PreconditionFailed",
-      lastModified === undefined ? "it has no time of change" : `it changed at ${new Date(lastModified).toISOString()}`
+      lastModified === undefined
+        ? "the store does not say when it was modified"
+        : `it was modified at ${new Date(lastModified).toISOString()}`
     )
   }
   if (ifNoneMatch !== undefined && Checksum.agrees(Checksum.etag(ifNoneMatch), { etag: version.etag, lastModified })) {
@@ -61,22 +64,39 @@ export interface Expected {
   readonly size: number
 }
 
+/** An answer to a put that does not say what was stored. */
+export const unacknowledged: S3Error.S3Failure = Answers.strange(
+  "the answer has no `ETag`, so that it is not known whether the object was stored"
+)
+
+/** Throws unless a deletion was answered as every store answers it. */
+export const deleted = ({ $metadata: { httpStatusCode } }: Pick<Headers, "$metadata">): void => {
+  if (httpStatusCode === 204) return
+  throw Answers.strange(`the answer is HTTP status ${httpStatusCode}, and S3 answers a deletion with 204`)
+}
+
+/** Every store sends one with an object. */
+export const hasEtag = ({ ETag }: Pick<Headers, "ETag">): boolean => ETag !== undefined && ETag !== ""
+
 /**
- * The positions and the whole size that an answer to a get must have, judged by its headers. The size of an
- * answer without `Content-Length` is known only from its body: `undefined`.
+ * The positions and the whole size that an answer to a get must have, judged by its headers; of a HEAD those of the
+ * whole object.
  */
-export const expected = (
-  range: ByteRange.ByteRange | undefined,
-  headers: Headers
-): Expected | undefined | S3Error.S3Failure => {
+export const expected = (range: ByteRange.ByteRange | undefined, headers: Headers): Expected | S3Error.S3Failure => {
   const { ContentLength: length, ContentRange: said } = headers
   const status = headers.$metadata.httpStatusCode
+  if (!hasEtag(headers)) return Answers.strange("the answer has no `ETag`, which S3 sends with every object")
   if (range === undefined) {
-    if (status !== 200) return S3Error.failure("InvalidResponse", `HTTP ${status} for a whole object`)
-    return length === undefined ? undefined : { span: { start: 0, end: length }, size: length }
+    if (status !== 200) {
+      return S3Error.failure("InvalidResponse", `HTTP status ${status} where a whole object was asked for`)
+    }
+    if (length === undefined) {
+      return Answers.strange("the answer has no `Content-Length`, which S3 sends with every object")
+    }
+    return { span: { start: 0, end: length }, size: length }
   }
   if (status !== 206) {
-    return S3Error.failure("InvalidResponse", `HTTP ${status} instead of 206: the store ignored the range`)
+    return S3Error.failure("InvalidResponse", `HTTP status ${status} and not 206: the store ignored the range`)
   }
   const answered = said === undefined ? undefined : contentRange(said)
   if (answered === undefined) {

@@ -106,10 +106,14 @@ export const make = (target: Target, reads: Reads): Writes => {
         access: "write",
         command: () =>
           new S3.PutObjectCommand({ ...at(target, key), ...request, ...headers, ...condition, Body: bytes }),
-        read: ({ ETag }): ObjectStore.Version => ({ etag: ETag }),
-        bytes: () => bytes.length
+        answer: "nothing",
+        read: (output): ObjectStore.Version => {
+          if (!Response.hasEtag(output)) throw Response.unacknowledged
+          return { etag: output.ETag }
+        },
+        sends: bytes.length
       })
-    if (!isConditional) return yield* retrying(submit({}))
+    if (!isConditional) return yield* retrying(Effect.mapError(submit({}), ConditionalWrite.askedAgain()))
     const version = yield* settle(submit)
     if (enforced[mode._tag] === "ask" && bytes.length <= maxAsked) {
       enforced[mode._tag] = yield* ConditionalWrite.isEnforced(mode, spelling, submit)
@@ -148,6 +152,7 @@ export const make = (target: Target, reads: Reads): Writes => {
             CopySource: Keys.copySource(bucket, base + from),
             ...(etag === undefined ? {} : { CopySourceIfMatch: etag })
           }),
+        answer: { document: "CopyObjectResult" },
         read: () => undefined
       })
     )

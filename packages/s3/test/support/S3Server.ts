@@ -28,6 +28,8 @@ export type Fault =
       readonly code?: string
       readonly apply?: boolean
       readonly headers?: Readonly<Record<string, string>>
+      /** Instead of the error document of `code`. */
+      readonly body?: string
     }
   | { readonly _tag: "Reset"; readonly apply?: boolean }
   | { readonly _tag: "Cut"; readonly after: number }
@@ -140,8 +142,8 @@ export const start = (options: Options = {}): Effect.Effect<S3Server, never, Sco
             case "Answer": {
               if (fault.apply === true) handle(request)
               recorded.status = fault.status
-              const { code, headers = {}, status } = fault
-              if (code === undefined) return send(response, method, { status, headers, body: "" })
+              const { body = "", code, headers = {}, status } = fault
+              if (code === undefined) return send(response, method, { status, headers, body })
               return send(response, method, S3Model.refusal(new S3Model.Refusal(status, code, code, { headers })))
             }
             case "Cut":

@@ -27,6 +27,9 @@ const opaque = (etag: string): string =>
 const httpDate = (time: number): string => new Date(time).toUTCString()
 const decoder = new TextDecoder()
 
+/** Names of hosts that begin with a bucket. */
+const hostStyle = /^(.+)\.s3\.test(?::\d+)?$/
+
 /** As AWS encodes keys of a list. */
 const listed = (key: string): string => encodeURIComponent(key).replaceAll("%2F", "/").replaceAll("%20", "+")
 
@@ -79,8 +82,9 @@ export const make = (options: Options = {}): S3Service => {
 
   const parse = (incoming: SigV4.SignedRequest): Request => {
     const { path, query } = SigV4.parseUrl(incoming.url)
-    const slash = path.indexOf("/", 1)
-    const bucket = decodeURIComponent(slash < 0 ? path.slice(1) : path.slice(1, slash))
+    const ofHost = hostStyle.exec(incoming.headers["host"] ?? "")?.[1]
+    const slash = ofHost === undefined ? path.indexOf("/", 1) : 0
+    const bucket = ofHost ?? decodeURIComponent(slash < 0 ? path.slice(1) : path.slice(1, slash))
     const key = slash < 0 ? "" : decodeURIComponent(path.slice(slash + 1))
     const parameters = new Map(query)
     const operation = operationOf(incoming.method, bucket, key, parameters, incoming.headers)

@@ -1,5 +1,6 @@
 /** Stores on the test server, and on a real one when the environment names it. */
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3"
+import * as http from "node:http"
+import { CreateBucketCommand, S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import type { ObjectStore, ObjectStoreShape } from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreService from "@effect-icechunk/core/ObjectStore"
 import * as Credentials from "@effect-icechunk/core/Credentials"
@@ -50,6 +51,42 @@ export const layerFake = (
   Layer.effect(
     ObjectStoreService.ObjectStore,
     Effect.map(open(serverOptions, options), ({ store }) => store)
+  )
+
+/** A client whose buckets are names of hosts, all of which are the test server. */
+export const hostStyleClient = (
+  server: { readonly endpoint: string },
+  config: S3ClientConfig = {}
+): Effect.Effect<S3Client, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new S3Client({
+          endpoint: `http://s3.test:${new URL(server.endpoint).port}`,
+          region: "us-east-1",
+          credentials: { accessKeyId: "test", secretAccessKey: "secret" },
+          requestHandler: {
+            httpAgent: new http.Agent({
+              keepAlive: true,
+              lookup: (_host, _options, found) => found(null, [{ address: "127.0.0.1", family: 4 }])
+            })
+          },
+          ...config
+        })
+    ),
+    (client) => Effect.sync(() => client.destroy())
+  )
+
+/** A store whose bucket is the name of a host. */
+export const layerHostStyle = (options: Partial<S3Options.StoreOptions> = {}): Layer.Layer<ObjectStore> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const server = yield* S3Server.start()
+      const client = yield* hostStyleClient(server)
+      return Layer.orDie(
+        S3ObjectStore.layerClient(client, { bucket: "bucket", conditionalPut: true, retry: fast, ...options })
+      )
+    })
   )
 
 /**

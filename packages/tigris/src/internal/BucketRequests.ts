@@ -2,6 +2,7 @@
 import * as S3 from "@aws-sdk/client-s3"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as S3Client from "@effect-icechunk/s3/S3Client"
 import * as S3Connection from "@effect-icechunk/s3/S3Connection"
 import type * as S3Dialect from "@effect-icechunk/s3/S3Dialect"
 import * as S3Error from "@effect-icechunk/s3/S3Error"
@@ -29,6 +30,8 @@ export interface BucketRequests {
   readonly create: (bucket: string, headers: TigrisHeaders.Headers) => Request<string | undefined>
   readonly delete: (bucket: string, headers: TigrisHeaders.Headers) => Request<void>
   readonly head: (bucket: string) => Request<Head>
+  /** The regions where all data of a bucket is, with commas between; empty for everywhere. */
+  readonly regions: (bucket: string) => Request<string>
   /** All pages. */
   readonly list: (headers: TigrisHeaders.Headers) => Request<ReadonlyArray<Listed>>
 }
@@ -45,15 +48,6 @@ const dialect: S3Dialect.S3Dialect = {
   signedHeaders: [TigrisHeaders.names.cacheControl.toLowerCase()]
 }
 
-interface DeserializeStack {
-  readonly add: (
-    middleware: (
-      next: (args: never) => Promise<{ readonly response: unknown }>
-    ) => (args: never) => Promise<{ readonly response: unknown }>,
-    options: { readonly step: "deserialize"; readonly name: string; readonly priority: "low" }
-  ) => void
-}
-
 /** Headers of answers, which the SDK does not hand out. */
 class Answer {
   private headers: Readonly<Record<string, string>> = {}
@@ -61,18 +55,9 @@ class Answer {
   /** The command, whose answer's headers are kept. */
   of<Command extends { readonly middlewareStack: unknown }>(command: Command): Command {
     this.headers = {}
-    const stack = command.middlewareStack as DeserializeStack
-    stack.add(
-      (next) => async (args) => {
-        const result = await next(args)
-        const { headers } = result.response as { readonly headers?: Readonly<Record<string, string>> }
-        this.headers = Object.fromEntries(
-          Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])
-        )
-        return result
-      },
-      { step: "deserialize", name: "effectIcechunkAnswerHeaders", priority: "low" }
-    )
+    S3Client.onAnswer(command, "effectIcechunkAnswerHeaders", ({ headers }) => {
+      this.headers = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+    })
     return command
   }
 
@@ -80,6 +65,51 @@ class Answer {
     const value = this.headers[name.toLowerCase()]
     return value === "" ? undefined : value
   }
+}
+
+interface QueryStack {
+  readonly add: (
+    middleware: (
+      next: (args: { readonly request: unknown }) => Promise<never>
+    ) => (args: { readonly request: unknown }) => Promise<never>,
+    options: { readonly step: "build"; readonly name: string }
+  ) => void
+}
+
+/** What Tigris tells of a bucket in JSON; S3 has no such request, so that one of its questions is put otherwise. */
+const metadataCommand = (bucket: string, keep: (body: unknown) => void): S3.GetBucketLocationCommand => {
+  const command = new S3.GetBucketLocationCommand({ Bucket: bucket })
+  const stack = command.middlewareStack as unknown as QueryStack
+  stack.add(
+    (next) => (args) => {
+      ;(args.request as { query: Readonly<Record<string, string>> }).query = { metadata: "" }
+      return next(args)
+    },
+    { step: "build", name: "effectIcechunkMetadata" }
+  )
+  S3Client.onAnswer(command, "effectIcechunkMetadataAnswer", (answer) => {
+    if (answer.statusCode >= 300) return
+    keep(answer.body)
+    answer.body = new Uint8Array(0)
+  })
+  return command
+}
+
+/** Bytes of the JSON about a bucket. */
+const maxMetadata = 1024 ** 2
+
+const regionsIn = (bytes: Uint8Array | undefined): string => {
+  const invalid = S3Error.failure("InvalidResponse", "the answer is not the JSON that Tigris has about a bucket")
+  let found: unknown
+  try {
+    found = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+  } catch {
+    throw invalid
+  }
+  if (typeof found !== "object" || found === null || Array.isArray(found)) throw invalid
+  const { object_regions: regions = "" } = found as { readonly object_regions?: unknown }
+  if (typeof regions !== "string") throw invalid
+  return regions
 }
 
 /** Repeated are only failures that may pass: no conflict does, and no wrong endpoint. */
@@ -119,6 +149,7 @@ export const make = Effect.fnUntraced(function* (
       connection.send({
         ...request,
         command: () => answer.of(new S3.HeadBucketCommand({ Bucket: bucket })),
+        answer: "nothing",
         read: (): Head => {
           const source = answer.header(TigrisHeaders.names.forkSourceBucket)
           return {
@@ -143,6 +174,7 @@ export const make = Effect.fnUntraced(function* (
             connection.send({
               ...request,
               command: () => new S3.ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 }),
+              answer: { document: "ListBucketResult" },
               read: () => undefined
             }),
             {
@@ -165,6 +197,7 @@ export const make = Effect.fnUntraced(function* (
         access: "read",
         headers,
         command: () => new S3.ListBucketsCommand(token === undefined ? {} : { ContinuationToken: token }),
+        answer: { document: "ListAllMyBucketsResult" },
         read: ({ Buckets = [], ContinuationToken }) => ({
           buckets: Buckets.flatMap(({ CreationDate, Name }) =>
             Name === undefined ? [] : [{ name: Name, createdAt: CreationDate?.getTime() }]
@@ -184,6 +217,7 @@ export const make = Effect.fnUntraced(function* (
           access: "write",
           headers,
           command: () => answer.of(new S3.CreateBucketCommand({ Bucket: bucket })),
+          answer: "nothing",
           read: () => answer.header(TigrisHeaders.names.snapshotVersion)
         }),
         ({ code }) => code === "BucketAlreadyOwnedByYou",
@@ -198,12 +232,28 @@ export const make = Effect.fnUntraced(function* (
           access: "write",
           headers,
           command: () => new S3.DeleteBucketCommand({ Bucket: bucket }),
+          answer: "nothing",
           read: () => undefined
         }),
         ({ code }) => code === "NoSuchBucket",
         undefined
       ),
     head,
+    regions: (bucket) => {
+      let body: unknown
+      return retrying(
+        connection.send({
+          operation: "head",
+          key: bucket,
+          access: "read",
+          headers: { ...TigrisHeaders.bucketRead, accept: "application/json" },
+          command: () => metadataCommand(bucket, (found) => (body = found)),
+          // Its body is JSON, which is read here.
+          answer: "object",
+          read: async (_, collect) => regionsIn(await collect(body, maxMetadata))
+        })
+      )
+    },
     list: Effect.fnUntraced(function* (headers) {
       const all: Array<Listed> = []
       const seen = new Set<string>()

@@ -22,12 +22,16 @@ const escapeKey = (key: string): string =>
     .replaceAll("%2F", "/")
 
 /** Where a key is for whoever may read it without credentials. */
-export const plain = (options: TigrisOptions.ConnectionOptions, bucket: string, key: string): string => {
-  if (TigrisOptions.originEndpoint(options.endpoint) === undefined) {
-    return `https://${bucket}.${publicDomain}/${escapeKey(key)}`
-  }
-  const base = options.endpoint!.replace(/\/+$/, "")
-  return TigrisOptions.usesPathStyle(options)
+export const plain = (
+  options: TigrisOptions.ConnectionOptions,
+  bucket: string,
+  key: string,
+  style: "host" | "path" | undefined
+): string => {
+  const isDefault = TigrisOptions.originEndpoint(options.endpoint) === undefined
+  if (isDefault && style !== "path") return `https://${bucket}.${publicDomain}/${escapeKey(key)}`
+  const base = isDefault ? TigrisOptions.defaultEndpoint : options.endpoint!.replace(/\/+$/, "")
+  return style === "path" || (style === undefined && TigrisOptions.usesPathStyle(options))
     ? `${base}/${bucket}/${escapeKey(key)}`
     : `${base.replace("://", `://${bucket}.`)}/${escapeKey(key)}`
 }

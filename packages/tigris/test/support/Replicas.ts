@@ -135,6 +135,13 @@ export class TigrisBucket {
     return snapshot
   }
 
+  /** Deletes a snapshot; says whether there was one. */
+  forget(version: bigint): boolean {
+    const at = this.taken.findIndex((snapshot) => snapshot.version === version)
+    if (at >= 0) this.taken.splice(at, 1)
+    return at >= 0
+  }
+
   /** The objects as they were at a moment. */
   atVersion(version: bigint): Map<string, StoredObject> {
     const view = new Map(this.base)

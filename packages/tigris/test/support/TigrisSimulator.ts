@@ -97,6 +97,7 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
     const service = S3Service.make({ credentials })
     const buckets = new Map<string, TigrisBucket>()
     const requests: Array<Seen> = []
+    const locations = new Map<string, string>()
     let caches = new Map<string, { readonly object: S3Model.StoredObject | undefined; readonly at: number }>()
 
     const createBucket: TigrisSimulator["createBucket"] = (name, { snapshots = false } = {}) => {
@@ -136,6 +137,8 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
       const sourceName = header("x-tigris-fork-source-bucket")
       if (sourceName === undefined) {
         createBucket(name, { snapshots: header("x-tigris-enable-snapshot") === "true" })
+        const kept = header("x-tigris-regions")
+        if (kept !== undefined) locations.set(name, kept)
         return ok({ location: `/${name}` })
       }
       const source = existing(sourceName)
@@ -198,8 +201,22 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
       )
     }
 
+    const metadata = ({ bucket: name }: S3Model.Request): S3Model.Answer => {
+      existing(name)
+      return {
+        status: 200,
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ name, object_regions: locations.get(name) ?? "" })
+      }
+    }
+
     const remove = ({ bucket: name, headers }: S3Model.Request): S3Model.Answer => {
       const bucket = existing(name)
+      const version = options.plainS3 === true ? undefined : headers["x-tigris-snapshot-version"]
+      if (version !== undefined) {
+        if (!bucket.forget(BigInt(version))) refuse(404, "NoSuchSnapshot", "There is no such snapshot")
+        return { status: 204, headers: {}, body: "" }
+      }
       if (forksOf(name).length > 0) refuse(409, "InvalidBucketState", "The bucket is in use")
       if (bucket.latest.size > 0 && headers["tigris-force-delete"] !== "true") {
         refuse(409, "BucketNotEmpty", "The bucket you tried to delete is not empty")
@@ -264,7 +281,10 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
         world.now += 1
         const { bucket: name, headers, key, operation, query } = request
         const signed = signedBy(headers)
-        const bucketOperation = bucketOperations[operation]
+        const bucketOperation: (typeof bucketOperations)[string] | undefined =
+          options.plainS3 !== true && operation === "ListObjectsV2" && query.has("metadata")
+            ? ["list", metadata]
+            : bucketOperations[operation]
         // Of a bucket operation the header says where the data is kept.
         const asked = bucketOperation === undefined ? headers["x-tigris-regions"] : undefined
         const servedBy = asked !== undefined && regions.includes(asked) ? asked : region

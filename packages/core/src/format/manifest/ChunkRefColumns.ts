@@ -133,6 +133,8 @@ export class ChunkRefColumns {
   #slots = new Uint32Array(0)
   #found = 0
   #order: Uint32Array<ArrayBuffer> | undefined
+  /** The rows that are to be found, if not all. */
+  #only: Uint32Array | undefined
 
   constructor(rank: number) {
     this.rank = rank
@@ -175,11 +177,21 @@ export class ChunkRefColumns {
     frozen.#inline = this.#inline
     frozen.#ids = this.#ids
     frozen.#order = this.#order
+    frozen.#only = this.#only
     return frozen
+  }
+
+  /** As `frozen`, with some of the rows that count, by ascending index: the others are as if they had not been set. */
+  only(rows: Uint32Array<ArrayBuffer>): ChunkRefColumns {
+    const some = this.frozen()
+    some.#order = rows
+    some.#only = rows
+    return some
   }
 
   /** A chunk whose bytes are in the manifest. The bytes are copied. */
   setInline(index: ChunkIndex, bytes: Uint8Array): void {
+    this.#makeRoom()
     this.#inline = room(this.#inline, this.#inlineSize, bytes.length)
     this.#inline.set(bytes, this.#inlineSize)
     this.#append(index, Kind.Inline, this.#inlineSize, bytes.length, 0, 0)
@@ -188,6 +200,7 @@ export class ChunkRefColumns {
 
   /** A chunk in the chunk file whose id is `id`, 12 bytes. */
   setNative(index: ChunkIndex, id: Uint8Array, offset: number, length: number): void {
+    this.#makeRoom()
     this.#ids = room(this.#ids, this.#idsSize, 12)
     this.#ids.set(id.subarray(0, 12), this.#idsSize)
     this.#append(index, Kind.Native, offset, length, this.#idsSize, 0)
@@ -196,12 +209,14 @@ export class ChunkRefColumns {
 
   /** A chunk in an object outside the repository. */
   setVirtual(index: ChunkIndex, ref: VirtualChunkRef): void {
+    this.#makeRoom()
     const { kind, value } = this.#checksum(ref.checksum)
     this.#append(index, kind, ref.offset, ref.length, this.#locations.position(ref.location), value)
   }
 
   /** No chunk, whatever the manifests below say. */
   setDeleted(index: ChunkIndex): void {
+    this.#makeRoom()
     this.#append(index, Kind.Deleted, 0, 0, 0, 0)
   }
 
@@ -273,7 +288,6 @@ export class ChunkRefColumns {
   }
 
   #append(index: ChunkIndex, kind: number, offset: number, length: number, target: number, checksum: number): void {
-    if (this.#count === this.#capacity) this.#makeRoom()
     const row = this.#count++
     const at = row * this.rank
     for (let axis = 0; axis < this.rank; axis++) this.#indices[at + axis] = index[axis]!
@@ -285,8 +299,12 @@ export class ChunkRefColumns {
     this.#order = undefined
   }
 
-  /** Room for one more row: by forgetting rows that no longer count, where these are half of all. */
+  /**
+   * Room for one more row: by forgetting rows that no longer count, where these are half of all. Comes before anything
+   * of the new row is stored, because texts, ids and bytes get other places.
+   */
   #makeRoom(): void {
+    if (this.#count < this.#capacity) return
     if (this.#count >= smallCount) {
       const rows = this.rowsInOrder()
       if (rows.length <= this.#count / 2) return this.#keep(rows)
@@ -388,7 +406,7 @@ export class ChunkRefColumns {
    * The rows that count, tombstones too, by ascending index. Computed once until a row is appended; read
    * only.
    */
-  rowsInOrder(): Uint32Array {
+  rowsInOrder(): Uint32Array<ArrayBuffer> {
     return (this.#order ??= ChunkOrder.sort(this.#indices, this.rank, this.#count))
   }
 
@@ -415,6 +433,8 @@ export class ChunkRefColumns {
       this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(3 * this.#count + 8)))
       this.#found = 0
     }
+    for (const row of this.#only ?? []) this.#slots[this.#slot(this.#indices, row * this.rank)] = row + 1
+    if (this.#only !== undefined) this.#found = this.#count
     for (; this.#found < this.#count; this.#found++) {
       this.#slots[this.#slot(this.#indices, this.#found * this.rank)] = this.#found + 1
     }

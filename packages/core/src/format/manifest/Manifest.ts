@@ -185,6 +185,7 @@ const find = (rows: ManifestRows, index: ReadonlyArray<number>): ChunkRef | unde
 export const decode = (
   file: string,
   payload: Uint8Array,
-  dictionary: Dictionary
+  dictionary: Dictionary,
+  bounds?: FlatTable.Bounds
 ): Result.Result<Manifest, FormatError> =>
-  FlatTable.decode(file, payload, (root) => new Manifest(file, payload, root, dictionary))
+  FlatTable.decode(file, payload, (root) => new Manifest(file, payload, root, dictionary), bounds)

@@ -1,177 +1,137 @@
 /**
- * What a session has changed and not committed: nodes by path, chunk refs in columns by node.
+ * What a session did and has not committed, by node id: plain data that knows nothing of the snapshot below it, so that
+ * a node keeps its changes wherever it moves, and whatever others commit meanwhile. Pure.
  *
  * @since 0.1.0
  */
-import { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
-import * as Snapshot from "../../format/Snapshot.ts"
-import * as NodePath from "../../values/NodePath.ts"
-import type { NodeId } from "../../values/ObjectId.ts"
+import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import type * as TransactionLog from "../../format/TransactionLog.ts"
+import type { NodePath } from "../../values/NodePath.ts"
+import * as ObjectId from "../../values/ObjectId.ts"
+import type { NodeId, SnapshotId } from "../../values/ObjectId.ts"
 import type { ZarrMetadata } from "../../values/ZarrMetadata.ts"
 
 /**
- * A group or array as a session sees it.
+ * The kinds of nodes.
  *
  * @category models
  * @since 0.1.0
  */
-export type Node = Snapshot.NodeSnapshot
+export type NodeType = ZarrMetadata["_tag"]
 
 /**
- * What changed since the session was opened, by path, in the order of paths.
+ * A node's `zarr.json`, and what the engine has read in it.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Status {
-  readonly newGroups: ReadonlyArray<NodePath.NodePath>
-  readonly newArrays: ReadonlyArray<NodePath.NodePath>
-  readonly updatedGroups: ReadonlyArray<NodePath.NodePath>
-  readonly updatedArrays: ReadonlyArray<NodePath.NodePath>
-  readonly deletedGroups: ReadonlyArray<NodePath.NodePath>
-  readonly deletedArrays: ReadonlyArray<NodePath.NodePath>
-  /** Chunks that were written or deleted, counted per array. */
-  readonly updatedChunks: ReadonlyMap<NodePath.NodePath, number>
+export interface NodeMetadata {
+  readonly userData: Uint8Array
+  readonly metadata: ZarrMetadata
 }
 
 /**
- * The changes of one session, over the snapshot that it was opened on.
+ * A node that the session made, and where it is.
  *
  * @category models
  * @since 0.1.0
  */
-export class ChangeSet {
-  readonly base: Snapshot.Snapshot
-  /** Nodes that were created or whose metadata was replaced. */
-  readonly #written = new Map<NodePath.NodePath, Node>()
-  /** Nodes of the base that are gone, also where another node has taken their path. */
-  readonly #deleted = new Map<NodeId, Node>()
-  readonly #chunks = new Map<NodeId, ChunkRefColumns>()
-
-  constructor(base: Snapshot.Snapshot) {
-    this.base = base
-  }
-
-  get isEmpty(): boolean {
-    return (
-      this.#written.size === 0 && this.#deleted.size === 0 && [...this.#chunks.values()].every(({ size }) => size === 0)
-    )
-  }
-
-  #inBase(path: NodePath.NodePath): Node | undefined {
-    const node = Snapshot.find(this.base, path)
-    return node === undefined || this.#deleted.has(node.id) ? undefined : node
-  }
-
-  /** Whether the node with this id stands in the base, at whatever path. */
-  #isNew(node: Node): boolean {
-    return Snapshot.find(this.base, node.path)?.id !== node.id
-  }
-
-  node(path: NodePath.NodePath): Node | undefined {
-    return this.#written.get(path) ?? this.#inBase(path)
-  }
-
-  /** All nodes, in the order of paths; with `below`, that node and those below it. */
-  nodes(below: NodePath.NodePath = NodePath.root): ReadonlyArray<Node> {
-    const wanted = (node: Node): boolean => node.path === below || NodePath.isBelow(node.path, below)
-    const base = this.base.nodes.filter(
-      (node) => wanted(node) && !this.#deleted.has(node.id) && !this.#written.has(node.path)
-    )
-    const written = [...this.#written.values()].filter(wanted)
-    return written.length === 0 ? base : [...base, ...written].toSorted((a, b) => NodePath.compare(a.path, b.path))
-  }
-
-  /** Whether there are nodes below a path. Looks at few nodes of the base, however many there are. */
-  hasBelow(path: NodePath.NodePath): boolean {
-    const prefix = path === NodePath.root ? "/" : `${path}/`
-    for (const written of this.#written.keys()) if (written !== path && written.startsWith(prefix)) return true
-    const { nodes } = this.base
-    for (let i = Snapshot.firstFrom(this.base, prefix); i < nodes.length; i++) {
-      const node = nodes[i]!
-      if (!node.path.startsWith(prefix)) return false
-      if (node.path !== path && !this.#deleted.has(node.id)) return true
-    }
-    return false
-  }
-
-  create(path: NodePath.NodePath, id: NodeId, userData: Uint8Array, metadata: ZarrMetadata): void {
-    this.#written.set(path, { id, path, userData, data: nodeData(metadata, []), extra: undefined })
-  }
-
-  /** Replaces a node's metadata; its kind stays. */
-  setMetadata(node: Node, userData: Uint8Array, metadata: ZarrMetadata): void {
-    const manifests = node.data._tag === "Array" ? node.data.manifests : []
-    this.#written.set(node.path, { ...node, userData, data: nodeData(metadata, manifests) })
-  }
-
-  delete(node: Node): void {
-    for (const one of this.nodes(node.path)) {
-      this.#written.delete(one.path)
-      this.#chunks.delete(one.id)
-      if (!this.#isNew(one)) this.#deleted.set(one.id, one)
-    }
-  }
-
-  /** The columns of an array's changed chunk refs, `undefined` when none changed. */
-  chunks(id: NodeId): ChunkRefColumns | undefined {
-    return this.#chunks.get(id)
-  }
-
-  /** The same, made on demand, to be written to. */
-  chunksForWriting(id: NodeId, rank: number): ChunkRefColumns {
-    const known = this.#chunks.get(id)
-    if (known !== undefined) return known
-    const columns = new ChunkRefColumns(rank)
-    this.#chunks.set(id, columns)
-    return columns
-  }
-
-  get deletedNodes(): ReadonlyArray<Node> {
-    return [...this.#deleted.values()]
-  }
-
-  get createdNodes(): ReadonlyArray<Node> {
-    return [...this.#written.values()].filter((node) => this.#isNew(node))
-  }
-
-  get updatedNodes(): ReadonlyArray<Node> {
-    return [...this.#written.values()].filter((node) => !this.#isNew(node))
-  }
-
-  status(): Status {
-    const paths = (nodes: ReadonlyArray<Node>, kind: Node["data"]["_tag"]): ReadonlyArray<NodePath.NodePath> =>
-      nodes
-        .filter((node) => node.data._tag === kind)
-        .map(({ path }) => path)
-        .toSorted(NodePath.compare)
-    const updatedChunks = new Map<NodePath.NodePath, number>()
-    for (const node of this.nodes()) {
-      const changed = this.#chunks.get(node.id)?.rowsInOrder().length ?? 0
-      if (changed > 0) updatedChunks.set(node.path, changed)
-    }
-    return {
-      newGroups: paths(this.createdNodes, "Group"),
-      newArrays: paths(this.createdNodes, "Array"),
-      updatedGroups: paths(this.updatedNodes, "Group"),
-      updatedArrays: paths(this.updatedNodes, "Array"),
-      deletedGroups: paths(this.deletedNodes, "Group"),
-      deletedArrays: paths(this.deletedNodes, "Array"),
-      updatedChunks
-    }
-  }
+export interface NewNode extends NodeMetadata {
+  readonly path: NodePath
 }
 
-const nodeData = (metadata: ZarrMetadata, manifests: ReadonlyArray<Snapshot.ManifestRef>): Snapshot.NodeData =>
-  metadata._tag === "Group"
-    ? { _tag: "Group" }
-    : { _tag: "Array", shape: metadata.shape, dimensionNames: metadata.dimensionNames, manifests }
-
 /**
- * Chunks along each dimension of an array.
+ * The changes of one session. New nodes are only in `created` and `chunks`; the rest is about nodes of the snapshot that
+ * the session was opened on. A deleted node has no other changes.
  *
- * @category accessors
+ * @category models
  * @since 0.1.0
  */
-export const gridShape = (array: Extract<Snapshot.NodeData, { readonly _tag: "Array" }>): ReadonlyArray<number> =>
-  array.shape.map(({ numChunks }) => numChunks)
+export interface ChangeSet {
+  readonly created: ReadonlyMap<NodeId, NewNode>
+  /** With the path that the node had in the snapshot. */
+  readonly deleted: ReadonlyMap<NodeId, { readonly path: NodePath; readonly type: NodeType }>
+  /** From the path in the snapshot to the one that the node has now. */
+  readonly moved: ReadonlyMap<NodeId, { readonly from: NodePath; readonly to: NodePath; readonly type: NodeType }>
+  readonly updated: ReadonlyMap<NodeId, NodeMetadata>
+  /** Refs that were set and tombstones of those that were deleted, of new arrays too. */
+  readonly chunks: ReadonlyMap<NodeId, ChunkRefColumns>
+}
+
+/**
+ * No changes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const empty: ChangeSet = {
+  created: new Map(),
+  deleted: new Map(),
+  moved: new Map(),
+  updated: new Map(),
+  chunks: new Map()
+}
+
+/**
+ * The changes as they are now, whatever is done afterwards.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const copy = ({ chunks, created, deleted, moved, updated }: ChangeSet): ChangeSet => ({
+  created: new Map(created),
+  deleted: new Map(deleted),
+  moved: new Map(moved),
+  updated: new Map(updated),
+  chunks: new Map([...chunks].map(([id, columns]) => [id, columns.frozen()]))
+})
+
+/**
+ * Whether nothing was done.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isEmpty = ({ chunks, created, deleted, moved, updated }: ChangeSet): boolean =>
+  created.size === 0 &&
+  deleted.size === 0 &&
+  moved.size === 0 &&
+  updated.size === 0 &&
+  [...chunks.values()].every(({ size }) => size === 0)
+
+/**
+ * What the changes did, for other writers to compare with.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const transactionLog = (id: SnapshotId, changes: ChangeSet): TransactionLog.TransactionLog => {
+  const ids = <A>(
+    nodes: ReadonlyMap<NodeId, A>,
+    type: NodeType,
+    typeOf: (change: A) => NodeType
+  ): ReadonlyArray<NodeId> =>
+    [...nodes]
+      .filter(([, change]) => typeOf(change) === type)
+      .map(([node]) => node)
+      .toSorted(ObjectId.compare)
+  const ofMetadata = ({ metadata }: NodeMetadata): NodeType => metadata._tag
+  const ofDeleted = ({ type }: { readonly type: NodeType }): NodeType => type
+  return {
+    id,
+    newGroups: ids(changes.created, "Group", ofMetadata),
+    newArrays: ids(changes.created, "Array", ofMetadata),
+    deletedGroups: ids(changes.deleted, "Group", ofDeleted),
+    deletedArrays: ids(changes.deleted, "Array", ofDeleted),
+    updatedGroups: ids(changes.updated, "Group", ofMetadata),
+    updatedArrays: ids(changes.updated, "Array", ofMetadata),
+    updatedChunks: [...changes.chunks]
+      .flatMap(([node, columns]) => {
+        const { count, indices } = columns.indicesInOrder()
+        return count === 0 ? [] : [{ node, rank: columns.rank, count, coords: indices }]
+      })
+      .toSorted((a, b) => ObjectId.compare(a.node, b.node)),
+    movedNodes: [...changes.moved].map(([node, { from, to, type }]) => ({ node, type, from, to })),
+    extra: undefined
+  }
+}

@@ -5,22 +5,74 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import * as EffectiveRows from "../../format/manifest/EffectiveRows.ts"
 import * as ManifestWriter from "../../format/manifest/ManifestWriter.ts"
 import * as MergedRefs from "../../format/manifest/MergedRefs.ts"
 import type * as Snapshot from "../../format/Snapshot.ts"
 import type * as TransactionLog from "../../format/TransactionLog.ts"
 import type { WriteForbidden } from "../../store/ObjectStore.ts"
-import * as NodePath from "../../values/NodePath.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
 import type { JsonObject } from "../../values/Json.ts"
 import type { AssetError, Assets } from "../Assets.ts"
-import { type ChangeSet, gridShape, type Node } from "./ChangeSet.ts"
+import { ChangedSnapshot, gridShape, type Node } from "./ChangedSnapshot.ts"
+import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
 import * as RandomId from "../RandomId.ts"
+import * as SplitExpressions from "../SplitExpressions.ts"
 import type { ArrayNode } from "../Session.ts"
 
 const noIndices = new Uint32Array(0)
+
+/** The changed refs of an array that change anything, `undefined` when none does. */
+const settleArray = Effect.fnUntraced(function* (
+  assets: Assets,
+  node: ArrayNode,
+  changes: ChunkRefColumns
+): Effect.fn.Return<ChunkRefColumns | undefined, AssetError> {
+  const all = changes.rowsInOrder()
+  const touched = node.data.manifests.filter(
+    ({ extents, problem }) =>
+      problem === undefined && EffectiveRows.touches(changes.columns(), changes.rank, all, extents)
+  )
+  const bases = yield* Effect.forEach(
+    touched,
+    ({ extents, id }) => Effect.map(assets.manifest(id), (manifest) => ({ manifest, extents })),
+    { concurrency: 4 }
+  )
+  const rows = yield* Effect.fromResult(
+    EffectiveRows.effectiveRows({ node: node.id, gridShape: gridShape(node.data), bases, changes })
+  )
+  return rows.length === 0 ? undefined : rows === all ? changes : changes.only(rows)
+})
+
+/**
+ * The changes as they are now, without refs that are there already, deletions of what is not there, and chunks outside
+ * of a grid that shrank. Reads the manifests that cover changed chunks, and no chunk.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const settle = Effect.fnUntraced(function* (
+  assets: Assets,
+  changed: ChangedSnapshot
+): Effect.fn.Return<ChangedSnapshot, AssetError> {
+  const { base, changes } = changed
+  if (changes.chunks.size === 0) return changed
+  // Others may write while manifests are read.
+  const taken = ChangeSet.copy(changes)
+  const arrays = changed
+    .nodes()
+    .filter((node): node is ArrayNode => node.data._tag === "Array" && taken.chunks.has(node.id))
+  const settled = yield* Effect.forEach(
+    arrays,
+    (node) => Effect.map(settleArray(assets, node, taken.chunks.get(node.id)!), (chunks) => [node.id, chunks] as const),
+    { concurrency: 2 }
+  )
+  const chunks = new Map(settled.flatMap(([id, chunks]) => (chunks === undefined ? [] : [[id, chunks] as const])))
+  return new ChangedSnapshot(base, { ...taken, chunks })
+})
 
 /** A node, an array with its new manifests, and what the snapshot has to say of those. */
 interface Written {
@@ -28,28 +80,38 @@ interface Written {
   readonly files: ReadonlyArray<Snapshot.ManifestFileInfo>
 }
 
+/** The plan for an array, a step at a time, so that a commit can be interrupted while it is made. */
+const planned = Effect.fnUntraced(function* (options: ManifestSplit.PlanOptions): Effect.fn.Return<ManifestSplit.Plan> {
+  const steps = ManifestSplit.planSteps(options)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+    yield* Effect.yieldNow
+  }
+})
+
 /**
  * Writes the manifests of an array whose chunks or grid changed. Manifests without a change in them stay.
  */
 const writeArray = Effect.fnUntraced(function* (
   assets: Assets,
   config: RepositoryConfig,
-  changes: ChangeSet,
+  expressions: SplitExpressions.Expressions,
+  changed: ChunkRefColumns | undefined,
   node: ArrayNode
 ): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
-  const changed = changes.chunks(node.id)
   const grid = gridShape(node.data)
-  const plan = ManifestSplit.plan({
+  const plan = yield* planned({
     manifests: node.data.manifests,
     gridShape: grid,
-    sizes: ManifestSplit.boxSizes(config, {
+    sizes: ManifestSplit.boxSizes(config, expressions, {
       path: node.path,
       gridShape: grid,
       dimensionNames: node.data.dimensionNames
     }),
     changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
   })
-  if (plan.boxes.length === 0 && plan.replaced.length === 0) return { node, files: [] }
+  if (!plan.writes) return { node, files: [] }
   const bases = yield* Effect.forEach(
     plan.replaced,
     ({ extents, id }) => Effect.map(assets.manifest(id), (manifest) => ({ manifest, extents })),
@@ -91,7 +153,7 @@ export interface Flushed {
  */
 export const flush = Effect.fn("Commit.flush")(function* (
   assets: Assets,
-  changes: ChangeSet,
+  changed: ChangedSnapshot,
   options: {
     readonly config: RepositoryConfig
     readonly message: string
@@ -101,22 +163,25 @@ export const flush = Effect.fn("Commit.flush")(function* (
   }
 ): Effect.fn.Return<Flushed, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
   const id = yield* RandomId.snapshotId
-  const log = transactionLog(id, changes)
+  const { base, changes } = changed
+  const log = ChangeSet.transactionLog(id, changes)
+  const expressions = yield* SplitExpressions.load(options.config)
+  // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
+  const isTouched = (node: Node): node is ArrayNode =>
+    node.data._tag === "Array" && (changes.chunks.has(node.id) || changes.updated.has(node.id))
   const [written] = yield* Effect.all(
     [
       Effect.forEach(
-        changes.nodes(),
-        (node): Effect.Effect<Written, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> =>
-          node.data._tag === "Group"
-            ? Effect.succeed({ node, files: [] })
-            : writeArray(assets, options.config, changes, node as ArrayNode),
+        changed.nodes().filter(isTouched),
+        (node) => writeArray(assets, options.config, expressions, changes.chunks.get(node.id), node),
         { concurrency: 2 }
       ),
       assets.writeTransactionLog(log)
     ],
     { concurrency: 2 }
   )
-  const nodes = written.map(({ node }) => node)
+  const rewritten = new Map(written.map(({ node }) => [node.id, node]))
+  const nodes = changed.nodes().map((node) => rewritten.get(node.id) ?? node)
   const files = written.flatMap(({ files }) => files)
   const snapshot: Snapshot.Snapshot = {
     id,
@@ -125,8 +190,8 @@ export const flush = Effect.fn("Commit.flush")(function* (
     flushedAt: options.flushedAt,
     message: options.message,
     metadata: options.metadata,
-    manifestFiles: manifestFiles(nodes, [...changes.base.manifestFiles, ...files]),
-    extra: changes.base.extra
+    manifestFiles: manifestFiles(nodes, [...base.manifestFiles, ...files]),
+    extra: base.extra
   }
   yield* assets.writeSnapshot(snapshot)
   return { snapshot, log }
@@ -139,39 +204,4 @@ const manifestFiles = (
 ): ReadonlyArray<Snapshot.ManifestFileInfo> => {
   const used = new Set(nodes.flatMap(({ data }) => (data._tag === "Array" ? data.manifests.map(({ id }) => id) : [])))
   return known.filter(({ id }) => used.has(id)).toSorted((a, b) => ObjectId.compare(a.id, b.id))
-}
-
-/**
- * What a change set did, for other writers to compare with. Pure.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const transactionLog = (id: ObjectId.SnapshotId, changes: ChangeSet): TransactionLog.TransactionLog => {
-  const ids = (nodes: ReadonlyArray<Node>, kind: Node["data"]["_tag"]): ReadonlyArray<ObjectId.NodeId> =>
-    nodes
-      .filter(({ data }) => data._tag === kind)
-      .map((node) => node.id)
-      .toSorted(ObjectId.compare)
-  const updatedChunks = changes
-    .nodes(NodePath.root)
-    .flatMap((node) => {
-      const columns = changes.chunks(node.id)
-      if (columns === undefined || node.data._tag === "Group") return []
-      const { count, indices } = columns.indicesInOrder()
-      return count === 0 ? [] : [{ node: node.id, rank: node.data.shape.length, count, coords: indices }]
-    })
-    .toSorted((a, b) => ObjectId.compare(a.node, b.node))
-  return {
-    id,
-    newGroups: ids(changes.createdNodes, "Group"),
-    newArrays: ids(changes.createdNodes, "Array"),
-    deletedGroups: ids(changes.deletedNodes, "Group"),
-    deletedArrays: ids(changes.deletedNodes, "Array"),
-    updatedGroups: ids(changes.updatedNodes, "Group"),
-    updatedArrays: ids(changes.updatedNodes, "Array"),
-    updatedChunks,
-    movedNodes: [],
-    extra: undefined
-  }
 }

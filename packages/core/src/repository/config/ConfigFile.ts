@@ -18,6 +18,7 @@ import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Publication from "./Publication.ts"
+import * as SplitExpressions from "../SplitExpressions.ts"
 import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions/RepoObject.ts"
 
 /**
@@ -221,6 +222,7 @@ export const update: <E = never>(
     }
     const next = yield* Effect.fromResult(Config.validateUpdate(sourceOf(store), current.config, f(current.config)))
     if (Json.canonical(next) === Json.canonical(current.config)) return current
+    yield* SplitExpressions.check(sourceOf(store), next)
     const id = yield* RandomId.writeId
     ours.add(id)
     const stored = {

@@ -136,7 +136,7 @@ export const publication = (base: Base, ours: Json.JsonObject, theirs: Json.Json
  * @category predicates
  * @since 0.1.0
  */
-export const isSettled = (base: Base, ours: Json.JsonObject): boolean => base.length === 1 && same(base[0], ours)
+export const isSettled = (base: Base, ours: Json.JsonObject): boolean => base.length <= 1 && same(base[0] ?? {}, ours)
 
 /** As many updates may wait for one that publishes them. Older ones are forgotten, and their fields are others' then. */
 const remembered = 20

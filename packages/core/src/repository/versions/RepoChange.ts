@@ -114,14 +114,13 @@ const knownSnapshot = (info: RepoInfo, id: SnapshotId): Result.Result<SnapshotIn
     : Result.succeed(snapshot)
 }
 
+/** As in Icechunk, a name is any text, also with `/`; one that is empty cannot be asked for in most places. */
 const nameProblem = (name: string): string | undefined =>
   name === ""
-    ? "a name is not empty"
-    : name.includes("/")
-      ? "a name has no `/`"
-      : name.isWellFormed()
-        ? undefined
-        : "a name is well-formed Unicode"
+    ? "a name must not be empty"
+    : name.isWellFormed()
+      ? undefined
+      : "a name must be well-formed Unicode, this one has an unpaired surrogate"
 
 const withEntry = <A>(map: ReadonlyMap<string, A>, name: string, value: A): ReadonlyMap<string, A> =>
   new Map([...map, [name, value]])

@@ -42,8 +42,8 @@ export const read = Effect.fn("RepoObject.read")(function* (
   store: ObjectStore.ObjectStoreShape
 ): Effect.fn.Return<Versioned, ObjectStoreError | FormatError, Zstd> {
   const { bytes, meta } = yield* store.get(Layout.repo)
-  const { payload } = yield* IcechunkFile.decode(Layout.repo, bytes, "RepoInfo")
-  const info = yield* Effect.fromResult(RepoInfo.decode(Layout.repo, payload))
+  const { maxHeld, payload } = yield* IcechunkFile.decode(Layout.repo, bytes, "RepoInfo")
+  const info = yield* Effect.fromResult(RepoInfo.decode(Layout.repo, payload, { maxHeld }))
   return { info, version: meta.version }
 })
 

@@ -1,0 +1,285 @@
+/**
+ * A snapshot with the changes of a session applied: nodes by path, as the session sees them. What was done is kept apart
+ * from it, as a change set; the view of a change set over another snapshot is made in the same way.
+ *
+ * @since 0.1.0
+ */
+import { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import * as Snapshot from "../../format/Snapshot.ts"
+import * as NodePath from "../../values/NodePath.ts"
+import type { NodeId } from "../../values/ObjectId.ts"
+import type { ZarrMetadata } from "../../values/ZarrMetadata.ts"
+import * as ChangeSet from "./ChangeSet.ts"
+
+/**
+ * A group or array as a session sees it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Node = Snapshot.NodeSnapshot
+
+/**
+ * What changed since the session was opened, by path, in the order of paths.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Status {
+  readonly newGroups: ReadonlyArray<NodePath.NodePath>
+  readonly newArrays: ReadonlyArray<NodePath.NodePath>
+  readonly updatedGroups: ReadonlyArray<NodePath.NodePath>
+  readonly updatedArrays: ReadonlyArray<NodePath.NodePath>
+  readonly deletedGroups: ReadonlyArray<NodePath.NodePath>
+  readonly deletedArrays: ReadonlyArray<NodePath.NodePath>
+  /** Chunks that were written or deleted, counted per array. */
+  readonly updatedChunks: ReadonlyMap<NodePath.NodePath, number>
+}
+
+/** A change set that grows. */
+type Growing = {
+  readonly [K in keyof ChangeSet.ChangeSet]: ChangeSet.ChangeSet[K] extends ReadonlyMap<infer Id, infer A>
+    ? Map<Id, A>
+    : never
+}
+
+/**
+ * The nodes of a snapshot under a change set, which grows with what is done here. Looking at a path takes as many steps
+ * as the path has segments, however many nodes there are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class ChangedSnapshot {
+  readonly base: Snapshot.Snapshot
+  readonly #changes: Growing
+  /** Nodes that are not as or not where they are in the base, by the path that they have now. */
+  readonly #changed = new Map<NodePath.NodePath, Node>()
+  /** Paths directly below a path that lead to changed nodes. */
+  readonly #children = new Map<NodePath.NodePath, Set<NodePath.NodePath>>()
+
+  constructor(base: Snapshot.Snapshot, changes: ChangeSet.ChangeSet = ChangeSet.empty) {
+    this.base = base
+    this.#changes = {
+      created: new Map(changes.created),
+      deleted: new Map(changes.deleted),
+      moved: new Map(changes.moved),
+      updated: new Map(changes.updated),
+      chunks: new Map(changes.chunks)
+    }
+    for (const [id, node] of changes.created) this.#put(newNode(id, node))
+    if (changes.updated.size + changes.moved.size === 0) return
+    for (const node of base.nodes) {
+      const updated = changes.updated.get(node.id)
+      const moved = changes.moved.get(node.id)
+      if (updated === undefined && moved === undefined) continue
+      this.#put(withMetadata({ ...node, path: moved?.to ?? node.path }, updated))
+    }
+  }
+
+  /** What was done, without the base. */
+  get changes(): ChangeSet.ChangeSet {
+    return this.#changes
+  }
+
+  #put(node: Node): void {
+    this.#changed.set(node.path, node)
+    for (
+      let at = node.path, above = NodePath.parent(at);
+      above !== undefined;
+      at = above, above = NodePath.parent(at)
+    ) {
+      const known = this.#children.get(above)
+      if (known?.has(at) === true) return
+      if (known === undefined) this.#children.set(above, new Set([at]))
+      else known.add(at)
+    }
+  }
+
+  #remove(path: NodePath.NodePath): void {
+    this.#changed.delete(path)
+    for (let at = path, above = NodePath.parent(at); above !== undefined; at = above, above = NodePath.parent(at)) {
+      if (this.#changed.has(at) || this.#children.has(at)) return
+      const siblings = this.#children.get(above)
+      siblings?.delete(at)
+      if (siblings === undefined || siblings.size > 0) return
+      this.#children.delete(above)
+    }
+  }
+
+  /** Whether a node of the base still is at its path there. */
+  #isInPlace({ id }: Node): boolean {
+    return !this.#changes.deleted.has(id) && !this.#changes.moved.has(id)
+  }
+
+  node(path: NodePath.NodePath): Node | undefined {
+    const changed = this.#changed.get(path)
+    if (changed !== undefined) return changed
+    const node = Snapshot.find(this.base, path)
+    return node !== undefined && this.#isInPlace(node) ? node : undefined
+  }
+
+  /** All nodes, in the order of paths; with `below`, that node and those below it. */
+  nodes(below: NodePath.NodePath = NodePath.root): ReadonlyArray<Node> {
+    const found: Array<Node> = []
+    for (const node of this.#baseNodes(below)) {
+      if (this.#isInPlace(node) && !this.#changed.has(node.path)) found.push(node)
+    }
+    const unchanged = found.length
+    const paths = [below]
+    for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
+      const node = this.#changed.get(path)
+      if (node !== undefined) found.push(node)
+      for (const child of this.#children.get(path) ?? []) paths.push(child)
+    }
+    return found.length === unchanged ? found : found.toSorted((a, b) => NodePath.compare(a.path, b.path))
+  }
+
+  /** The node of the base at a path, and those below it. */
+  *#baseNodes(path: NodePath.NodePath): Generator<Node> {
+    const node = Snapshot.find(this.base, path)
+    if (node !== undefined) yield node
+    yield* this.#baseNodesBelow(path)
+  }
+
+  *#baseNodesBelow(path: NodePath.NodePath): Generator<Node> {
+    const prefix = path === NodePath.root ? "/" : `${path}/`
+    const { nodes } = this.base
+    for (let i = Snapshot.firstFrom(this.base, prefix); i < nodes.length; i++) {
+      const node = nodes[i]!
+      if (!node.path.startsWith(prefix)) return
+      if (node.path !== path) yield node
+    }
+  }
+
+  /** Whether there are nodes below a path. */
+  hasBelow(path: NodePath.NodePath): boolean {
+    if (this.#children.has(path)) return true
+    for (const node of this.#baseNodesBelow(path)) if (this.#isInPlace(node)) return true
+    return false
+  }
+
+  create(path: NodePath.NodePath, id: NodeId, userData: Uint8Array, metadata: ZarrMetadata): void {
+    const node = { path, userData, metadata }
+    this.#changes.created.set(id, node)
+    this.#put(newNode(id, node))
+  }
+
+  /** Replaces a node's metadata; its kind stays. What the base has already is no change. */
+  setMetadata(node: Node, userData: Uint8Array, metadata: ZarrMetadata): void {
+    const { created, moved, updated } = this.#changes
+    const now = { userData, metadata }
+    const origin = created.has(node.id) ? undefined : Snapshot.find(this.base, moved.get(node.id)?.from ?? node.path)
+    if (origin !== undefined && sameBytes(origin.userData, userData)) {
+      updated.delete(node.id)
+      this.#remove(node.path)
+      if (moved.has(node.id)) this.#put({ ...origin, path: node.path })
+      return
+    }
+    if (origin === undefined) created.set(node.id, { path: node.path, ...now })
+    else updated.set(node.id, now)
+    this.#put(withMetadata(node, now))
+  }
+
+  /** Gives a node and those below it other paths. Nothing is at the new one, and it is not below the node. */
+  move(node: Node, to: NodePath.NodePath): void {
+    const { created, moved } = this.#changes
+    for (const one of this.nodes(node.path)) {
+      const path = (to + one.path.slice(node.path.length)) as NodePath.NodePath
+      const isNew = created.get(one.id)
+      const from = moved.get(one.id)?.from ?? one.path
+      this.#remove(one.path)
+      if (isNew !== undefined) created.set(one.id, { ...isNew, path })
+      else if (from === path) moved.delete(one.id)
+      else moved.set(one.id, { from, to: path, type: one.data._tag })
+      if (isNew !== undefined || from !== path || this.#changes.updated.has(one.id)) this.#put({ ...one, path })
+    }
+  }
+
+  /** Deletes a node and those below it, with all that was done to them. */
+  delete(node: Node): void {
+    const { chunks, created, deleted, moved, updated } = this.#changes
+    for (const one of this.nodes(node.path)) {
+      this.#remove(one.path)
+      chunks.delete(one.id)
+      if (created.delete(one.id)) continue
+      deleted.set(one.id, { path: moved.get(one.id)?.from ?? one.path, type: one.data._tag })
+      updated.delete(one.id)
+      moved.delete(one.id)
+    }
+  }
+
+  /** The columns of an array's changed chunk refs, `undefined` when none changed. */
+  chunks(id: NodeId): ChunkRefColumns | undefined {
+    return this.#changes.chunks.get(id)
+  }
+
+  /** The same, made on demand, to be written to. */
+  chunksForWriting(id: NodeId, rank: number): ChunkRefColumns {
+    const known = this.#changes.chunks.get(id)
+    if (known !== undefined) return known
+    const columns = new ChunkRefColumns(rank)
+    this.#changes.chunks.set(id, columns)
+    return columns
+  }
+
+  status(): Status {
+    const { chunks, created, deleted, updated } = this.#changes
+    const sorted = (paths: ReadonlyArray<NodePath.NodePath>): ReadonlyArray<NodePath.NodePath> =>
+      paths.toSorted(NodePath.compare)
+    const changed = (ids: ReadonlyMap<NodeId, unknown>, type: ChangeSet.NodeType): ReadonlyArray<NodePath.NodePath> =>
+      sorted(
+        [...this.#changed.values()].filter(({ data, id }) => ids.has(id) && data._tag === type).map(({ path }) => path)
+      )
+    const gone = (type: ChangeSet.NodeType): ReadonlyArray<NodePath.NodePath> =>
+      sorted([...deleted.values()].filter((node) => node.type === type).map(({ path }) => path))
+    const updatedChunks = new Map<NodePath.NodePath, number>()
+    for (const node of chunks.size === 0 ? [] : this.nodes()) {
+      const count = chunks.get(node.id)?.rowsInOrder().length ?? 0
+      if (count > 0) updatedChunks.set(node.path, count)
+    }
+    return {
+      newGroups: changed(created, "Group"),
+      newArrays: changed(created, "Array"),
+      updatedGroups: changed(updated, "Group"),
+      updatedArrays: changed(updated, "Array"),
+      deletedGroups: gone("Group"),
+      deletedArrays: gone("Array"),
+      updatedChunks
+    }
+  }
+}
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, i) => byte === b[i])
+
+const newNode = (id: NodeId, { metadata, path, userData }: ChangeSet.NewNode): Node => ({
+  id,
+  path,
+  userData,
+  data: nodeData(metadata, []),
+  extra: undefined
+})
+
+const withMetadata = (node: Node, now: ChangeSet.NodeMetadata | undefined): Node =>
+  now === undefined
+    ? node
+    : {
+        ...node,
+        userData: now.userData,
+        data: nodeData(now.metadata, node.data._tag === "Array" ? node.data.manifests : [])
+      }
+
+const nodeData = (metadata: ZarrMetadata, manifests: ReadonlyArray<Snapshot.ManifestRef>): Snapshot.NodeData =>
+  metadata._tag === "Group"
+    ? { _tag: "Group" }
+    : { _tag: "Array", shape: metadata.shape, dimensionNames: metadata.dimensionNames, manifests }
+
+/**
+ * Chunks along each dimension of an array.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const gridShape = (array: Extract<Snapshot.NodeData, { readonly _tag: "Array" }>): ReadonlyArray<number> =>
+  array.shape.map(({ numChunks }) => numChunks)

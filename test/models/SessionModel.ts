@@ -1,0 +1,187 @@
+/**
+ * What sessions and versions of a repository must look like, in plain maps: beside it the real ones are run.
+ */
+import { ChunkIndex, NodePath } from "@effect-icechunk/core"
+
+/** A chunk: its bytes where it has any of its own, and what tells it from another chunk with the same bytes. */
+export interface Chunk {
+  readonly kind: "Inline" | "Native" | "Virtual"
+  readonly bytes: Uint8Array
+  /** The id of a native chunk, or location, offset and length of a virtual one. */
+  readonly place: string
+  readonly location?: string | undefined
+}
+
+export interface Group {
+  readonly identity: number
+  readonly kind: "group"
+  readonly userData: Uint8Array
+}
+
+export interface Array {
+  readonly identity: number
+  readonly kind: "array"
+  readonly userData: Uint8Array
+  readonly grid: ReadonlyArray<number>
+  /** By text of the index. Chunks outside of the grid are hidden, and gone after a commit. */
+  readonly chunks: ReadonlyMap<string, Chunk>
+}
+
+export type Node = Group | Array
+
+/** Nodes by path; no node is ever changed, only replaced. */
+export type Nodes = ReadonlyMap<string, Node>
+
+export const indexOf = (key: string): ReadonlyArray<number> => (key === "" ? [] : key.split(",").map(Number))
+
+export const isInGrid = (index: ReadonlyArray<number>, grid: ReadonlyArray<number>): boolean =>
+  index.length === grid.length && index.every((at, axis) => at < grid[axis]!)
+
+/** The chunks that can be read, by index. */
+export const visible = (array: Array): ReadonlyArray<readonly [ReadonlyArray<number>, Chunk]> =>
+  [...array.chunks]
+    .map(([key, chunk]) => [indexOf(key), chunk] as const)
+    .filter(([index]) => isInGrid(index, array.grid))
+    .toSorted(([a], [b]) => ChunkIndex.compare(a, b))
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((x, i) => x === b[i])
+
+const sameChunk = (a: Chunk | undefined, b: Chunk | undefined): boolean =>
+  a === b ||
+  (a !== undefined && b !== undefined && a.kind === b.kind && a.place === b.place && sameBytes(a.bytes, b.bytes))
+
+const paths = (nodes: Nodes): ReadonlyArray<string> => [...nodes.keys()].toSorted(NodePath.compare)
+
+const isBelow = (path: string, above: string): boolean =>
+  path !== above && (above === "/" || path.startsWith(`${above}/`))
+
+export class SessionModel {
+  nodes: Nodes = new Map()
+  base: Nodes = new Map()
+  /** What each committed snapshot holds. */
+  readonly versions: Array_<{ readonly id: string; readonly nodes: Nodes }> = []
+  /** Whether somebody has configured the container `model`, and whether the open session knows of it. */
+  isModelConfigured = false
+  isModelKnown = false
+  #identities = 0
+
+  array(path: string): Array | undefined {
+    const node = this.nodes.get(path)
+    return node?.kind === "array" ? node : undefined
+  }
+
+  get arrays(): ReadonlyArray<string> {
+    return paths(this.nodes).filter((path) => this.array(path) !== undefined)
+  }
+
+  /** What creating a node or setting its metadata must come to. */
+  create(
+    path: string,
+    userData: Uint8Array,
+    grid: ReadonlyArray<number> | undefined,
+    replace: boolean
+  ): string | undefined {
+    const node = this.nodes.get(path)
+    const kind = grid === undefined ? "group" : "array"
+    if (node !== undefined) {
+      if (!replace || node.kind !== kind) return "NodeAlreadyExists"
+      if (node.kind === "group") return this.#put(path, { ...node, userData })
+      if (node.grid.length === grid!.length) return this.#put(path, { ...node, userData, grid: grid! })
+    }
+    for (const [above, one] of this.nodes) {
+      if (one.kind === "array" && isBelow(path, above)) return "NodeAlreadyExists"
+      if (kind === "array" && isBelow(above, path)) return "NodeAlreadyExists"
+    }
+    const identity = ++this.#identities
+    return this.#put(
+      path,
+      grid === undefined
+        ? { identity, kind: "group", userData }
+        : { identity, kind: "array", userData, grid, chunks: new Map() }
+    )
+  }
+
+  #put(path: string, node: Node): undefined {
+    this.nodes = new Map([...this.nodes, [path, node]])
+  }
+
+  delete(path: string): string | undefined {
+    if (!this.nodes.has(path)) return "NodeNotFound"
+    this.nodes = new Map([...this.nodes].filter(([other]) => other !== path && !isBelow(other, path)))
+    return undefined
+  }
+
+  /** What setting or deleting a chunk must come to before anything is set. */
+  problem(path: string, index: ReadonlyArray<number>): string | undefined {
+    const array = this.array(path)
+    if (array === undefined) return "NodeNotFound"
+    return isInGrid(index, array.grid) ? undefined : "InvalidIndex"
+  }
+
+  set(path: string, index: ReadonlyArray<number>, chunk: Chunk | undefined): void {
+    const array = this.array(path)!
+    const chunks = new Map(array.chunks)
+    if (chunk === undefined) chunks.delete(index.join())
+    else chunks.set(index.join(), chunk)
+    this.#put(path, { ...array, chunks })
+  }
+
+  /** What changed, each change that changes nothing left out. */
+  status() {
+    const before = new Map([...this.base].map(([path, node]) => [node.identity, { path, node }]))
+    const now = new Set([...this.nodes.values()].map(({ identity }) => identity))
+    const kinds = (nodes: Nodes, kind: Node["kind"], wanted: (node: Node) => boolean): ReadonlyArray<string> =>
+      paths(nodes).filter((path) => nodes.get(path)!.kind === kind && wanted(nodes.get(path)!))
+    const isNew = ({ identity }: Node): boolean => !before.has(identity)
+    const isGone = ({ identity }: Node): boolean => !now.has(identity)
+    const isUpdated = (node: Node): boolean =>
+      !isNew(node) && !sameBytes(node.userData, before.get(node.identity)!.node.userData)
+    const updatedChunks = new Map<string, number>()
+    for (const path of this.arrays) {
+      const changed = this.changedChunks(path).length
+      if (changed > 0) updatedChunks.set(path, changed)
+    }
+    return {
+      newGroups: kinds(this.nodes, "group", isNew),
+      newArrays: kinds(this.nodes, "array", isNew),
+      updatedGroups: kinds(this.nodes, "group", isUpdated),
+      updatedArrays: kinds(this.nodes, "array", isUpdated),
+      deletedGroups: kinds(this.base, "group", isGone),
+      deletedArrays: kinds(this.base, "array", isGone),
+      updatedChunks
+    }
+  }
+
+  /** Indices in the grid where an array has another chunk than its base, or one more or less. */
+  changedChunks(path: string): ReadonlyArray<string> {
+    const array = this.array(path)!
+    const before = [...this.base.values()].find(({ identity }) => identity === array.identity)
+    const old = before?.kind === "array" ? before.chunks : new Map<string, Chunk>()
+    return [...new Set([...array.chunks.keys(), ...old.keys()])].filter(
+      (key) => isInGrid(indexOf(key), array.grid) && !sameChunk(array.chunks.get(key), old.get(key))
+    )
+  }
+
+  get hasChanges(): boolean {
+    return Object.values(this.status()).some((part) => ("size" in part ? part.size : part.length) > 0)
+  }
+
+  discard(): void {
+    this.nodes = this.base
+  }
+
+  committed(id: string): void {
+    this.nodes = new Map(
+      [...this.nodes].map(([path, node]) => [
+        path,
+        node.kind === "group"
+          ? node
+          : { ...node, chunks: new Map(visible(node).map(([index, chunk]) => [index.join(), chunk])) }
+      ])
+    )
+    this.base = this.nodes
+    this.versions.push({ id, nodes: this.nodes })
+  }
+}
+
+type Array_<A> = globalThis.Array<A>
