@@ -96,7 +96,7 @@ describe("FsObjectStore after a loss of power", () => {
             const { copied, fs } = yield* prepared
             let acknowledged = 0
             let calls = 0
-            for (let position = 1; position > calls; position++) {
+            for (let position = 1; calls === 0; position++) {
               const directory = copied()
               const disk = Disk.make(fs, directory)
               const exit = yield* within(directory, (repository) =>
@@ -113,9 +113,8 @@ describe("FsObjectStore after a loss of power", () => {
                 acknowledged++
                 assert.isTrue(survived, `acknowledged, with an error at call ${position}: ${disk.calls.join("; ")}`)
               }
-              // What is to be seen without the loss is whole as well, and the repository can be written.
+              // What is to be seen without the loss is whole as well.
               yield* within(directory, isDone)
-              yield* within(directory, (repository) => repository.createTag("later", "main").pipe(Effect.exit))
               if (isOver) calls = position
             }
             assert.isAbove(calls, 20)
