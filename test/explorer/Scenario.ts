@@ -62,7 +62,7 @@ const leaveUnpublished = (world: World): void => {
   const isWritten = (): boolean =>
     world.events.some(({ request }) => request?.op === "put" && request.key === "config.json")
   while (!isWritten()) world.step(world.steps([])[0]!)
-  const [next] = world.steps(["cut"]).filter(({ kind }) => kind === "cut")
+  const next = world.steps(["cut"]).find(({ kind }) => kind === "cut")
   world.step(next!)
   world.direct = true
 }
