@@ -50,13 +50,7 @@ export interface Outcome {
 /** A step of an operation happens at one moment. */
 export type Action = (state: State, memory: Memory) => Outcome
 
-const errors = [
-  "RefNotFound",
-  "RefForbidden",
-  "CommitConflict",
-  "RepositoryNotFound",
-  "RepositoryAlreadyExists"
-]
+const errors = ["RefNotFound", "RefForbidden", "CommitConflict", "RepositoryNotFound", "RepositoryAlreadyExists"]
 
 /** Whether an answer is an error, of those that say what is in the repository. */
 export const isError = (answer: string): boolean => errors.includes(answer)

@@ -6,8 +6,19 @@ import * as Operation from "./Operation.ts"
 import type { Place, Scenario } from "./Scenario.ts"
 import type { Fault } from "./World.ts"
 
-const { commit, create, createBranch, createTag, deleteBranch, deleteTag, openOrCreate, publish, reader, resetBranch, updateConfig } =
-  Operation
+const {
+  commit,
+  create,
+  createBranch,
+  createTag,
+  deleteBranch,
+  deleteTag,
+  openOrCreate,
+  publish,
+  reader,
+  resetBranch,
+  updateConfig
+} = Operation
 
 /** What is done to a repository, on refs that are there and on such as the other operation makes. */
 const onRepository: ReadonlyArray<Operation.Operation> = [
