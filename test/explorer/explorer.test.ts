@@ -23,7 +23,10 @@ describe("explorer", () => {
     const failure = failures.find(({ problems }) => problem.test(problems.join()))
     assert.isDefined(failure)
     assert.deepStrictEqual(Scenario.replay(scenario, failure.schedule, seed).problems, failure.problems)
-    assert.deepStrictEqual(Scenario.replay(scenario, failure.schedule.replace(/ [ab]\d+:.*/, "")).trace.length > 0, true)
+    assert.deepStrictEqual(
+      Scenario.replay(scenario, failure.schedule.replace(/ [ab]\d+:.*/, "")).trace.length > 0,
+      true
+    )
   })
 
   it.each(Scenarios.reduced.map((scenario) => [Scenario.nameOf(scenario), scenario] as const))(
