@@ -206,4 +206,3 @@ describe("FsObjectStore after a loss of power", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 })
-
