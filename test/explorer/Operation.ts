@@ -41,7 +41,7 @@ export interface Operation {
   readonly name: string
   /** Whether it starts from a store, or from a repository that is open. */
   readonly from: "store" | "repository"
-  /** How many listings it makes at most. */
+  /** How many listings it makes at most that show what others write. */
   readonly listings: number
   readonly changesConfig: boolean
   readonly run: (program: Program) => Effect.Effect<Answers, Failure, Services>

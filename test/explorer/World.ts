@@ -94,7 +94,7 @@ export interface Actor {
   isCut: boolean
   interrupted: boolean
   faulty: boolean
-  /** How many listings of it are still to come at most. */
+  /** How many listings of it that show new files are still to come at most. */
   listings: number
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   exit: Exit.Exit<unknown, unknown> | undefined
@@ -106,7 +106,13 @@ const firstSnapshot = "1CECHNKREP0F1RSTCMT0"
 
 /** Keys that hold a random id: no other program writes them, and none reads them before it was told of them. */
 const isFresh = (key: string): boolean =>
-  /^(?:snapshots|manifests|transactions|chunks|overwritten)\//.test(key) && !key.endsWith(firstSnapshot)
+  freshRooms.some((room) => key.startsWith(room)) && !key.endsWith(firstSnapshot)
+
+const freshRooms = ["snapshots/", "manifests/", "transactions/", "chunks/", "overwritten/"]
+
+/** Whether a listing could show such keys. */
+const listsFresh = (prefix: string): boolean =>
+  freshRooms.some((room) => room.startsWith(prefix) || prefix.startsWith(room))
 
 const unchanged: Zstd["Service"] = {
   compress: (bytes) => Effect.succeed(bytes.slice()),
@@ -250,7 +256,7 @@ export class World {
           interruptible,
           resume
         }
-        if (request?.op === "list" && actor.listings-- === 0) {
+        if (request?.op === "list" && listsFresh(request.prefix) && actor.listings-- === 0) {
           throw new Error("An operation lists that was not expected to.")
         }
         actor.pending.push(call)

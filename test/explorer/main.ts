@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util"
 import * as Scenario from "./Scenario.ts"
 import * as Scenarios from "./Scenarios.ts"
-import type { Seed } from "./World.ts"
+import { allFaults, type Seed } from "./World.ts"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -34,14 +34,15 @@ if (values.replay) {
   let schedules = 0
   let runs = 0
   let failed = 0
-  for (const scenario of values.reduced ? Scenarios.reduced : Scenarios.all) {
+  const chosen = values.reduced ? Scenarios.reduced : Scenarios.all.map((scenario) => ({ scenario, kinds: allFaults }))
+  for (const { kinds, scenario } of chosen) {
     const name = Scenario.nameOf(scenario)
     if (!name.includes(values.only)) continue
     const begun = performance.now()
     const explored = Scenario.explore(scenario, {
       faults: Number(values.faults),
       failures: Number(values.failures),
-      ...(values.reduced ? { kinds: Scenarios.reducedFaults } : {}),
+      kinds,
       seed
     })
     schedules += explored.schedules

@@ -85,15 +85,15 @@ const ensureEmpty = Effect.fnUntraced(function* (
     if (yield* hasSpec1(store)) return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
     return yield* alreadyExists(found.key)
   }
-  if (hasConfig) yield* ensureCreators(store)
+  if (hasConfig) yield* creators(store)
 })
 
-/** Fails when a `config.json` was written by hand, not by a creator: it is somebody's. */
-const ensureCreators = Effect.fnUntraced(function* (
+/** The `config.json` that a creator wrote. Fails when it was written by hand: then it is somebody's. */
+const creators = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape
-): Effect.fn.Return<void, RepositoryAlreadyExists | ObjectStoreError> {
-  if (yield* ConfigFile.namesCreation(store)) return
-  return yield* new RepositoryAlreadyExists({ store: store.description, found: Layout.config })
+): Effect.fn.Return<ConfigFile.Stored, RepositoryAlreadyExists | ObjectStoreError> {
+  const stored = yield* ConfigFile.readCreators(store)
+  return stored ?? (yield* new RepositoryAlreadyExists({ store: store.description, found: Layout.config }))
 })
 
 /** Puts a file of which there may be one already, from another creator: any serves. */
@@ -108,14 +108,14 @@ const putInitial = (
   )
 
 /**
- * The repository object as it was written, and `config.json`; `undefined` where it is not known to be our own.
+ * The repository object as it was written, and `config.json`, our own or the one that another creator left.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Created {
   readonly repo: RepoObject.Versioned
-  readonly config: ConfigFile.Stored | undefined
+  readonly config: ConfigFile.Stored
 }
 
 /**
@@ -153,14 +153,13 @@ export const create = Effect.fnUntraced(function* (
     { level }
   )
   const log = yield* IcechunkFile.encode("TransactionLog", TransactionLog.encode(TransactionLog.empty(id)), { level })
-  const ownConfig: Effect.Effect<ConfigFile.Stored | undefined, CreationError> =
+  // Whatever is there is read now: once there is a repository, nothing more must be able to fail.
+  const stored: Effect.Effect<ConfigFile.Stored, CreationError> =
     persist === undefined
       ? Effect.succeed(ConfigFile.nothing)
-      : ConfigFile.create(store, config, origin).pipe(
-          Effect.catchIf(hasReason("AlreadyExists"), () => Effect.as(ensureCreators(store), undefined))
-        )
+      : ConfigFile.create(store, config, origin).pipe(Effect.catchIf(hasReason("AlreadyExists"), () => creators(store)))
   const [written] = yield* Effect.all(
-    [ownConfig, putInitial(store, Layout.snapshot(id), snapshot), putInitial(store, Layout.transaction(id), log)],
+    [stored, putInitial(store, Layout.snapshot(id), snapshot), putInitial(store, Layout.transaction(id), log)],
     { concurrency: "unbounded" }
   )
   const published = Publication.publication([], IcechunkConfig.publishable(config), {})

@@ -446,7 +446,7 @@ export const create: (
   yield* Effect.fromResult(checkOverride(options))
   yield* checkNames(options, persist ?? {})
   const { config, repo } = yield* Creation.create(store, persist)
-  return yield* connect(options, { repo, config: config && Result.succeed(config) })
+  return yield* connect(options, { repo, config: Result.succeed(config) })
 })
 
 /**

@@ -196,15 +196,17 @@ export const belonging = (
 }
 
 /**
- * Whether the file was written by somebody who was about to create a repository, or belongs to one.
+ * The file, when it was written by somebody who was about to create a repository, or belongs to one.
  *
  * @category reading
  * @since 0.1.0
  */
-export const namesCreation = (store: ObjectStore.ObjectStoreShape): Effect.Effect<boolean, ObjectStoreError> =>
+export const readCreators = (
+  store: ObjectStore.ObjectStoreShape
+): Effect.Effect<Stored | undefined, ObjectStoreError> =>
   readStored(store).pipe(
-    Effect.map(({ creation }) => creation !== undefined),
-    Effect.catchTag("InvalidConfig", () => Effect.succeed(false))
+    Effect.map((stored) => (stored.creation === undefined ? undefined : stored)),
+    Effect.catchTag("InvalidConfig", () => Effect.succeed(undefined))
   )
 
 /**
