@@ -87,6 +87,9 @@ const creationField = "creation"
 const rememberedWrites = 100
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
+/** The largest `config.json` that is read, in bytes. */
+const maxBytes = 16 * 1024 * 1024
+
 const encoder = new TextEncoder()
 
 const isListOf =
@@ -156,7 +159,7 @@ export const readStored = (
   known?: Stored,
   origin?: Origin.Origin
 ): Effect.Effect<Stored, ObjectStoreError | Config.InvalidConfig> =>
-  store.get(Layout.config, { ifNoneMatch: known?.version?.etag }).pipe(
+  store.get(Layout.config, { ifNoneMatch: known?.version?.etag, maxBytes }).pipe(
     Effect.flatMap(({ bytes, meta }) =>
       Effect.map(Effect.fromResult(decode(sourceOf(store), bytes)), (stored): Stored => ({
         ...stored,

@@ -39,7 +39,7 @@ const readAt = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   key: string
 ): Effect.fn.Return<Versioned, ObjectStoreError | FormatError, Zstd> {
-  const { bytes, meta } = yield* store.get(key)
+  const { bytes, meta } = yield* store.get(key, { maxBytes: IcechunkFile.maxFileBytes("RepoInfo") })
   const { maxHeld, payload } = yield* IcechunkFile.decode(key, bytes, "RepoInfo")
   const info = yield* Effect.fromResult(RepoInfo.decode(key, payload, { maxHeld }))
   return { info, version: meta.version }
