@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as Location from "./Location.ts"
 
 /**
  * The kind of object store: `s3`, `gcs`, `tigris`, `fs` or the name of a platform of the user's own.
@@ -102,7 +103,8 @@ export const defaults: ReadonlyArray<VirtualChunkContainer> = [
  * @category accessors
  * @since 0.1.0
  */
-export const prefix = (container: VirtualChunkContainer): string => (container.bucket_prefix ?? "").replace(/\/+$/, "")
+export const prefix = ({ bucket_prefix = "", platform }: VirtualChunkContainer): string =>
+  (platform === "fs" ? Location.fromDrivePath(bucket_prefix) : bucket_prefix).replace(/\/+$/, "")
 
 /** Protocols whose locations Icechunk itself reads, and the platform that each belongs to. */
 const protocolPlatform: ReadonlyMap<string, PlatformName> = new Map([

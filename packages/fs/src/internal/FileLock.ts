@@ -239,7 +239,7 @@ export const make = (options: Options): FileLock => {
         Fiber.interrupt
       )
 
-  /** Gets the lock; `inside` is told the name of the entry whenever there is one, to leave it in any case. */
+  /** Gets the lock; `place` has the name of the entry whenever there is one, so that it is left in any case. */
   const acquire = (
     file: string,
     directory: string,
@@ -247,7 +247,7 @@ export const make = (options: Options): FileLock => {
     place: { name: string | undefined }
   ): Effect.Effect<string, Errors.Reason> =>
     Effect.gen(function* () {
-      const first = `${since.time.toString(36).padStart(11, "0")}`
+      const first = since.time.toString(36).padStart(11, "0")
       let beaten = since.start
       for (let delay = 1; ; delay = Math.min(delay * 2, 20)) {
         // Who was sent out looks before it comes in again.
