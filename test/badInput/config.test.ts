@@ -127,7 +127,7 @@ const cases: ReadonlyArray<readonly [string, unknown, string, string]> = [
   ],
   [
     "an endpoint that is no URL",
-    containers(container({ cloud_client_config: { endpoint_url: "localhost:9000" } })),
+    containers(container({ cloud_client_config: { endpoint_url: "local host:9000" } })),
     "virtual_chunk_containers[0]",
     "endpoint_url"
   ],
@@ -170,10 +170,10 @@ const cases: ReadonlyArray<readonly [string, unknown, string, string]> = [
 
 /** Where only JSON is read from. */
 const texts: ReadonlyArray<readonly [string, string | Uint8Array, string, string]> = [
-  ["an empty file", "", "(whole file)", "no JSON"],
-  ["a file that ends too early", '{ "virtual_chunk_containers": [', "(whole file)", "no JSON"],
-  ["text", "inline_chunk_threshold_bytes = 512", "(whole file)", "no JSON"],
-  ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d), "(whole file)", "no UTF-8"],
+  ["an empty file", "", "(whole file)", "not JSON"],
+  ["a file that ends too early", '{ "virtual_chunk_containers": [', "(whole file)", "not JSON"],
+  ["text", "inline_chunk_threshold_bytes = 512", "(whole file)", "not JSON"],
+  ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d), "(whole file)", "not UTF-8"],
   ["null", "null", "(whole file)", ""],
   ["a list", "[]", "(whole file)", ""],
   ["a number", "42", "(whole file)", ""],
@@ -307,7 +307,7 @@ describe("an update of the configuration", () => {
         manifest: { splitting: { split_sizes: [[{ path_matches: { regex: "(" } }, []]] } }
       }),
       "manifest.splitting.split_sizes",
-      "`(` is no regular expression"
+      "`(` is not a regular expression"
     ],
     ["has a big integer, which is no JSON", (config) => ({ ...config, note: 1n }), "note", "bigint"],
     ["has a function, which is no JSON", (config) => ({ ...config, note: { f: () => 1 } }), "note", "function"],
@@ -373,7 +373,7 @@ describe("a configuration for one program", () => {
       yield* refuses(
         empty,
         Effect.scoped(Repository.create({ persist })).pipe(Effect.provide(services(empty.repository))),
-        { tag: "InvalidConfig", says: ["`[` is no regular expression"] }
+        { tag: "InvalidConfig", says: ["`[` is not a regular expression"] }
       )
       assert.deepStrictEqual(Support.tree(empty.repository), { "": "nothing" })
     })

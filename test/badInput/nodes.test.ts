@@ -1,7 +1,9 @@
 import { type ChunkIndex, Repository, type WritableSession, ZarritaStore, ZarrStore } from "@effect-icechunk/core"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { FsObjectStore } from "@effect-icechunk/fs"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -103,7 +105,7 @@ describe("an index", () => {
     )
   )
 
-  it.live("in a Zarr key outside of the grid is refused, not read as fill values", () =>
+  it.live("in a Zarr key outside of the grid has no value, and cannot be given one", () =>
     withSession((session, place) =>
       Effect.gen(function* () {
         const store = ZarrStore.make(session)
@@ -114,21 +116,34 @@ describe("an index", () => {
           "scalar/c/0",
           `g/inline/c/${"9".repeat(400)}`
         ]) {
-          const expected = { tag: "InvalidIndex", says: [] }
+          assert.strictEqual(yield* store.get(key), undefined)
+          assert.strictEqual(yield* store.get(key, { range: ByteRange.bounded(5, 9) }), undefined)
+          assert.isFalse(yield* store.exists(key))
+          const before = yield* session.status
+          yield* store.delete(key)
+          assert.deepStrictEqual(yield* session.status, before)
+          yield* refuses(place, store.set(key, Uint8Array.of(1)), { tag: "InvalidIndex", says: [] }, session)
+        }
+        assert.strictEqual(
+          yield* Effect.promise(() => ZarritaStore.fromSession(session).get("/g/inline/c/3")),
+          undefined
+        )
+      })
+    )
+  )
+
+  it.live("in a key of another chunk key encoding is refused, not read as a fill value", () =>
+    withSession((session, place) =>
+      Effect.gen(function* () {
+        const store = ZarrStore.make(session)
+        yield* session.createArray("/g/2020", array([4, 4], [2, 2]))
+        for (const key of ["g/inline/c.0", "g/inline/0", "g/plain/0.0", "g/plain/0/0", "g/2020/0/1"]) {
+          const expected = { tag: "InvalidKey", says: ["have keys as `c/0/1`"] }
           yield* refuses(place, store.get(key), expected, session)
           yield* refuses(place, store.exists(key), expected, session)
-          yield* refuses(place, store.set(key, Uint8Array.of(1)), expected, session)
-          yield* refuses(place, store.delete(key), expected, session)
+          yield* refuses(place, store.set(key, Uint8Array.of(1)), { tag: "InvalidKey", says: [] }, session)
         }
-        const rejected = yield* Effect.promise(() =>
-          ZarritaStore.fromSession(session)
-            .get("/g/inline/c/3")
-            .then(
-              () => undefined,
-              (error: unknown) => error
-            )
-        )
-        assert.strictEqual((rejected as { readonly _tag: string } | undefined)?._tag, "InvalidIndex")
+        for (const key of ["g/0.0", "c.0", "g/inline/.zarray"]) assert.isFalse(yield* store.exists(key))
       })
     )
   )
@@ -188,7 +203,7 @@ describe("a path", () => {
           "g//zarr.json",
           ""
         ]) {
-          const expected = { tag: "InvalidKey", says: ["no key of a Zarr store"] }
+          const expected = { tag: "InvalidKey", says: ["not a key of a Zarr store"] }
           yield* refuses(place, store.get(key), expected, session)
           yield* refuses(place, store.exists(key), expected, session)
           yield* refuses(place, store.set(key, bytes(arrayJson)), expected, session)
@@ -312,6 +327,8 @@ interface Failure {
 
 describe("a zarr.json that describes no node is refused, with its field", () => {
   const grid = (chunk_grid: unknown) => ({ ...arrayJson, chunk_grid })
+  const rectilinear = (chunk_shapes: unknown) =>
+    grid({ name: "rectilinear", configuration: { kind: "inline", chunk_shapes } })
   const regular = (chunk_shape: unknown) => grid({ name: "regular", configuration: { chunk_shape } })
   const cases: ReadonlyArray<readonly [string, unknown, string]> = [
     ["nothing", "", "(whole file)"],
@@ -335,7 +352,14 @@ describe("a zarr.json that describes no node is refused, with its field", () => 
     ["more chunks than indices", { ...regular([1]), shape: [2 ** 33] }, "shape"],
     ["no data type", without("data_type"), "data_type"],
     ["no chunk grid", without("chunk_grid"), "chunk_grid"],
-    ["an unknown chunk grid", grid({ name: "rectilinear", configuration: { chunk_shape: [2] } }), "chunk_grid.name"],
+    ["an unknown chunk grid", grid({ name: "hexagonal", configuration: { chunk_shape: [2] } }), "chunk_grid.name"],
+    ["a rectilinear grid without chunks", rectilinear(undefined), "chunk_grid.configuration.chunk_shapes"],
+    ["a rectilinear grid of another rank", rectilinear([[6], [6]]), "chunk_grid.configuration.chunk_shapes"],
+    ["a rectilinear grid with one length for all", rectilinear([2]), "chunk_grid.configuration.chunk_shapes.0"],
+    ["rectilinear chunks that are too few", rectilinear([[1, 2]]), "chunk_grid.configuration.chunk_shapes.0"],
+    ["rectilinear chunks of length 0", rectilinear([[0, 6]]), "chunk_grid.configuration.chunk_shapes.0.0"],
+    ["a run of no chunks", rectilinear([[[6, 0]]]), "chunk_grid.configuration.chunk_shapes.0.0.1"],
+    ["a run of too many chunks", rectilinear([[[1, 2 ** 33]]]), "shape"],
     ["a chunk grid without configuration", grid({ name: "regular" }), "chunk_grid.configuration"],
     ["chunks of another rank", regular([2, 2]), "chunk_grid.configuration.chunk_shape"],
     ["chunks of no rank", regular([]), "chunk_grid.configuration.chunk_shape"],
@@ -343,10 +367,10 @@ describe("a zarr.json that describes no node is refused, with its field", () => 
     ["chunks of negative length", regular([-2]), "chunk_grid.configuration.chunk_shape.0"],
     ["chunks of fractional length", regular([0.5]), "chunk_grid.configuration.chunk_shape.0"],
     ["no chunk key encoding", without("chunk_key_encoding"), "chunk_key_encoding"],
-    ["another chunk key encoding", { ...arrayJson, chunk_key_encoding: { name: "v2" } }, "chunk_key_encoding.name"],
+    ["another chunk key encoding", { ...arrayJson, chunk_key_encoding: { name: "v3" } }, "chunk_key_encoding.name"],
     [
       "another separator",
-      { ...arrayJson, chunk_key_encoding: { name: "default", configuration: { separator: "." } } },
+      { ...arrayJson, chunk_key_encoding: { name: "default", configuration: { separator: "-" } } },
       "chunk_key_encoding.configuration.separator"
     ],
     ["no fill value", without("fill_value"), "fill_value"],
@@ -354,6 +378,24 @@ describe("a zarr.json that describes no node is refused, with its field", () => 
     ["codecs that are no list", { ...arrayJson, codecs: { name: "bytes" } }, "codecs"],
     ["too many dimension names", { ...arrayJson, dimension_names: ["x", "y"] }, "dimension_names"],
     ["dimension names that are no text", { ...arrayJson, dimension_names: [1] }, "dimension_names.0"],
+    ["attributes that are a list", { ...arrayJson, attributes: [] }, "attributes"],
+    ["a key that occurs twice", JSON.stringify(arrayJson).replace("{", '{"shape":[4],'), "(whole file)"],
+    ["a byte order mark", `\ufeff${JSON.stringify(arrayJson)}`, "(whole file)"],
+    [
+      "a number that is too large",
+      JSON.stringify(arrayJson).replace('"attributes":{', '"attributes":{"a":1e999'),
+      "attributes.a"
+    ],
+    [
+      "half of a surrogate pair",
+      JSON.stringify(arrayJson).replace('"attributes":{', '"attributes":{"a":"\\ud83e"'),
+      "attributes.a"
+    ],
+    ["values nested too deep", `${"[".repeat(200)}${"]".repeat(200)}`, "(whole file)"],
+    ["values nested very deep", "[".repeat(1_000_000), "(whole file)"],
+    ["a mistyped data type", { ...arrayJson, data_type: "floot32" }, "data_type"],
+    ["a mistyped codec", { ...arrayJson, codecs: [{ name: "byts" }] }, "codecs.0.name"],
+    ["a fill value of another type", { ...arrayJson, fill_value: 256 }, "fill_value"],
     ["dimension names that are no list", { ...arrayJson, dimension_names: "x" }, "dimension_names"]
   ]
   for (const [name, json, field] of cases) {
@@ -387,7 +429,15 @@ describe("a zarr.json that describes no node is refused, with its field", () => 
     ["an infinite length", array([Number.POSITIVE_INFINITY], [1]), "shape.0"],
     ["chunks of length 0", array([1], [0]), "chunk_grid.configuration.chunk_shape.0"],
     ["chunks of another rank", array([1, 1], [1]), "chunk_grid.configuration.chunk_shape"],
-    ["names of another rank", { ...array([1], [1]), dimensionNames: [] }, "dimension_names"]
+    ["names of another rank", { ...array([1], [1]), dimensionNames: [] }, "dimension_names"],
+    ["a mistyped data type", { ...array([1], [1]), dataType: "floot32" }, "data_type"],
+    ["a null as fill value", { ...array([1], [1]), fillValue: null }, "fill_value"],
+    ["no codecs", { ...array([1], [1]), codecs: [] }, "codecs"],
+    [
+      "a codec with a function in it",
+      { ...array([1], [1]), codecs: [{ name: () => "bytes" }] as never },
+      "codecs.0.name"
+    ]
   ] as const) {
     it.live(`in what an array is created of: ${name}`, () =>
       withSession((session, place) =>
@@ -444,7 +494,7 @@ describe("a branch, tag or snapshot", () => {
           "nope",
           "1CECHNKREP0F1RSTCMT1",
           "../repo",
-          "1cechnkrep0f1rstcmt0",
+          "1CECHNKREP0F1RSTCMU0",
           "1CECHNKREP0F1RSTCMT00"
         ]) {
           const expected = { tag: "RefNotFound", says: [`no snapshot \`${id}\``] }
@@ -463,12 +513,11 @@ describe("a branch, tag or snapshot", () => {
       Effect.gen(function* () {
         const id = (yield* repository.branches).get("main")!
         const forbidden = (...says: ReadonlyArray<string>) => ({ tag: "RefForbidden", says })
-        yield* refuses(place, repository.createBranch("", id), forbidden("not empty"), session)
-        yield* refuses(place, repository.createBranch("a/b", id), forbidden("`a/b`", "no `/`"), session)
+        yield* refuses(place, repository.createBranch("", id), forbidden("not be empty"), session)
         yield* refuses(place, repository.createBranch("\ud800", id), forbidden("well-formed"), session)
         yield* refuses(place, repository.createBranch("main", id), forbidden("`main`", "exists already"), session)
         yield* refuses(place, repository.deleteBranch("main"), forbidden("every repository"), session)
-        yield* refuses(place, repository.createTag("", id), forbidden("not empty"), session)
+        yield* refuses(place, repository.createTag("", id), forbidden("not be empty"), session)
         yield* refuses(place, repository.createTag("v1", id), forbidden("`v1`", "do not move"), session)
         yield* repository.createTag("v2", id)
         yield* repository.deleteTag("v2")
@@ -479,6 +528,87 @@ describe("a branch, tag or snapshot", () => {
           { tag: "CommitConflict", says: ["`main`", id] },
           session
         )
+      })
+    )
+  )
+})
+
+describe("a value that JSON would change, or that has none", () => {
+  const circular: Record<string, unknown> = {}
+  circular["self"] = circular
+  const nested = (depth: number) => Array.from({ length: depth }).reduce<unknown>((inner) => [inner], 0)
+  const shared = Array.from({ length: 100 }).reduce<unknown>((inner) => [inner, inner], 0)
+  const cases: ReadonlyArray<readonly [string, unknown, field: string, says: string]> = [
+    ["a big integer", 1n, "", "bigint"],
+    ["a function", () => 1, "", "function"],
+    ["a symbol, nested", [{ b: Symbol("x") }], ".0.b", "symbol"],
+    ["itself", circular, ".self", "contains itself"],
+    ["values nested too deep", nested(5000), ".0", "nested deeper"],
+    ["values that share their parts, too many to unfold", shared, "", "more than 1000000 values"],
+    ["NaN", { deep: [1, Number.NaN] }, ".deep.1", "NaN"],
+    ["infinity", Number.NEGATIVE_INFINITY, "", "-Infinity"],
+    ["a date", { at: new Date(0) }, ".at", "toISOString"],
+    ["a map", new Map([["a", 1]]), "", "a Map"],
+    ["a set", new Set([1]), "", "a Set"],
+    ["a typed array", Uint8Array.of(1), "", "a Uint8Array"],
+    [
+      "an object of a class",
+      new (class Temperature {
+        readonly celsius = 1
+      })(),
+      "",
+      "a Temperature"
+    ],
+    ["an object with toJSON", { toJSON: () => 1 }, ".toJSON", "function"],
+    ["half of a surrogate pair", { text: "\ud83e" }, ".text", "surrogate"],
+    ["half of a surrogate pair in a key", { "\udc00": 1 }, "", "surrogate"],
+    ["a hole in a list", Array.from({ length: 2 }).fill(1, 1), ".0", "no value"],
+    [
+      "a getter that throws",
+      Object.defineProperty({}, "x", {
+        enumerable: true,
+        get: () => {
+          throw new Error("not today")
+        }
+      }),
+      "",
+      "not today"
+    ]
+  ]
+  for (const [name, value, field, says] of cases) {
+    it.live(`is refused everywhere, with its place: ${name}`, () =>
+      withSession((session, place) =>
+        Effect.gen(function* () {
+          const expected = (at: string, place: string) => ({ tag: "InvalidMetadata", says: [`\`${at}\``, place, says] })
+          const isPlaced = !/^(?:not today|more than|nested deeper)/.test(says)
+          const at = (root: string): string => (isPlaced ? `\`${root}${field}\`` : "")
+          const bad = { v: value } as never
+          yield* refuses(place, session.createGroup("/new", bad), expected("/new", at("attributes.v")), session)
+          const attributes = { ...array([1], [1]), attributes: bad }
+          yield* refuses(place, session.createArray("/new", attributes), expected("/new", at("attributes.v")), session)
+          yield* refuses(place, session.commit("bad", { metadata: bad }), expected("commit", at("metadata.v")), session)
+        })
+      )
+    )
+  }
+
+  it.live("but not what JSON has, whatever it is called", () =>
+    withSession((session) =>
+      Effect.gen(function* () {
+        const attributes = JSON.parse(
+          '{"__proto__":{"a":1},"constructor":"x","toString":null,"\\u0000":"\\u0000"}'
+        ) as never
+        yield* session.createGroup("/odd", attributes)
+        const { userData } = yield* session.node("/odd")
+        assert.deepStrictEqual(
+          (JSON.parse(new TextDecoder().decode(userData)) as { readonly attributes: unknown }).attributes,
+          attributes
+        )
+        yield* session.createGroup(
+          "/null",
+          Object.assign(Object.create(null) as object, { a: undefined, b: 1 }) as never
+        )
+        assert.include(new TextDecoder().decode((yield* session.node("/null")).userData), '{"b":1}')
       })
     )
   )
@@ -502,28 +632,40 @@ describe("a commit", () => {
     })
   )
 
-  const circular: Record<string, unknown> = {}
-  circular["self"] = circular
-  const deep = Array.from({ length: 5000 }).reduce<unknown>((inner) => [inner], 0)
-  for (const [name, metadata, says] of [
-    ["a big integer", { n: 1n }, "bigint"],
-    ["a function", { f: () => 1 }, "function"],
-    ["a symbol, nested", { a: [{ b: Symbol("x") }] }, "symbol"],
-    ["itself", circular, "nested deeper"],
-    ["values nested too deep", { deep }, "nested deeper"],
-    ["a key with NUL", { a: { "b\0c": 1 } }, "U+0000"]
-  ] as const) {
-    it.live(`with metadata that is no JSON is refused before anything is written: ${name}`, () =>
-      withSession((session, place) =>
-        refuses(
-          place,
-          session.commit("no JSON", { metadata: metadata as never }),
-          { tag: "InvalidMetadata", says: ["`commit`", "`metadata`", says] },
-          session
-        )
+  it.live("with metadata that the format cannot hold is refused: a key with NUL", () =>
+    withSession((session, place) =>
+      refuses(
+        place,
+        session.commit("NUL", { metadata: { a: { "b\0c": 1 } } }),
+        { tag: "InvalidMetadata", says: ["`commit`", "`metadata`", "U+0000"] },
+        session
       )
     )
-  }
+  )
+
+  it.live("with metadata that is not an object is refused", () =>
+    withSession((session, place) =>
+      refuses(
+        place,
+        session.commit("list", { metadata: [1] as never }),
+        { tag: "InvalidMetadata", says: ["`commit`", "`metadata`", "not an object"] },
+        session
+      )
+    )
+  )
+
+  it.live("records metadata as it was when it was asked for", () =>
+    withSession((session, _, repository) =>
+      Effect.gen(function* () {
+        const metadata = { list: [1, 2] }
+        const committing = yield* Effect.forkChild(session.commit("owned", { metadata }), { startImmediately: true })
+        metadata.list[0] = 99
+        yield* Fiber.join(committing)
+        const [latest] = yield* repository.history({ branch: "main" })
+        assert.deepStrictEqual(latest?.metadata, { list: [1, 2] })
+      })
+    )
+  )
 
   it.live("leaves out metadata that is undefined, as JSON does", () =>
     withSession((session, _, repository) =>

@@ -19,6 +19,7 @@ import {
 import type * as Zstd from "@effect-icechunk/core/Zstd"
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
@@ -249,15 +250,17 @@ const grid = fc.constantFrom<ReadonlyArray<number>>([3], [3], [1], [4], [2, 3], 
 const attributes = fc.record({ n: fc.nat(2) })
 
 const zarrJson = (grid: ReadonlyArray<number> | undefined, attributes: { readonly n: number }): Uint8Array =>
-  grid === undefined
-    ? ZarrMetadata.group({ ...attributes })
-    : ZarrMetadata.array({
-        shape: grid.map((chunks) => 2 * chunks),
-        chunkShape: grid.map(() => 2),
-        dataType: "uint8",
-        fillValue: 0,
-        attributes: { ...attributes }
-      })
+  Result.getOrThrow(
+    grid === undefined
+      ? ZarrMetadata.group("/", { ...attributes })
+      : ZarrMetadata.array("/", {
+          shape: grid.map((chunks) => 2 * chunks),
+          chunkShape: grid.map(() => 2),
+          dataType: "uint8",
+          fillValue: 0,
+          attributes: { ...attributes }
+        })
+  )
 
 const bytes = fc.oneof(
   { weight: 1, arbitrary: fc.constant(new Uint8Array(0)) },

@@ -19,8 +19,8 @@ export interface TableFields {
   readonly u16: (field: Field, value: number) => void
   readonly u32: (field: Field, value: number) => void
   readonly i32: (field: Field, value: number) => void
-  /** A whole number up to 2^53 - 1. */
-  readonly u64: (field: Field, value: number) => void
+  /** A whole number, as a `bigint` when it is beyond 2^53 - 1. */
+  readonly u64: (field: Field, value: number | bigint) => void
   /** A struct that consists of bytes. */
   readonly struct: (field: Field, bytes: Uint8Array | undefined) => void
   /** Anything that has been written already. */

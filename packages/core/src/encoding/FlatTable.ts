@@ -234,6 +234,12 @@ export class FlatTable implements Place {
     return position === 0 ? absent : readU64(this, field.name, position)
   }
 
+  /** An unsigned number of 64 bits, exactly. */
+  exactU64(field: Field): bigint {
+    const position = this.at(field, 8)
+    return position === 0 ? 0n : this.payload.view.getBigUint64(position, true)
+  }
+
   /** A struct of `size` bytes, as a view into the payload. */
   struct(field: Field, size: number): Uint8Array {
     return this.optionalStruct(field, size) ?? this.missing(field)
@@ -365,6 +371,11 @@ export class FlatVector {
   /** The unsigned 64-bit number, `offset` bytes into the element; not larger than 2^53 - 1. */
   u64(index: number, offset = 0): number {
     return readU64(this.place(index), "", this.at(index, offset))
+  }
+
+  /** The unsigned 64-bit number, `offset` bytes into the element, exactly. */
+  exactU64(index: number, offset = 0): bigint {
+    return this.table_.payload.view.getBigUint64(this.at(index, offset), true)
   }
 
   /** `size` bytes of the element from `offset`, as a view into the payload; the whole struct unless given. */

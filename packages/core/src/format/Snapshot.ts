@@ -25,11 +25,28 @@ import * as Metadata from "./Metadata.ts"
 export interface ManifestRef {
   readonly id: ManifestId
   readonly extents: ReadonlyArray<{ readonly from: number; readonly to: number }>
+  /**
+   * Why the manifest cannot have refs of the array, when it is so: other clients leave manifests behind when an
+   * array gets another number of dimensions. Such a manifest is kept as it is; whoever needs its refs fails.
+   */
+  readonly problem?: string
 }
 
 /**
- * What a node is. `length` counts elements, `numChunks` chunks along a dimension; no dimensions for a
- * scalar. An unnamed dimension is `undefined` among `dimensionNames`.
+ * One dimension of an array: its length in elements and its number of chunks. A length beyond 2^53 - 1 is
+ * rounded; `exactLength` has it then.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Dimension {
+  readonly length: number
+  readonly numChunks: number
+  readonly exactLength?: bigint
+}
+
+/**
+ * What a node is. There are no dimensions for a scalar. An unnamed dimension is `undefined` among `dimensionNames`.
  *
  * @category models
  * @since 0.1.0
@@ -38,7 +55,7 @@ export type NodeData =
   | { readonly _tag: "Group" }
   | {
       readonly _tag: "Array"
-      readonly shape: ReadonlyArray<{ readonly length: number; readonly numChunks: number }>
+      readonly shape: ReadonlyArray<Dimension>
       readonly dimensionNames: ReadonlyArray<string | undefined> | undefined
       readonly manifests: ReadonlyArray<ManifestRef>
     }
@@ -51,6 +68,7 @@ export type NodeData =
  */
 export interface NodeSnapshot {
   readonly id: NodeId
+  /** As it is in the file: other clients write empty and `.` segments, which no path that a user gives has. */
   readonly path: NodePath.NodePath
   readonly userData: Uint8Array
   readonly data: NodeData
@@ -105,7 +123,7 @@ const Root = FlatTable.fields(
 )
 const Node = FlatTable.fields("id", "path", "user_data", "node_data_type", "node_data", "extra")
 const ArrayData = FlatTable.fields("shape", "dimension_names", "manifests", "shape_v2")
-const Dimension = FlatTable.fields("array_length", "num_chunks")
+const DimensionShape = FlatTable.fields("array_length", "num_chunks")
 const DimensionName = FlatTable.fields("name")
 const Ref = FlatTable.fields("object_id", "extents")
 const FileInfo = FlatTable.fields("id", "size_bytes", "num_chunk_refs", "extra")
@@ -142,21 +160,25 @@ export const find = (snapshot: Snapshot, path: NodePath.NodePath): NodeSnapshot 
   return node?.path === path ? node : undefined
 }
 
-const decodeShape = (table: FlatTable.FlatTable) => {
+const dimension = (exactLength: bigint, numChunks: number): Dimension => {
+  const length = Number(exactLength)
+  return Number.isSafeInteger(length) ? { length, numChunks } : { length, numChunks, exactLength }
+}
+
+const decodeShape = (table: FlatTable.FlatTable): ReadonlyArray<Dimension> => {
   const shape = table.optionalVector(ArrayData.shape_v2, 4)
   if (shape !== undefined) {
-    return shape.mapTables((dimension) => ({
-      length: dimension.u64(Dimension.array_length),
-      numChunks: dimension.u32(Dimension.num_chunks)
-    }))
+    return shape.mapTables((one) =>
+      dimension(one.exactU64(DimensionShape.array_length), one.u32(DimensionShape.num_chunks))
+    )
   }
   // Spec 1 has the length of a chunk instead of their number.
   const old = table.vector(ArrayData.shape, 16)
   return Array.from({ length: old.length }, (_, i) => {
-    const length = old.u64(i)
-    const chunkLength = old.u64(i, 8)
-    if (chunkLength === 0 && length > 0) old.fail(i, "chunks of length 0 hold no elements")
-    return { length, numChunks: length === 0 ? 0 : Math.ceil(length / chunkLength) }
+    const length = old.exactU64(i)
+    const chunkLength = old.exactU64(i, 8)
+    if (chunkLength === 0n && length > 0n) old.fail(i, "chunks of length 0 hold no elements")
+    return dimension(length, length === 0n ? 0 : Number((length + chunkLength - 1n) / chunkLength))
   })
 }
 
@@ -166,16 +188,14 @@ const decodeManifestRef = (table: FlatTable.FlatTable, grid: ManifestRef["extent
   // Icechunk's way to say that a manifest is for the whole grid.
   if (ranges.length === 0) return { id, extents: grid }
   const extents: Array<{ from: number; to: number }> = []
-  for (let i = 0; i < ranges.length; i++) {
-    const from = ranges.u32(i)
-    const to = ranges.u32(i, 4)
-    if (from > to) ranges.fail(i, `it starts at chunk ${from} and ends before chunk ${to}`)
-    extents.push({ from, to })
-  }
+  for (let i = 0; i < ranges.length; i++) extents.push({ from: ranges.u32(i), to: ranges.u32(i, 4) })
   if (extents.length !== grid.length) {
-    table.fail(Ref.extents, `it has ${extents.length} dimension(s), the array has ${grid.length}`)
+    return { id, extents, problem: `it has ${extents.length} dimension(s), the array has ${grid.length}` }
   }
-  return { id, extents }
+  const reversed = extents.find(({ from, to }) => from > to)
+  return reversed === undefined
+    ? { id, extents }
+    : { id, extents, problem: `it starts at chunk ${reversed.from} and ends before chunk ${reversed.to}` }
 }
 
 const group: NodeData = { _tag: "Group" }
@@ -198,17 +218,22 @@ const decodeNodeData = (table: FlatTable.FlatTable): NodeData => {
   }
 }
 
-const decodeNode = (table: FlatTable.FlatTable): NodeSnapshot => {
-  const path = NodePath.parse(table.string(Node.path))
-  if (Result.isFailure(path)) return table.fail(Node.path, path.failure)
-  return {
-    id: ObjectId.nodeId(table.struct(Node.id, 8)),
-    path: path.success,
-    userData: table.bytes(Node.user_data),
-    data: decodeNodeData(table),
-    extra: table.optionalBytes(Node.extra)
-  }
+/** Empty and `.` segments are kept as another client wrote them; they name the node in lists, and lead nowhere. */
+const decodePath = (table: FlatTable.FlatTable): NodePath.NodePath => {
+  const text = table.string(Node.path)
+  const path = NodePath.parse(text)
+  if (Result.isSuccess(path)) return path.success
+  if (text.startsWith("/") && !text.split("/").includes("..")) return text as NodePath.NodePath
+  return table.fail(Node.path, path.failure)
 }
+
+const decodeNode = (table: FlatTable.FlatTable): NodeSnapshot => ({
+  id: ObjectId.nodeId(table.struct(Node.id, 8)),
+  path: decodePath(table),
+  userData: table.bytes(Node.user_data),
+  data: decodeNodeData(table),
+  extra: table.optionalBytes(Node.extra)
+})
 
 /** Sorted by path, whoever wrote the file. */
 const decodeNodes = (root: FlatTable.FlatTable): ReadonlyArray<NodeSnapshot> => {
@@ -245,7 +270,8 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
  * The snapshot in a payload. `file` is its key, for the error; `specVersion` is that of its header, for a
  * repository that was migrated has snapshots of both versions.
  *
- * Fails with `FormatError` also when a path is malformed or occurs twice.
+ * Fails with `FormatError` also when a path has `..` segments or occurs twice. What only one array cannot be read
+ * for is in that array: see `ManifestRef`.
  *
  * @category decoding
  * @since 0.1.0
@@ -298,10 +324,10 @@ const encodeArray = (builder: FlatBuilder, array: Extract<NodeData, { readonly _
           })
         )
   const shape = builder.offsets(
-    array.shape.map(({ length, numChunks }) =>
+    array.shape.map(({ exactLength, length, numChunks }) =>
       builder.table(2, (table) => {
-        table.u64(Dimension.array_length, length)
-        table.u32(Dimension.num_chunks, numChunks)
+        table.u64(DimensionShape.array_length, exactLength ?? length)
+        table.u32(DimensionShape.num_chunks, numChunks)
       })
     )
   )

@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as ChunkRef from "../format/manifest/ChunkRef.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
-import type { FormatError } from "../encoding/FormatError.ts"
+import { FormatError } from "../encoding/FormatError.ts"
 import type { ManifestRows } from "../format/manifest/ManifestRows.ts"
 import type * as Snapshot from "../format/Snapshot.ts"
 import { InvalidRange, ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -144,7 +144,14 @@ const lookUp = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ChunkRef.ChunkRef | undefined, AssetError> {
   const changed = changes.chunks(array.id)?.get(index)
   if (changed !== undefined) return changed === "Deleted" ? undefined : changed
-  for (const ref of array.data.manifests) {
+  for (const [i, ref] of array.data.manifests.entries()) {
+    if (ref.problem !== undefined) {
+      return yield* new FormatError({
+        file: Layout.snapshot(changes.base.id),
+        field: `${array.path} manifests[${i}].extents`,
+        problem: ref.problem
+      })
+    }
     if (!covers(ref, index)) continue
     const manifest = yield* assets.manifest(ref.id)
     const found = yield* Effect.fromResult(manifest.get(array.id, index))

@@ -42,7 +42,16 @@ export type ChunkId = string & Brand.Brand<"ChunkId">
 export type NodeId = string & Brand.Brand<"NodeId">
 
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-const values: ReadonlyMap<string, number> = new Map([...alphabet].map((letter, value) => [letter, value]))
+/** Lower case counts as upper case, and the letters that are not in the alphabet as the digits they look like. */
+const values: ReadonlyMap<string, number> = new Map(
+  [...alphabet, "O", "I", "L"].flatMap((letter, i): Array<[string, number]> => {
+    const value = i < alphabet.length ? i : Math.min(i - alphabet.length, 1)
+    return [
+      [letter, value],
+      [letter.toLowerCase(), value]
+    ]
+  })
+)
 const codes: ReadonlyArray<number> = [...alphabet].map((letter) => letter.charCodeAt(0))
 
 /**
@@ -149,13 +158,14 @@ export const chunkId = (bytes: Uint8Array): ChunkId => of12(bytes)
 export const nodeId = (bytes: Uint8Array): NodeId => encode(bytes.subarray(0, 8)) as NodeId
 
 /**
- * A snapshot id that a user gave as text.
+ * A snapshot id that a user gave as text, in upper or lower case; `I` and `L` are read as 1, `O` as 0, as Icechunk
+ * reads them.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const parseSnapshotId = (text: string): Result.Result<SnapshotId, string> =>
-  Result.map(decode(text, 12), () => text as SnapshotId)
+  Result.map(decode(text, 12), snapshotId)
 
 /**
  * The id of the empty first snapshot of every repository (spec 2, "Initialize New Repository").

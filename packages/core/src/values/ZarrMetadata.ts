@@ -1,13 +1,18 @@
 /**
- * What the engine has to know of a node's `zarr.json`: its kind, and an array's shape and chunk grid.
- * The bytes themselves are stored as the user wrote them. Source: Zarr 3 core specification.
+ * A node's `zarr.json`: what the engine has to know of it, its kind and an array's shape and chunk grid, and whether
+ * it may be written. The bytes themselves are stored as the user wrote them; those that others wrote are not looked
+ * at, so nothing in them makes a node unreadable. Source: Zarr 3 core specification.
  *
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import type { Json } from "./Json.ts"
+import { type Json, type JsonObject, problem as problemOf } from "./Json.ts"
+import * as JsonDocument from "./JsonDocument.ts"
+import * as ZarrCodec from "./ZarrCodec.ts"
+import * as ZarrDataType from "./ZarrDataType.ts"
+import * as ZarrExtension from "./ZarrExtension.ts"
 
 /**
  * One dimension of an array: its length in elements and its number of chunks.
@@ -35,7 +40,8 @@ export type ZarrMetadata =
     }
 
 /**
- * Metadata that cannot be stored: a `zarr.json` that describes no node, or metadata of a commit that is no JSON.
+ * Metadata that cannot be stored: a `zarr.json` that does not describe a node, or metadata of a commit that is not
+ * JSON. Nothing was changed.
  *
  * @category errors
  * @since 0.1.0
@@ -56,87 +62,230 @@ const ChunkLength = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 
 const NodeFields = Schema.Struct({
   zarr_format: Schema.Literal(3),
-  node_type: Schema.Literals(["group", "array"])
+  node_type: Schema.Literals(["group", "array"]),
+  attributes: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
 })
 
 const ArrayFields = Schema.Struct({
   shape: Schema.Array(Length),
-  data_type: Schema.Unknown,
   chunk_grid: Schema.Struct({
-    name: Schema.Literal("regular"),
-    configuration: Schema.Struct({ chunk_shape: Schema.Array(ChunkLength) })
-  }),
-  chunk_key_encoding: Schema.Struct({
-    name: Schema.Literal("default"),
-    configuration: Schema.optionalKey(Schema.Struct({ separator: Schema.optionalKey(Schema.Literal("/")) }))
+    name: Schema.Literals(["regular", "rectilinear"]),
+    configuration: Schema.Unknown
   }),
   fill_value: Schema.Unknown,
-  codecs: Schema.Array(Schema.Unknown),
   dimension_names: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String))))
 })
 
+const RegularGrid = Schema.Struct({ chunk_shape: Schema.Array(ChunkLength) })
+
+const RectilinearGrid = Schema.Struct({
+  kind: Schema.optionalKey(Schema.Literal("inline")),
+  chunk_shapes: Schema.Array(Schema.Array(Schema.Union([Length, Schema.Tuple([Length, ChunkLength])])))
+})
+
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
-const text = new TextDecoder("utf-8", { fatal: true })
 
 /** Largest number of chunks along a dimension: grid indices are unsigned 32-bit integers. */
 const maxChunks = 0xffff_ffff
 
+/** Thrown and caught in this module. */
+class Refusal {
+  readonly field: string
+  readonly problem: string
+  constructor(field: string, problem: string) {
+    this.field = field
+    this.problem = problem
+  }
+}
+
+const refuse = (problem: string, ...path: ReadonlyArray<PropertyKey>): never => {
+  throw new Refusal(path.map(String).join(".") || "(whole file)", problem)
+}
+
+const attempt = <A>(path: string, f: () => A): Result.Result<A, InvalidMetadata> => {
+  try {
+    return Result.succeed(f())
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    return Result.fail(new InvalidMetadata({ path, field: error.field, problem: error.problem }))
+  }
+}
+
+/** What an extension point or a document says, or the refusal of it at a place. */
+const orRefuse = <A>(result: Result.Result<A, ZarrExtension.Problem>, ...path: ReadonlyArray<PropertyKey>): A =>
+  Result.isSuccess(result) ? result.success : refuse(result.failure.problem, ...path, ...result.failure.path)
+
+const decode = <S extends Schema.Decoder<unknown>>(
+  schema: S,
+  value: unknown,
+  ...path: ReadonlyArray<PropertyKey>
+): S["Type"] => {
+  const decoded = Schema.decodeUnknownResult(schema)(value)
+  if (Result.isSuccess(decoded)) return decoded.success
+  const [issue] = formatIssue(decoded.failure.issue).issues
+  const at = (issue?.path ?? []).map((key) => (typeof key === "object" ? key.key : key))
+  return refuse(issue?.message ?? "it has the wrong type", ...path, ...at)
+}
+
+/** A chunk grid: how many chunks there are along each dimension, and their shape where all have the same. */
+interface Grid {
+  readonly numChunks: ReadonlyArray<number>
+  readonly chunkShape: ReadonlyArray<number> | undefined
+}
+
+const gridPath = ["chunk_grid", "configuration"] as const
+
+const regularGrid = (shape: ReadonlyArray<number>, configuration: unknown): Grid => {
+  const { chunk_shape: chunkShape } = decode(RegularGrid, configuration, ...gridPath)
+  if (chunkShape.length !== shape.length) {
+    refuse(`it has ${chunkShape.length} dimension(s), \`shape\` has ${shape.length}`, ...gridPath, "chunk_shape")
+  }
+  return { numChunks: shape.map((length, i) => Math.ceil(length / chunkShape[i]!)), chunkShape }
+}
+
+/** The lengths of the chunks along each dimension one by one, a run of them as `[length, count]`. */
+const rectilinearGrid = (shape: ReadonlyArray<number>, configuration: unknown): Grid => {
+  const { chunk_shapes: shapes } = decode(RectilinearGrid, configuration, ...gridPath)
+  if (shapes.length !== shape.length) {
+    refuse(`it has ${shapes.length} dimension(s), \`shape\` has ${shape.length}`, ...gridPath, "chunk_shapes")
+  }
+  const numChunks = shapes.map((runs, axis) => {
+    let covered = 0
+    let chunks = 0
+    for (const [i, run] of runs.entries()) {
+      const [length, count] = typeof run === "number" ? [run, 1] : run
+      // An array without elements may have a chunk without any.
+      if (length === 0 && shape[axis] !== 0)
+        refuse("chunks of length 0 hold no elements", ...gridPath, "chunk_shapes", axis, i)
+      covered += length * count
+      chunks += count
+    }
+    if (covered < shape[axis]!) {
+      refuse(
+        `its chunks hold ${covered} element(s), the array has ${shape[axis]} there`,
+        ...gridPath,
+        "chunk_shapes",
+        axis
+      )
+    }
+    return chunks
+  })
+  return { numChunks, chunkShape: undefined }
+}
+
+/** Icechunk keeps chunks by their index, whatever the keys that their array names. */
+const checkKeyEncoding = (value: Json | undefined, extensions: ReadonlySet<string>): void => {
+  const encoding = orRefuse(ZarrExtension.named(value), "chunk_key_encoding")
+  const known = ["default", "v2"]
+  if (known.includes(encoding.name)) {
+    const { separator = "/" } = encoding.configuration
+    if (separator !== "/" && separator !== ".") {
+      refuse("it is neither `/` nor `.`", "chunk_key_encoding", "configuration", "separator")
+    }
+    return
+  }
+  const problem = ZarrExtension.unknownProblem("chunk key encoding", encoding, known, extensions)
+  if (problem !== undefined) refuse(problem, "chunk_key_encoding", ...(ZarrExtension.isObject(value) ? ["name"] : []))
+}
+
+const checkArray = (json: JsonObject, extensions: ReadonlySet<string>): ZarrMetadata => {
+  const { chunk_grid: grid, dimension_names: names, shape } = decode(ArrayFields, json)
+  const { chunkShape, numChunks } =
+    grid.name === "regular" ? regularGrid(shape, grid.configuration) : rectilinearGrid(shape, grid.configuration)
+  const tooMany = numChunks.findIndex((count) => count > maxChunks)
+  if (tooMany >= 0) refuse(`dimension ${tooMany} has more than ${maxChunks} chunks`, "shape")
+  if (names !== undefined && names !== null && names.length !== shape.length) {
+    refuse(`it has ${names.length} name(s), \`shape\` has ${shape.length} dimension(s)`, "dimension_names")
+  }
+  checkKeyEncoding(json["chunk_key_encoding"], extensions)
+  const { data_type: type, fill_value: fillValue = null } = json
+  const { fillProblem, hasEndianness } = orRefuse(ZarrDataType.parse(type, extensions), "data_type")
+  // zarrita writes null for none.
+  const badFill = fillValue === null ? undefined : fillProblem(fillValue)
+  if (badFill !== undefined) refuse(badFill, "fill_value")
+  const { codecs } = json
+  // zarrita writes no codecs where it means `bytes`.
+  if (!Array.isArray(codecs) || codecs.length > 0) {
+    const problem = ZarrCodec.problem(codecs, { rank: shape.length, shape: chunkShape, hasEndianness }, extensions)
+    if (problem !== undefined) refuse(problem.problem, "codecs", ...problem.path)
+  }
+  return {
+    _tag: "Array",
+    shape: shape.map((length, i) => ({ length, numChunks: numChunks[i]! })),
+    dimensionNames: names?.map((name) => name ?? undefined)
+  }
+}
+
 /**
- * Reads the bytes of a `zarr.json`.
+ * What may be written that is not known here.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WriteOptions {
+  /**
+   * Names of data types, codecs and chunk key encodings that are meant, though they are not known here. Names with a
+   * namespace (`acme.lossy`), URIs, and those with `"must_understand": false` need not be listed.
+   */
+  readonly extensions?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * Reads the bytes of a `zarr.json` that is to be written. Data types, codecs, chunk grids, chunk key encodings and fill
+ * values are checked, as far as they are known and not meant as extensions; fields that are not known are let through.
  *
  * @category decoding
  * @since 0.1.0
  */
-export const parse = (path: string, bytes: Uint8Array): Result.Result<ZarrMetadata, InvalidMetadata> => {
-  const invalid = (field: string, problem: string): Result.Result<never, InvalidMetadata> =>
-    Result.fail(new InvalidMetadata({ path, field, problem }))
-  const issueOf = (error: Schema.SchemaError): Result.Result<never, InvalidMetadata> => {
-    const [issue] = formatIssue(error.issue).issues
-    return invalid(
-      (issue?.path ?? []).map(String).join(".") || "(whole file)",
-      issue?.message ?? "it has the wrong type"
-    )
-  }
-  let json: unknown
-  try {
-    json = JSON.parse(text.decode(bytes))
-  } catch (cause) {
-    return invalid("(whole file)", `it is no JSON: ${cause instanceof Error ? cause.message : "it cannot be parsed"}`)
-  }
-  const node = Schema.decodeUnknownResult(NodeFields)(json)
-  if (Result.isFailure(node)) return issueOf(node.failure)
-  if (node.success.node_type === "group") return Result.succeed({ _tag: "Group" })
-  const array = Schema.decodeUnknownResult(ArrayFields)(json)
-  if (Result.isFailure(array)) return issueOf(array.failure)
-  const { chunk_grid: grid, dimension_names: names, shape } = array.success
-  const chunkShape = grid.configuration.chunk_shape
-  if (chunkShape.length !== shape.length) {
-    return invalid(
-      "chunk_grid.configuration.chunk_shape",
-      `it has ${chunkShape.length} dimension(s), \`shape\` has ${shape.length}`
-    )
-  }
-  if (names !== undefined && names !== null && names.length !== shape.length) {
-    return invalid("dimension_names", `it has ${names.length} name(s), \`shape\` has ${shape.length} dimension(s)`)
-  }
-  const dimensions = shape.map((length, i) => ({ length, numChunks: Math.ceil(length / chunkShape[i]!) }))
-  const tooMany = dimensions.findIndex(({ numChunks }) => numChunks > maxChunks)
-  if (tooMany >= 0) return invalid("shape", `dimension ${tooMany} has more than ${maxChunks} chunks`)
-  return Result.succeed({
-    _tag: "Array",
-    shape: dimensions,
-    dimensionNames: names?.map((name) => name ?? undefined)
+export const parse = (
+  path: string,
+  bytes: Uint8Array,
+  options?: WriteOptions
+): Result.Result<ZarrMetadata, InvalidMetadata> =>
+  attempt(path, (): ZarrMetadata => {
+    const json = orRefuse(JsonDocument.fromBytes(bytes))
+    const node = decode(NodeFields, json)
+    return node.node_type === "group"
+      ? { _tag: "Group" }
+      : checkArray(json as JsonObject, new Set(options?.extensions ?? []))
   })
-}
+
+const encode = (path: string, value: unknown): Result.Result<Uint8Array, InvalidMetadata> =>
+  attempt(path, () => new TextEncoder().encode(JSON.stringify(orRefuse(JsonDocument.fromValue(value)))))
 
 /**
- * The `zarr.json` of a group.
+ * The `zarr.json` of a group at a path. Fails when the attributes are not JSON.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const group = (attributes: Readonly<Record<string, Json>> = {}): Uint8Array =>
-  new TextEncoder().encode(JSON.stringify({ zarr_format: 3, node_type: "group", attributes }))
+export const group = (
+  path: string,
+  attributes: Readonly<Record<string, Json>> = {}
+): Result.Result<Uint8Array, InvalidMetadata> => encode(path, { zarr_format: 3, node_type: "group", attributes })
+
+/**
+ * A commit's metadata: a copy of the JSON that a program gave.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ofCommit = (metadata: Readonly<Record<string, Json>>): Result.Result<JsonObject, InvalidMetadata> =>
+  attempt("commit", () => {
+    const copy = orRefuse(JsonDocument.fromValue(metadata), "metadata")
+    // What is left is what the format itself cannot hold.
+    const problem = problemOf(copy)
+    if (problem !== undefined) refuse(problem, "metadata")
+    return ZarrExtension.isObject(copy) ? copy : refuse("it is not an object", "metadata")
+  })
+
+/**
+ * Lengths of chunks along a dimension: one for all, or those of each chunk, a run of them as `[length, count]`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ChunkLengths = number | ReadonlyArray<number | readonly [length: number, count: number]>
 
 /**
  * What an array is made of. Shapes are in elements; `codecs` is `[{ name: "bytes", configuration: {
@@ -145,44 +294,58 @@ export const group = (attributes: Readonly<Record<string, Json>> = {}): Uint8Arr
  * @category models
  * @since 0.1.0
  */
-export interface ArrayOptions {
+export interface ArrayOptions extends WriteOptions {
   readonly shape: ReadonlyArray<number>
-  readonly chunkShape: ReadonlyArray<number>
-  /** A Zarr data type, as in `float32`. */
-  readonly dataType: string
+  /** Where a dimension has chunks of different lengths the array gets a `rectilinear` grid, which only few readers know. */
+  readonly chunkShape: ReadonlyArray<ChunkLengths>
+  /** A Zarr data type, as in `float32` or `{ name: "numpy.datetime64", configuration: { unit: "s", scale_factor: 1 } }`. */
+  readonly dataType: string | JsonObject
   /** NaN and infinities may be given as numbers. */
   readonly fillValue: Json
   readonly codecs?: ReadonlyArray<Json> | undefined
+  /** `{ name: "default", configuration: { separator: "/" } }` unless given. Icechunk's own keys do not depend on it. */
+  readonly chunkKeyEncoding?: Json | undefined
   readonly dimensionNames?: ReadonlyArray<string | null> | undefined
   readonly attributes?: Readonly<Record<string, Json>> | undefined
 }
 
-/** `NaN`, `Infinity` and `-Infinity` are texts in Zarr: JSON has no such numbers, and would write `null`. */
-const fillValueJson = (value: Json): Json =>
-  typeof value === "number" && !Number.isFinite(value)
-    ? String(value)
-    : Array.isArray(value)
-      ? value.map(fillValueJson)
-      : value
+/** `NaN`, `Infinity` and `-Infinity` are texts in Zarr: JSON has no such numbers. So are those of a complex number. */
+const fillValueJson = (value: unknown): unknown => {
+  const one = (part: unknown): unknown => (typeof part === "number" && !Number.isFinite(part) ? String(part) : part)
+  return Array.isArray(value) ? value.map(one) : one(value)
+}
+
+const chunkGrid = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<ChunkLengths>): unknown => {
+  if (!Array.isArray(chunkShape) || !chunkShape.some(Array.isArray)) {
+    return { name: "regular", configuration: { chunk_shape: chunkShape } }
+  }
+  const runs = (chunkShape as ReadonlyArray<ChunkLengths>).map((lengths, axis) =>
+    typeof lengths !== "number" ? lengths : [[lengths, Math.max(1, Math.ceil((shape[axis] ?? 0) / lengths))]]
+  )
+  return { name: "rectilinear", configuration: { kind: "inline", chunk_shapes: runs } }
+}
 
 /**
- * The `zarr.json` of an array.
+ * The `zarr.json` of an array at a path. Fails when a value of it is not JSON, and without a fill value or a codec;
+ * `parse` looks at the rest.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const array = (options: ArrayOptions): Uint8Array =>
-  new TextEncoder().encode(
-    JSON.stringify({
-      zarr_format: 3,
-      node_type: "array",
-      shape: options.shape,
-      data_type: options.dataType,
-      chunk_grid: { name: "regular", configuration: { chunk_shape: options.chunkShape } },
-      chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-      fill_value: fillValueJson(options.fillValue),
-      codecs: options.codecs ?? [{ name: "bytes", configuration: { endian: "little" } }],
-      ...(options.dimensionNames === undefined ? {} : { dimension_names: options.dimensionNames }),
-      attributes: options.attributes ?? {}
-    })
-  )
+export const array = (path: string, options: ArrayOptions): Result.Result<Uint8Array, InvalidMetadata> => {
+  const invalid = (field: string, problem: string) => Result.fail(new InvalidMetadata({ path, field, problem }))
+  if (options.fillValue === null) return invalid("fill_value", "it is null, which is not a value of an element")
+  if (options.codecs?.length === 0) return invalid("codecs", "none of the codecs turns an array into bytes")
+  return encode(path, {
+    zarr_format: 3,
+    node_type: "array",
+    shape: options.shape,
+    data_type: options.dataType,
+    chunk_grid: chunkGrid(options.shape, options.chunkShape),
+    chunk_key_encoding: options.chunkKeyEncoding ?? { name: "default", configuration: { separator: "/" } },
+    fill_value: fillValueJson(options.fillValue),
+    codecs: options.codecs ?? [{ name: "bytes", configuration: { endian: "little" } }],
+    dimension_names: options.dimensionNames,
+    attributes: options.attributes ?? {}
+  })
+}

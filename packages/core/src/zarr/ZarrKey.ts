@@ -1,6 +1,7 @@
 /**
  * Keys of a Zarr 3 store, and the part of a repository that each names. Pure. Source: Zarr 3 core
- * specification, "Store", and the `default` chunk key encoding with separator `/`.
+ * specification, "Store", and the `default` chunk key encoding with separator `/`: chunks have keys of this form
+ * in Icechunk, whatever encoding the metadata of their array names.
  *
  * @since 0.1.0
  */
@@ -27,7 +28,7 @@ export type ZarrKey = Data.TaggedEnum<{
 const Constructors: Data.TaggedEnum.Constructor<ZarrKey> = Data.taggedEnum<ZarrKey>()
 
 /**
- * A text that is no key of a Zarr store.
+ * A text that is not a key of a Zarr store.
  *
  * @category errors
  * @since 0.1.0
@@ -37,7 +38,7 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>()("InvalidKey", {
   problem: Schema.String
 }) {
   override get message(): string {
-    return `\`${this.key}\` is no key of a Zarr store: ${this.problem}. Keys are \`path/zarr.json\` and \`path/c/0/1\`.`
+    return `\`${this.key}\` is not a key of a Zarr store: ${this.problem}. Keys are \`path/zarr.json\` and \`path/c/0/1\`.`
   }
 }
 
@@ -89,6 +90,15 @@ export const metadata = (path: NodePath.NodePath): string => inPath(path, metada
  * @since 0.1.0
  */
 export const chunk = (path: NodePath.NodePath, index: ChunkIndex): string => inPath(path, ["c", ...index].join("/"))
+
+/**
+ * Whether a key below an array, without the array's path, is that of a chunk in another chunk key encoding than
+ * Icechunk's: `c.0.1`, `0.1` or `0/1`.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isForeignChunk = (key: string): boolean => /^(?:c(?:\.[0-9]+)+|[0-9]+(?:[./][0-9]+)*)$/.test(key)
 
 /**
  * Pattern matching over the kinds of keys.

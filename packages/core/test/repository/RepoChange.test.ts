@@ -88,8 +88,7 @@ describe("RepoChange of branches", () => {
   })
 
   it.each([
-    ["", "not empty"],
-    ["a/b", "no `/`"],
+    ["", "not be empty"],
     ["\ud800", "well-formed"],
     ["dev", "exists already"],
     ["main", "exists already"]
@@ -175,9 +174,18 @@ describe("RepoChange of tags", () => {
     assert.include(failure(RepoChange.deleteTag("v1")(off)).message, "`delete_tag` is off")
   })
 
-  it.each(["", "a/b"])("creates none with the name `%s`", (name) => {
+  it.each(["", "\ud800"])("creates none with the name `%s`", (name) => {
     assert.strictEqual(failure(RepoChange.createTag(name, id(1))(info))._tag, "RefForbidden")
   })
+
+  // All of them made by Icechunk 2.2.2 without a word.
+  it.each(["a/b", "/", "a//b", "..", " ", "a\nb", "\0", "\u{10ffff}", "x".repeat(5000)])(
+    "takes the name `%s`",
+    (name) => {
+      assert.strictEqual(success(RepoChange.createTag(name, id(1))(info)).info.tags.get(name), id(1))
+      assert.strictEqual(success(RepoChange.createBranch(name, id(1))(info)).info.branches.get(name), id(1))
+    }
+  )
 })
 
 describe("RepoChange.log", () => {

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -21,7 +22,7 @@ const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) 
 const path = (text: string) => text as NodePath.NodePath
 
 describe("an array whose metadata is replaced", () => {
-  const rows = ZarrMetadata.array(array([4], [2]))
+  const rows = Result.getOrThrow(ZarrMetadata.array("/", array([4], [2])))
 
   it.effect("with another number of dimensions is a new one, without the chunks of the old", () =>
     Effect.gen(function* () {

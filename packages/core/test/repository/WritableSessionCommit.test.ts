@@ -4,6 +4,7 @@
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
@@ -78,7 +79,7 @@ it.effect("its log lists nothing that was written over the same", () =>
   Effect.gen(function* () {
     const at = yield* world
     const virtual = { location: "s3://bucket/a.nc", offset: 1, length: 2 }
-    const json = ZarrMetadata.array(array([4]))
+    const json = Result.getOrThrow(ZarrMetadata.array("/", array([4])))
     yield* inWorld(at)(
       Effect.gen(function* () {
         const repository = yield* Repository.create()
@@ -89,8 +90,8 @@ it.effect("its log lists nothing that was written over the same", () =>
         yield* session.setVirtualRef("/a", [1], virtual)
         yield* session.commit("base")
         const same = Effect.gen(function* () {
-          yield* session.setMetadata("/g", ZarrMetadata.group({ title: "another" }))
-          yield* session.setMetadata("/g", ZarrMetadata.group({ title: "g" }))
+          yield* session.setMetadata("/g", Result.getOrThrow(ZarrMetadata.group("/", { title: "another" })))
+          yield* session.setMetadata("/g", Result.getOrThrow(ZarrMetadata.group("/", { title: "g" })))
           yield* session.setMetadata("/a", json)
           yield* session.setChunk("/a", [0], text("x"))
           yield* session.setVirtualRef("/a", [1], virtual)
@@ -159,7 +160,10 @@ it.effect("its snapshot lists the manifests that are used and no others, and kee
         const before = yield* snapshotOf(at.store, yield* session.snapshotId)
         yield* session.setChunk("/a", [1], text("y"))
         yield* session.deleteNode("/b")
-        yield* session.setMetadata("/c", ZarrMetadata.array({ ...array([4]), attributes: { n: 1 } }))
+        yield* session.setMetadata(
+          "/c",
+          Result.getOrThrow(ZarrMetadata.array("/", { ...array([4]), attributes: { n: 1 } }))
+        )
         const after = yield* snapshotOf(at.store, yield* session.commit("second"))
         assert.deepStrictEqual(after.extra, Uint8Array.of(1, 2))
         assert.deepStrictEqual(

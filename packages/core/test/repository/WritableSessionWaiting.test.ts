@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Fiber from "effect/Fiber"
 import * as Repository from "../../src/repository/Repository.ts"
 import type * as WritableSession from "../../src/repository/WritableSession.ts"
@@ -129,7 +130,7 @@ describe("a chunk that waits for its store", () => {
     it.effect(`is refused when its array has shrunk: ${name}`, () =>
       Effect.gen(function* () {
         const { tag } = yield* meanwhile(prefix, set, (session) =>
-          session.setMetadata("/a", ZarrMetadata.array(array([2])))
+          session.setMetadata("/a", Result.getOrThrow(ZarrMetadata.array("/", array([2]))))
         )
         assert.strictEqual(tag, "InvalidIndex")
       })
@@ -211,7 +212,10 @@ describe("what is written during a commit", () => {
               locations: virtual.location
             }),
             session.createGroup("/g"),
-            session.setMetadata("/a", ZarrMetadata.array({ ...array([8]), attributes: { later: true } }))
+            session.setMetadata(
+              "/a",
+              Result.getOrThrow(ZarrMetadata.array("/", { ...array([8]), attributes: { later: true } }))
+            )
           ]
           const fibers = yield* Effect.forEach(writes, (write) => Effect.forkChild(Effect.orDie(write)))
           yield* settle

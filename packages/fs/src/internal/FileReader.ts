@@ -68,10 +68,13 @@ export const read = (
   })
 
 const checkConditions = (meta: ObjectMeta, options: GetOptions | undefined): Effect.Effect<void, Errors.Reason> => {
-  const { ifMatch, ifUnmodifiedSince } = options ?? {}
+  const { ifMatch, ifNoneMatch, ifUnmodifiedSince } = options ?? {}
   const matches = ifMatch === undefined || Checksum.opaqueTag(ifMatch) === meta.version.etag
   const unmodified = ifUnmodifiedSince === undefined || meta.lastModified! <= ifUnmodifiedSince
-  return matches && unmodified ? Effect.void : Effect.fail(new Errors.PreconditionFailed({}))
+  if (!matches || !unmodified) return Effect.fail(new Errors.PreconditionFailed({}))
+  return ifNoneMatch !== undefined && Checksum.opaqueTag(ifNoneMatch) === meta.version.etag
+    ? Effect.fail(new Errors.NotModified({}))
+    : Effect.void
 }
 
 /** The bytes, or `undefined` when they may not be of the version that was found. */

@@ -20,6 +20,7 @@ import { ChangedSnapshot, gridShape, type Node } from "./ChangedSnapshot.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
 import * as RandomId from "../RandomId.ts"
+import * as SplitExpressions from "../SplitExpressions.ts"
 import type { ArrayNode } from "../Session.ts"
 
 const noIndices = new Uint32Array(0)
@@ -31,8 +32,9 @@ const settleArray = Effect.fnUntraced(function* (
   changes: ChunkRefColumns
 ): Effect.fn.Return<ChunkRefColumns | undefined, AssetError> {
   const all = changes.rowsInOrder()
-  const touched = node.data.manifests.filter(({ extents }) =>
-    EffectiveRows.touches(changes.columns(), changes.rank, all, extents)
+  const touched = node.data.manifests.filter(
+    ({ extents, problem }) =>
+      problem === undefined && EffectiveRows.touches(changes.columns(), changes.rank, all, extents)
   )
   const bases = yield* Effect.forEach(
     touched,
@@ -78,27 +80,38 @@ interface Written {
   readonly files: ReadonlyArray<Snapshot.ManifestFileInfo>
 }
 
+/** The plan for an array, a step at a time, so that a commit can be interrupted while it is made. */
+const planned = Effect.fnUntraced(function* (options: ManifestSplit.PlanOptions): Effect.fn.Return<ManifestSplit.Plan> {
+  const steps = ManifestSplit.planSteps(options)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+    yield* Effect.yieldNow
+  }
+})
+
 /**
  * Writes the manifests of an array whose chunks or grid changed. Manifests without a change in them stay.
  */
 const writeArray = Effect.fnUntraced(function* (
   assets: Assets,
   config: RepositoryConfig,
+  expressions: SplitExpressions.Expressions,
   changed: ChunkRefColumns | undefined,
   node: ArrayNode
 ): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
   const grid = gridShape(node.data)
-  const plan = ManifestSplit.plan({
+  const plan = yield* planned({
     manifests: node.data.manifests,
     gridShape: grid,
-    sizes: ManifestSplit.boxSizes(config, {
+    sizes: ManifestSplit.boxSizes(config, expressions, {
       path: node.path,
       gridShape: grid,
       dimensionNames: node.data.dimensionNames
     }),
     changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
   })
-  if (plan.boxes.length === 0 && plan.replaced.length === 0) return { node, files: [] }
+  if (!plan.writes) return { node, files: [] }
   const bases = yield* Effect.forEach(
     plan.replaced,
     ({ extents, id }) => Effect.map(assets.manifest(id), (manifest) => ({ manifest, extents })),
@@ -152,6 +165,7 @@ export const flush = Effect.fn("Commit.flush")(function* (
   const id = yield* RandomId.snapshotId
   const { base, changes } = changed
   const log = ChangeSet.transactionLog(id, changes)
+  const expressions = yield* SplitExpressions.load(options.config)
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>
     node.data._tag === "Array" && (changes.chunks.has(node.id) || changes.updated.has(node.id))
@@ -159,7 +173,7 @@ export const flush = Effect.fn("Commit.flush")(function* (
     [
       Effect.forEach(
         changed.nodes().filter(isTouched),
-        (node) => writeArray(assets, options.config, changes.chunks.get(node.id), node),
+        (node) => writeArray(assets, options.config, expressions, changes.chunks.get(node.id), node),
         { concurrency: 2 }
       ),
       assets.writeTransactionLog(log)

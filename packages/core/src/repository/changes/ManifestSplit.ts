@@ -8,12 +8,9 @@
  */
 import type { ManifestRef } from "../../format/Snapshot.ts"
 import * as NodePath from "../../values/NodePath.ts"
-import {
-  type RepositoryConfig,
-  ruleExpression,
-  type SplitCondition,
-  type SplitDimension
-} from "../../values/RepositoryConfig.ts"
+import type { RepositoryConfig, SplitCondition, SplitDimension } from "../../values/RepositoryConfig.ts"
+import type { Expressions } from "../SplitExpressions.ts"
+import * as BoxIndex from "./BoxIndex.ts"
 
 /**
  * Chunk numbers of one dimension: `from` inclusive, `to` exclusive.
@@ -34,29 +31,34 @@ export interface Extent {
  */
 export type Box = ReadonlyArray<Extent>
 
-const holds = (condition: SplitCondition, path: NodePath.NodePath): boolean => {
+const holds = (condition: SplitCondition, path: NodePath.NodePath, { occurs }: Expressions): boolean => {
   if (condition === "any_array") return true
-  if ("or" in condition) return condition.or.some((one) => holds(one, path))
-  if ("and" in condition) return condition.and.every((one) => holds(one, path))
-  const [regex, subject] =
-    "path_matches" in condition
-      ? [condition.path_matches.regex, path]
-      : [condition.name_matches.regex, NodePath.name(path)]
-  return ruleExpression(regex)?.test(subject) ?? false
+  if ("or" in condition) return condition.or.some((one) => holds(one, path, { occurs }))
+  if ("and" in condition) return condition.and.every((one) => holds(one, path, { occurs }))
+  if ("path_matches" in condition) return occurs(condition.path_matches.regex, path)
+  // The root has no name.
+  return path !== NodePath.root && occurs(condition.name_matches.regex, NodePath.name(path))
 }
 
-const appliesTo = ({ condition }: SplitDimension, axis: number, name: string | undefined): boolean =>
-  condition === "Any" || ("Axis" in condition ? condition.Axis === axis : condition.DimensionName === name)
+const appliesTo = (
+  { condition }: SplitDimension,
+  axis: number,
+  name: string | undefined,
+  { occurs }: Expressions
+): boolean =>
+  condition === "Any" ||
+  ("Axis" in condition ? condition.Axis === axis : name !== undefined && occurs(condition.DimensionName, name))
 
 /**
- * The size of a box in chunks, per dimension, for an array: from the first rule that is for it; a dimension
- * that no part of the rule is for is not cut.
+ * The size of a box in chunks, per dimension, for an array: from the first part that is for the dimension, of
+ * the rules that are for the array; a dimension that none is for is not cut.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const boxSizes = (
   config: RepositoryConfig,
+  expressions: Expressions,
   array: {
     readonly path: NodePath.NodePath
     readonly gridShape: ReadonlyArray<number>
@@ -64,117 +66,147 @@ export const boxSizes = (
   }
 ): ReadonlyArray<number> => {
   const rules = config.manifest?.splitting?.split_sizes ?? []
-  const dimensions = rules.find(([condition]) => holds(condition, array.path))?.[1] ?? []
+  const dimensions = rules
+    .filter(([condition]) => holds(condition, array.path, expressions))
+    .flatMap(([, dimensions]) => dimensions)
   return array.gridShape.map((chunks, axis) => {
-    const size = dimensions.find((one) => appliesTo(one, axis, array.dimensionNames?.[axis]))?.num_chunks
+    const name = array.dimensionNames?.[axis]
+    const size = dimensions.find((one) => appliesTo(one, axis, name, expressions))?.num_chunks
     return Math.max(1, Math.min(size ?? chunks, chunks))
   })
 }
 
-const intersects = (a: Box, b: Box): boolean => a.every(({ from, to }, i) => from < b[i]!.to && b[i]!.from < to)
-
-/** The box with these numbers along each dimension. */
-const boxAt = (numbers: ReadonlyArray<number>, sizes: ReadonlyArray<number>, gridShape: ReadonlyArray<number>): Box =>
-  numbers.map((n, i) => ({ from: n * sizes[i]!, to: Math.min((n + 1) * sizes[i]!, gridShape[i]!) }))
-
 /**
- * What a commit does to the manifests of an array: some stay as they are, and the refs of each of `boxes`
- * are written anew, from the changes and from `replaced`.
+ * What a commit does to the manifests of an array: some stay as they are; the refs of `replaced` and the changes
+ * are written anew, those of each box of `sizes` chunks into a manifest.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Plan {
+  /** In their order, as are those that are replaced: where manifests overlap, the first one counts. */
   readonly kept: ReadonlyArray<ManifestRef>
   readonly replaced: ReadonlyArray<ManifestRef>
-  /** Numbers of the boxes along each dimension, in chunks divided by `sizes`. */
-  readonly boxes: ReadonlyArray<ReadonlyArray<number>>
   readonly sizes: ReadonlyArray<number>
+  /** Whether there is anything to write. */
+  readonly writes: boolean
 }
 
 /**
- * Only the boxes that hold a change are written, and those of manifests that do not fit into one box or
- * reach out of the grid.
+ * What is planned for.
  *
- * @category combinators
+ * @category models
  * @since 0.1.0
  */
-export const plan = (options: {
+export interface PlanOptions {
   readonly manifests: ReadonlyArray<ManifestRef>
   readonly gridShape: ReadonlyArray<number>
   readonly sizes: ReadonlyArray<number>
   /** How many chunks changed, and their indices, row-major. */
   readonly changed: { readonly count: number; readonly indices: Uint32Array }
-}): Plan => {
+}
+
+/** Chunks or manifests that are looked at between two steps. */
+const stepSize = 1 << 14
+
+/**
+ * Boxes that a manifest lies in, as far as they are in the grid; the last one is before the first one when
+ * there are none.
+ */
+const boxRanges = ({ gridShape, manifests, sizes }: PlanOptions): BoxIndex.Boxes => {
+  const rank = gridShape.length
+  const first = new Float64Array(manifests.length * rank)
+  const last = new Float64Array(manifests.length * rank)
+  for (const [n, { extents, problem }] of manifests.entries()) {
+    if (problem !== undefined) continue
+    for (const [axis, { from, to }] of extents.entries()) {
+      first[n * rank + axis] = Math.floor(from / sizes[axis]!)
+      last[n * rank + axis] =
+        from < gridShape[axis]! ? Math.floor((Math.min(to, gridShape[axis]!) - 1) / sizes[axis]!) : -1
+    }
+  }
+  return { rank, first, last }
+}
+
+/**
+ * Only the boxes that hold a change are written, and those of manifests that do not fit into one box or
+ * reach out of the grid. A manifest whose refs have no place in the grid stays for as long as nothing is changed,
+ * and is left out then, as Icechunk does. A step now and then, where whoever runs it may stop: it costs as much as there are
+ * changes and manifests, never as much as the grid could hold.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export function* planSteps(options: PlanOptions): Generator<void, Plan> {
   const { gridShape, manifests, sizes } = options
   const { count, indices } = options.changed
   const rank = gridShape.length
-  const touched = new Map<string, { readonly numbers: ReadonlyArray<number>; readonly box: Box }>()
-  const touch = (numbers: ReadonlyArray<number>): boolean => {
-    const key = numbers.join()
-    if (touched.has(key)) return false
-    touched.set(key, { numbers, box: boxAt(numbers, sizes, gridShape) })
-    return true
+  const ranges = boxRanges(options)
+  const isEmpty = (n: number): boolean => {
+    for (let at = n * rank; at < (n + 1) * rank; at++) if (ranges.first[at]! > ranges.last[at]!) return true
+    return false
   }
-  if (count > 0 && sizes.every((size, i) => size >= gridShape[i]!)) {
-    touch(Array<number>(rank).fill(0))
-  } else {
-    const last = new Array<number>(rank).fill(-1)
-    for (let at = 0; at < count * rank; at += rank) {
-      let moved = false
-      // Chunks that were set before the array shrank are gone with their part of the grid.
-      if (gridShape.some((chunks, i) => indices[at + i]! >= chunks)) continue
-      for (let i = 0; i < rank; i++) {
-        const number = Math.floor(indices[at + i]! / sizes[i]!)
-        if (number !== last[i]) {
-          last[i] = number
-          moved = true
-        }
-      }
-      if (moved) touch([...last])
-    }
-  }
-  const replaced = new Set<ManifestRef>()
+  const replaced = new Uint8Array(manifests.length)
   // A replaced manifest gives all its boxes up, and those may be shared with further manifests.
-  for (let grew = true; grew;) {
-    grew = false
-    const boxes = [...touched.values()]
-    for (const manifest of manifests) {
-      if (replaced.has(manifest)) continue
-      const outside = manifest.extents.some(({ to }, i) => to > gridShape[i]!)
-      if (!outside && !boxes.some(({ box }) => intersects(box, manifest.extents))) continue
-      replaced.add(manifest)
-      for (const numbers of boxNumbers(manifest.extents, sizes, gridShape)) grew = touch(numbers) || grew
+  const pending: Array<number> = []
+  const replace = (n: number): void => {
+    replaced[n] = 1
+    pending.push(n)
+  }
+  const inGrid: Array<number> = []
+  for (const [n, { extents, problem }] of manifests.entries()) {
+    if (problem !== undefined) continue
+    if (extents.some(({ to }, axis) => to > gridShape[axis]!)) replace(n)
+    else if (!isEmpty(n)) inGrid.push(n)
+  }
+  const index = yield* BoxIndex.build(ranges, inGrid)
+  let touched = false
+  if (count > 0 && sizes.every((size, axis) => size >= gridShape[axis]!)) {
+    touched = true
+    const only = new Float64Array(rank)
+    index.take(only, only, 0, replace)
+  } else {
+    const box = new Float64Array(rank).fill(-1)
+    for (let row = 0; row < count; row++) {
+      if (row % stepSize === stepSize - 1) yield
+      const at = row * rank
+      // Chunks that were set before the array shrank are gone with their part of the grid.
+      if (gridShape.some((chunks, axis) => indices[at + axis]! >= chunks)) continue
+      let moved = false
+      for (let axis = 0; axis < rank; axis++) {
+        const number = Math.floor(indices[at + axis]! / sizes[axis]!)
+        if (number === box[axis]) continue
+        box[axis] = number
+        moved = true
+      }
+      if (!moved) continue
+      touched = true
+      index.take(box, box, 0, replace)
     }
+  }
+  for (let done = 0; done < pending.length; done++) {
+    if (done % stepSize === stepSize - 1) yield
+    const n = pending[done]!
+    if (!isEmpty(n)) index.take(ranges.first, ranges.last, n * rank, replace)
   }
   return {
-    kept: manifests.filter((manifest) => !replaced.has(manifest)),
-    replaced: [...replaced],
-    boxes: [...touched.values()].map(({ numbers }) => numbers),
-    sizes
+    kept: manifests.filter(({ problem }, n) => replaced[n] === 0 && (problem === undefined || count === 0)),
+    replaced: manifests.filter((_, n) => replaced[n] === 1),
+    sizes,
+    writes: touched || pending.length > 0
   }
 }
 
-/** Numbers of the boxes that an extent lies in, as far as they are in the grid. */
-function* boxNumbers(
-  extents: Box,
-  sizes: ReadonlyArray<number>,
-  gridShape: ReadonlyArray<number>
-): Generator<ReadonlyArray<number>> {
-  const ranges = extents.map(({ from, to }, i) => ({
-    first: Math.floor(from / sizes[i]!),
-    last: from < gridShape[i]! ? Math.floor((Math.min(to, gridShape[i]!) - 1) / sizes[i]!) : -1
-  }))
-  if (ranges.some(({ first, last }) => last < first)) return
-  const numbers = ranges.map(({ first }) => first)
+/**
+ * `planSteps` in one go.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const plan = (options: PlanOptions): Plan => {
+  const steps = planSteps(options)
   for (;;) {
-    yield [...numbers]
-    let axis = numbers.length - 1
-    while (axis >= 0 && numbers[axis] === ranges[axis]!.last) {
-      numbers[axis] = ranges[axis]!.first
-      axis--
-    }
-    if (axis < 0) return
-    numbers[axis]!++
+    const step = steps.next()
+    if (step.done === true) return step.value
   }
 }

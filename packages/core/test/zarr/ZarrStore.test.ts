@@ -1,0 +1,84 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Repository from "@effect-icechunk/core/Repository"
+import type { WritableSession } from "@effect-icechunk/core/WritableSession"
+import * as ZarrStore from "@effect-icechunk/core/ZarrStore"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Fixture from "../repository/Fixture.ts"
+import { array } from "../repository/RepositorySuite.ts"
+
+/** A session with nodes and chunks, some of them committed. */
+const withStore = <A, E>(f: (store: ZarrStore.ZarrStore, session: WritableSession) => Effect.Effect<A, E>) =>
+  Effect.flatMap(Fixture.worldInMemory, (world) =>
+    Fixture.inWorld(world)(
+      Effect.gen(function* () {
+        const repository = yield* Repository.create()
+        const session = yield* repository.writableSession("main")
+        yield* session.createGroup("/")
+        yield* session.createGroup("/ocean")
+        yield* session.createArray("/ocean/temp", array([4, 4], [2, 2]))
+        yield* session.createArray("/ocean/temperature", array([4], [2]))
+        yield* session.createArray("/scalar", array([], []))
+        yield* session.setChunk("/ocean/temp", [0, 1], Uint8Array.of(1))
+        yield* session.setChunk("/ocean/temp", [1, 0], Uint8Array.of(2))
+        yield* session.commit("first")
+        yield* session.setChunk("/ocean/temperature", [1], Uint8Array.of(3))
+        yield* session.setChunk("/scalar", [], Uint8Array.of(4))
+        return yield* f(ZarrStore.make(session), session)
+      })
+    )
+  )
+
+const keys = [
+  "ocean/temp/c/0/1",
+  "ocean/temp/c/1/0",
+  "ocean/temp/zarr.json",
+  "ocean/temperature/c/1",
+  "ocean/temperature/zarr.json",
+  "ocean/zarr.json",
+  "scalar/c",
+  "scalar/zarr.json",
+  "zarr.json"
+]
+
+describe("ZarrStore", () => {
+  it.effect("lists the keys with any prefix, also one that ends in the middle of a name", () =>
+    withStore((store) =>
+      Effect.gen(function* () {
+        assert.sameMembers([...(yield* Stream.runCollect(store.list))], keys)
+        const prefixes = new Set(["nope", "ocean//", "ocean/temp/c/9", "zarr.jsonx"])
+        for (const key of keys) for (let end = 0; end <= key.length; end++) prefixes.add(key.slice(0, end))
+        for (const prefix of prefixes) {
+          const expected = keys.filter((key) => key.startsWith(prefix))
+          assert.sameMembers([...(yield* Stream.runCollect(store.listPrefix(prefix)))], expected, `\`${prefix}\``)
+          assert.sameMembers([...(yield* Stream.runCollect(store.listPrefix(`/${prefix}`)))], expected)
+        }
+      })
+    )
+  )
+
+  it.effect("lists the names below a directory, each once, with or without its slash", () =>
+    withStore((store) =>
+      Effect.gen(function* () {
+        for (const directory of ["", "ocean", "ocean/temp", "ocean/temp/c", "ocean/temp/c/1", "scalar", "oce", "x"]) {
+          const base = directory === "" ? "" : `${directory}/`
+          const names = keys.filter((key) => key.startsWith(base)).map((key) => key.slice(base.length).split("/")[0]!)
+          for (const written of [directory, base, `/${base}`]) {
+            const found = yield* Stream.runCollect(store.listDir(written))
+            assert.sameMembers([...found], [...new Set(names)], `\`${written}\``)
+          }
+        }
+      })
+    )
+  )
+
+  it.effect("returns metadata that is the caller's to change", () =>
+    withStore((store) =>
+      Effect.gen(function* () {
+        const before = (yield* store.get("ocean/zarr.json"))!.slice()
+        ;(yield* store.get("ocean/zarr.json"))!.fill(0)
+        assert.deepStrictEqual(yield* store.get("ocean/zarr.json"), before)
+      })
+    )
+  )
+})

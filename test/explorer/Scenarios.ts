@@ -1,0 +1,118 @@
+/**
+ * The scenarios: every pair of operations, with refs chosen so that the two meet, in each place where the pair
+ * makes sense, and with both lengths of the log.
+ */
+import * as Operation from "./Operation.ts"
+import type { Place, Scenario } from "./Scenario.ts"
+import type { Fault } from "./World.ts"
+
+const {
+  commit,
+  create,
+  createBranch,
+  createTag,
+  deleteBranch,
+  deleteTag,
+  openOrCreate,
+  publish,
+  reader,
+  resetBranch,
+  updateConfig
+} = Operation
+
+/** What is done to a repository, on refs that are there and on such as the other operation makes. */
+const onRepository: ReadonlyArray<Operation.Operation> = [
+  commit("main"),
+  commit("dev"),
+  createBranch("new"),
+  createBranch("dev"),
+  deleteBranch("dev"),
+  deleteBranch("new"),
+  resetBranch("main"),
+  resetBranch("dev"),
+  createTag("new"),
+  deleteTag("v1"),
+  deleteTag("new"),
+  updateConfig,
+  publish,
+  reader("main"),
+  reader("dev")
+]
+
+const creators = [create, openOrCreate]
+
+/** What is done while a repository is created, by programs that open it as soon as it is there. */
+const whileCreated = [
+  commit("main"),
+  createBranch("new"),
+  deleteBranch("new"),
+  resetBranch("main"),
+  createTag("new"),
+  deleteTag("new"),
+  updateConfig,
+  publish,
+  reader("main")
+].map(Operation.opening)
+
+const pairs = (operations: ReadonlyArray<Operation.Operation>) =>
+  operations.flatMap((first, i) => operations.slice(i).map((second) => [first, second] as const))
+
+const across = (first: ReadonlyArray<Operation.Operation>, second: ReadonlyArray<Operation.Operation>) =>
+  first.flatMap((one) => second.map((other) => [one, other] as const))
+
+const logs: ReadonlyArray<Operation.Log> = ["short", "default"]
+
+const scenarios = (
+  place: Place,
+  operations: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]>
+): ReadonlyArray<Scenario> => logs.flatMap((log) => operations.map((pair) => ({ place, log, operations: pair })))
+
+/** All of them. */
+export const all: ReadonlyArray<Scenario> = [
+  ...scenarios("repository", pairs(onRepository)),
+  ...scenarios("repository", across(creators, [...creators, commit("main"), updateConfig, reader("main")])),
+  ...scenarios("unpublished", across([publish], onRepository)),
+  ...scenarios("empty", [...pairs(creators), ...across(creators, whileCreated)])
+]
+
+/**
+ * The faults of the reduced set. What is left to `pnpm explore`: requests that are refused for good, and networks
+ * that do not come back.
+ */
+export const reducedFaults: ReadonlyArray<Fault> = ["error", "lost", "interrupt", "interrupt-after"]
+
+/** For each two kinds of operation on a repository one pair, on the refs on which they meet. */
+const meeting: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]> = (() => {
+  const usual = [
+    commit("main"),
+    createBranch("new"),
+    deleteBranch("dev"),
+    resetBranch("main"),
+    createTag("new"),
+    deleteTag("v1"),
+    updateConfig,
+    publish,
+    reader("main")
+  ]
+  const kindOf = ({ name }: Operation.Operation): string => name.split("(")[0]!
+  const special = new Map(
+    [
+      [commit("dev"), deleteBranch("dev")] as const,
+      [createBranch("dev"), deleteBranch("dev")] as const,
+      [deleteBranch("dev"), resetBranch("dev")] as const,
+      [deleteBranch("dev"), reader("dev")] as const,
+      [createTag("new"), deleteTag("new")] as const
+    ].map((pair) => [pair.map(kindOf).join(), pair] as const)
+  )
+  return pairs(usual).map((pair) => special.get(pair.map(kindOf).join()) ?? pair)
+})()
+
+/**
+ * What runs with each test: a pair for each two kinds of operation with logs of one entry, which show whatever
+ * longer ones do and more; and whoever creates a repository, beside all others.
+ */
+export const reduced: ReadonlyArray<Scenario> = [
+  ...scenarios("repository", meeting),
+  ...scenarios("unpublished", across([publish], [commit("main"), createTag("new"), reader("main")])),
+  ...scenarios("empty", [...pairs(creators), ...across(creators, whileCreated)])
+].filter(({ log }) => log === "short")
