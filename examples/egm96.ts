@@ -29,8 +29,10 @@ const openMain = Effect.fnUntraced(function* (options: Repository.OpenOptions = 
 
 const writing = Effect.gen(function* () {
   yield* Places.prepare
-  const repository = yield* Repository.create({ credentials })
-  yield* repository.config.update(WriteGeoid.addContainer)
+  const repository = yield* Repository.create({
+    persist: { virtual_chunk_containers: [WriteGeoid.container] },
+    credentials
+  })
   const session = yield* repository.writableSession("main")
   yield* WriteGeoid.write(session)
   const snapshot = yield* session.commit("EGM96, its heights as virtual chunks")

@@ -31,7 +31,7 @@ const program = Effect.gen(function* () {
     NodeZstd.layer
   )
   // The container's credentials; the repository's own are part of its store.
-  const access: Repository.OpenOptions = { credentials: { gcs: data.credentials } }
+  const access: Repository.OpenOptions = { credentials: { gcs: data.access } }
 
   const writing = Effect.gen(function* () {
     const container = { ...data.container, name: "gcs", protocol: "gcs" }

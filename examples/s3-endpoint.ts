@@ -4,7 +4,7 @@
  *
  *   npx -y pnpm@12 example examples/s3-endpoint.ts
  */
-import { Platform, Repository } from "@effect-icechunk/core"
+import { Credentials, Platform, Repository } from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { S3ObjectStore, S3Platform } from "@effect-icechunk/s3"
 import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
@@ -46,7 +46,10 @@ const program = Effect.gen(function* () {
       cloud_client_config: on(local.endpoint)
     }
   ]
-  const access: Repository.OpenOptions = { credentials: { local: local.credentials } }
+  // The endpoint is named here too: the configuration is data that others may write.
+  const access: Repository.OpenOptions = {
+    credentials: { local: Credentials.grant({ credentials: local.credentials, endpoints: [local.endpoint] }) }
+  }
 
   const writing = Effect.gen(function* () {
     const repository = yield* Repository.create({ ...access, persist: { virtual_chunk_containers: containers } })

@@ -58,7 +58,7 @@ const program = Effect.gen(function* () {
     Platform.layer([S3Platform.make, GcsPlatform.make]),
     NodeZstd.layer
   )
-  const credentials = { modela: a.credentials, modelb: b.credentials, modelc: c.credentials }
+  const credentials = { modela: a.access, modelb: b.access, modelc: c.access }
 
   const writing = Effect.gen(function* () {
     // Protocols of their own: refs say `modela://`, and only the container says where that is.

@@ -22,7 +22,8 @@ export interface CloudPlace {
     VirtualChunkContainer.VirtualChunkContainer,
     "platform" | "region" | "bucket_prefix" | "cloud_client_config"
   >
-  readonly credentials: Credentials.Credentials
+  /** The entry for such a container, which names the endpoint where that is not the cloud's own. */
+  readonly access: Credentials.Grant
   readonly store: ObjectStore.ObjectStoreShape
   /** Who made requests here, each once: access key ids and tokens. A real cloud does not tell. */
   readonly askedBy: () => ReadonlyArray<string> | undefined
@@ -75,7 +76,7 @@ const at = Effect.fnUntraced(function* (
       bucket_prefix: path,
       ...(endpoint === undefined ? {} : { cloud_client_config: { endpoint_url: endpoint } })
     },
-    credentials,
+    access: Credentials.grant({ credentials, endpoints: endpoint === undefined ? [] : [endpoint] }),
     store,
     askedBy
   }

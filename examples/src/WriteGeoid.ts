@@ -1,19 +1,14 @@
 /**
  * Writes the repository: groups, coordinates, the geoid as virtual chunks, and a field that is computed from it.
  */
-import { RepositoryConfig, type WritableSession, ZarritaStore } from "@effect-icechunk/core"
+import { type WritableSession, ZarritaStore } from "@effect-icechunk/core"
 import { Effect, FileSystem } from "effect"
 import * as zarr from "zarrita"
 import * as GeoidGrid from "./GeoidGrid.ts"
 import * as Places from "./Places.ts"
 
 /** Adds a container with a protocol of its own: `geoid://` locations are files below one directory. */
-export const addContainer = RepositoryConfig.setContainer({
-  name: "geoid",
-  protocol: "geoid",
-  platform: "fs",
-  bucket_prefix: Places.data
-})
+export const container = { name: "geoid", protocol: "geoid", platform: "fs", bucket_prefix: Places.data }
 
 /** Rows of the grid in a chunk: 721 is 7 times 103. */
 const rowsPerChunk = 7

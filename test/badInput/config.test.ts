@@ -127,7 +127,7 @@ const cases: ReadonlyArray<readonly [string, unknown, string, string]> = [
   ],
   [
     "an endpoint that is no URL",
-    containers(container({ cloud_client_config: { endpoint_url: "localhost:9000" } })),
+    containers(container({ cloud_client_config: { endpoint_url: "local host:9000" } })),
     "virtual_chunk_containers[0]",
     "endpoint_url"
   ],
@@ -170,10 +170,10 @@ const cases: ReadonlyArray<readonly [string, unknown, string, string]> = [
 
 /** Where only JSON is read from. */
 const texts: ReadonlyArray<readonly [string, string | Uint8Array, string, string]> = [
-  ["an empty file", "", "(whole file)", "no JSON"],
-  ["a file that ends too early", '{ "virtual_chunk_containers": [', "(whole file)", "no JSON"],
-  ["text", "inline_chunk_threshold_bytes = 512", "(whole file)", "no JSON"],
-  ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d), "(whole file)", "no UTF-8"],
+  ["an empty file", "", "(whole file)", "not JSON"],
+  ["a file that ends too early", '{ "virtual_chunk_containers": [', "(whole file)", "not JSON"],
+  ["text", "inline_chunk_threshold_bytes = 512", "(whole file)", "not JSON"],
+  ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d), "(whole file)", "not UTF-8"],
   ["null", "null", "(whole file)", ""],
   ["a list", "[]", "(whole file)", ""],
   ["a number", "42", "(whole file)", ""],

@@ -42,7 +42,7 @@ describe("a container of files", () => {
   it.live("is not read without credentials, which the error asks for by the container's name", () =>
     Effect.gen(function* () {
       const place = yield* Support.copy
-      for (const credentials of [{}, { other: Credentials.directory(place.data) }, undefined]) {
+      for (const credentials of [{}, { gcs: Credentials.anonymous }, undefined]) {
         const options = { credentials, credentialsFallback: "same-endpoint" } as const
         yield* refuses(place, readOnly(place, options)("/g/virtual"), {
           tag: "MissingCredentials",
@@ -89,18 +89,47 @@ describe("a container of files", () => {
     Effect.gen(function* () {
       const place = yield* Support.copy
       for (const [model, says] of [
-        [Credentials.anonymous, "not `Anonymous`"],
-        [Credentials.environment(), "not `Environment`"],
-        [Credentials.bearerToken({ token: Redacted.make("s3cr3t-token") }), "not `BearerToken`"],
+        [Credentials.anonymous, "they are `Anonymous`"],
+        [Credentials.environment(), "they are `Environment`"],
+        [Credentials.bearerToken({ token: Redacted.make("s3cr3t-token") }), "they are `BearerToken`, but `fs` takes"],
         [Credentials.directory("data"), "absolute path, not `data`"],
-        [Credentials.directory(""), "absolute path"],
-        [Effect.fail(new Credentials.CredentialsUnavailable({ problem: "the vault is closed" })), "the vault is closed"]
+        [Credentials.directory(""), "absolute path"]
       ] as const) {
         yield* refuses(place, readOnly(place, { credentials: { model } })("/g/virtual"), {
           tag: "MissingCredentials",
           says: ["`model`", says]
         })
       }
+    })
+  )
+
+  it.live("fails as on every platform when its credentials cannot be fetched", () =>
+    Effect.gen(function* () {
+      const place = yield* Support.copy
+      const model = Effect.fail(
+        new Credentials.CredentialsUnavailable({ problem: "the vault is closed", cause: new Error("s3cr3t") })
+      )
+      const error = yield* refuses(place, readOnly(place, { credentials: { model } })("/g/virtual"), {
+        tag: "CredentialsUnavailable",
+        says: ["container `model`", "the vault is closed"]
+      })
+      assert.notInclude(everything(error), "s3cr3t")
+    })
+  )
+
+  it.live("is read in the prefixes of its entry, and nowhere else", () =>
+    Effect.gen(function* () {
+      const place = yield* Support.copy
+      const grant = (prefix: string) => ({
+        model: Credentials.grant({ credentials: Credentials.directory(place.data), prefixes: [prefix] })
+      })
+      const read = (prefix: string) => readOnly(place, { credentials: grant(prefix) })("/g/virtual")
+      assert.strictEqual((yield* read(`file://${place.data}/`))?.length, 100)
+      assert.strictEqual((yield* read(`file://${place.data}/a.bin`))?.length, 100)
+      yield* refuses(place, read(`file://${place.data}/a`), {
+        tag: "MissingCredentials",
+        says: ["`model`", `file://${place.data}/a.bin`, `\`file://${place.data}/a\``, "`prefixes`"]
+      })
     })
   )
 
@@ -233,6 +262,7 @@ const recording = (name: string, objects: ObjectStoreModule.ObjectStoreShape) =>
     name,
     defaultRegion: undefined,
     hasBuckets: true,
+    isBucketInPath: () => true,
     sharesCredentials: true,
     open: (request) => {
       requests.push(request)
@@ -304,6 +334,86 @@ const assertRefused = ({ exit, requests }: Read, expected: Support.Expected) =>
     Support.assertFailure(yield* Effect.flip(exit), expected)
     assert.deepStrictEqual(requests, [])
   })
+
+describe("options for containers that do not exist", () => {
+  it.live("are refused when the repository is opened or created, with the names that there are", () =>
+    Effect.gen(function* () {
+      const place = yield* Support.copy
+      for (const [options, option] of [
+        [{ credentials: { modle: Credentials.directory(place.data) } }, "credentials"],
+        [{ withoutContainers: ["modle"] }, "withoutContainers"],
+        [{ credentials: { constructor: Credentials.anonymous } }, "credentials"]
+      ] as const) {
+        yield* refuses(
+          place,
+          Support.inRepository(place, options)(() => Effect.void),
+          { tag: "UnknownContainer", says: [`\`${option}\``, "`file`, `gcs`, `model`, `s3`, `tigris`"] }
+        )
+      }
+      // Left out by this program, or of its own making: these exist.
+      yield* Support.inRepository(place, {
+        withoutContainers: ["model", "mine"],
+        config: { virtual_chunk_containers: [{ name: "mine", protocol: "mine", platform: "fs" }] },
+        credentials: { model: Credentials.directory(place.data), mine: Credentials.directory(place.data) }
+      })(() => Effect.void)
+    })
+  )
+
+  it.live("and grants that cannot be meant are refused, too", () =>
+    Effect.gen(function* () {
+      const place = yield* Support.copy
+      const model = Credentials.grant({ credentials: Credentials.directory(place.data), prefixes: [place.data] })
+      yield* refuses(
+        place,
+        Support.inRepository(place, { credentials: { model } })(() => Effect.void),
+        { tag: "InvalidConfig", says: ["credentials", "model.prefixes[0]", "protocol://"] }
+      )
+    })
+  )
+})
+
+describe("a location that is not that of one object", () => {
+  it.live("is refused when it is written and when it is read, and nothing is asked", () =>
+    Effect.gen(function* () {
+      const place = yield* Support.copy
+      yield* Support.inRepository(place)((repository) =>
+        Effect.gen(function* () {
+          const session = yield* repository.writableSession("main")
+          for (const location of ["s3://bucket", "s3://bucket/", "gs://bucket", "later://bucket"]) {
+            const expected = {
+              tag: "InvalidLocation",
+              says: [location.replace("gs:", "gcs:"), "a bucket but no object"]
+            }
+            const ref = { location, offset: 0, length: 1 }
+            const options = { validateContainers: false }
+            yield* refuses(place, session.setVirtualRef("/g/virtual", [0], ref, options), expected, session)
+            const refs = {
+              indices: Uint32Array.of(0),
+              offsets: [0],
+              lengths: [1],
+              locations: { values: ["later://bucket/fine", location], ids: Uint32Array.of(0) }
+            }
+            yield* refuses(place, session.setVirtualRefs("/g/virtual", refs, options), expected, session)
+          }
+        })
+      )
+    })
+  )
+
+  it.live("has no `.` and `..` segments where the bucket is in the path", () =>
+    Effect.gen(function* () {
+      const s3 = { name: "mine", protocol: "mine", platform: "s3", bucket_prefix: "bucket/in" }
+      for (const location of ["mine://bucket/in/../../other/a", "vcc://mine/../../other/a", "mine://bucket/in/./a"]) {
+        const exit = yield* Effect.exit(readThrough([s3], location))
+        assert.isTrue(Exit.isFailure(exit), location)
+        Support.assertFailure(yield* Effect.flip(exit), {
+          tag: "InvalidLocation",
+          says: ["`.` or `..` segment", "another bucket"]
+        })
+      }
+    })
+  )
+})
 
 describe("a container that somebody else wrote into the configuration", () => {
   const evil = { cloud_client_config: { endpoint_url: "https://collects-keys.example" } }
@@ -463,7 +573,7 @@ describe("secrets", () => {
                   Effect.gen(function* () {
                     const objects = yield* MemoryObjectStore.make()
                     const credentials = Object.fromEntries(
-                      ["model", "file", "s3", "gcs", "tigris", "azure", "evil"].map((name) => [name, source])
+                      ["model", "file", "s3", "gcs", "tigris", "azure", "other"].map((name) => [name, source])
                     )
                     const repository = yield* Repository.open({
                       credentials,

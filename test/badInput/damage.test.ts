@@ -150,7 +150,7 @@ describe("a file that ends too early", () => {
         yield* refuses(
           place,
           Support.inRepository(place)(() => Effect.void),
-          { tag: "InvalidConfig", says: ["config.json", "(whole file)", "no JSON"] }
+          { tag: "InvalidConfig", says: ["config.json", "(whole file)", "not JSON"] }
         )
       }
     })

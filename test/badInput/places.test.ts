@@ -21,9 +21,8 @@ const inDirectory =
     Effect.scoped(effect).pipe(Effect.provide(services(directory)))
 
 const open = (place: Support.Place) => inDirectory(place.repository)(Repository.open(Support.options(place)))
-const create = (place: Support.Place) => inDirectory(place.repository)(Repository.create(Support.options(place)))
-const openOrCreate = (place: Support.Place) =>
-  inDirectory(place.repository)(Repository.openOrCreate(Support.options(place)))
+const create = (place: Support.Place) => inDirectory(place.repository)(Repository.create())
+const openOrCreate = (place: Support.Place) => inDirectory(place.repository)(Repository.openOrCreate())
 const exists = (place: Support.Place) => Repository.exists.pipe(Effect.provide(services(place.repository)))
 
 /** A place whose repository is a directory with these files. */
@@ -144,7 +143,7 @@ describe("creating a repository", () => {
         const error = yield* Effect.flip(exit)
         assert.strictEqual(error._tag, "RepositoryAlreadyExists")
       }
-      const repository = yield* open(place)
+      const repository = yield* inDirectory(place.repository)(Repository.open())
       assert.deepStrictEqual([...(yield* repository.branches)], [["main", "1CECHNKREP0F1RSTCMT0"]])
     })
   )

@@ -12,7 +12,6 @@ import {
   ObjectStoreError,
   Platform,
   Repository,
-  RepositoryConfig,
   ZarritaStore,
   ZarrStore
 } from "@effect-icechunk/core"
@@ -65,10 +64,8 @@ const inMemory = Effect.gen(function* () {
     )
   )
   const id = yield* Effect.gen(function* () {
-    const repository = yield* Repository.create(options)
-    yield* repository.config.update(
-      RepositoryConfig.setContainer({ name: "model", protocol: "model", platform: "s3", bucket_prefix: "bucket" })
-    )
+    const container = { name: "model", protocol: "model", platform: "s3", bucket_prefix: "bucket" }
+    const repository = yield* Repository.create({ ...options, persist: { virtual_chunk_containers: [container] } })
     const session = yield* repository.writableSession("main")
     yield* session.createGroup("/", { written: "in a browser 🧊" })
     yield* session.createArray("/inline", array(6, 2))

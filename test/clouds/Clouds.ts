@@ -40,6 +40,12 @@ const secretOf = (accessKeyId: string): string => `secret-of-${accessKeyId}`
 export const accessKey = (accessKeyId: string, more: { readonly expiresAt?: number } = {}): Credentials.Credentials =>
   Credentials.accessKey({ accessKeyId, secretAccessKey: Redacted.make(secretOf(accessKeyId)), ...more })
 
+/** Credentials for a container that somebody may have put anywhere: for this cloud, and the platform's own endpoint. */
+export const grant = (
+  { endpoint }: { readonly endpoint: string },
+  credentials: Credentials.Source
+): Credentials.Grant => Credentials.grant({ credentials, endpoints: [endpoint] })
+
 export const token = (token: string, more: { readonly expiresAt?: number } = {}): Credentials.Credentials =>
   Credentials.bearerToken({ token: Redacted.make(token), ...more })
 
@@ -156,8 +162,7 @@ export const on =
 export const container = (
   { endpoint }: { readonly endpoint: string },
   options: Omit<Container.VirtualChunkContainer, "cloud_client_config">
-): Container.VirtualChunkContainer =>
-  ({ ...options, cloud_client_config: { endpoint_url: endpoint } }) as Container.VirtualChunkContainer
+): Container.VirtualChunkContainer => ({ ...options, cloud_client_config: { endpoint_url: endpoint } })
 
 /**
  * Creates a repository with containers and arrays, which are given by the locations of their chunks: bytes 2 to 6 of

@@ -37,7 +37,7 @@ const setup = Effect.gen(function* () {
       }
     )
   )
-  return { amazon, google, clients, on, credentials: { gcs: Clouds.token("t") } }
+  return { amazon, google, clients, on, credentials: { gcs: Clouds.grant(google, Clouds.token("t")) } }
 })
 
 const all = [0, 1, 2, 3, 4, 5, 6, 7]

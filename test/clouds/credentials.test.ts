@@ -81,7 +81,7 @@ describe("the credentials of a repository on S3", () => {
   ])("container `%s`, fallback %s, with an entry of its own: %s; read by %s", ([name, fallback, isGranted, as]) =>
     Effect.gen(function* () {
       const { google, on, other, own } = yield* onS3
-      const entry = name === "google" ? granted.gcs : granted.s3
+      const entry = name === "google" ? Clouds.grant(google, granted.gcs) : Clouds.grant(other, granted.s3)
       const options: Repository.OpenOptions = {
         credentialsFallback: fallback,
         credentials: isGranted ? { [name]: entry } : {}
@@ -122,7 +122,7 @@ describe("the credentials of a repository on GCS", () => {
   ])("container `%s`, fallback %s, with an entry of its own: %s; read by %s", ([name, fallback, isGranted, as]) =>
     Effect.gen(function* () {
       const { amazon, on, other, own } = yield* onGcs
-      const entry = name === "amazon" ? granted.s3 : granted.gcs
+      const entry = name === "amazon" ? Clouds.grant(amazon, granted.s3) : Clouds.grant(other, granted.gcs)
       const options: Repository.OpenOptions = {
         credentialsFallback: fallback,
         credentials: isGranted ? { [name]: entry } : {}
@@ -223,7 +223,9 @@ describe("an endpoint that somebody wrote into the configuration", () => {
       const { on, other } = yield* onS3
       expect(yield* Effect.flip(on(Clouds.read("/other", 0)))).toMatchObject({ _tag: "MissingCredentials" })
       expect(other.sent()).toEqual([])
-      yield* Effect.flip(on(Clouds.read("/other", 0, { credentials: { other: Credentials.anonymous } })))
+      yield* Effect.flip(
+        on(Clouds.read("/other", 0, { credentials: { other: Clouds.grant(other, Credentials.anonymous) } }))
+      )
       expect(other.sent().map(({ as, status }) => [as, status])).toEqual([["nobody", 403]])
     })
   )
@@ -242,7 +244,7 @@ describe("credentials that expire", () => {
       const { runs, source } = sequence([Clouds.accessKey("revoked"), Clouds.accessKey("granted")])
       const chunks = yield* on(
         Effect.scoped(
-          Effect.flatMap(Clouds.open({ credentials: { other: source } }), (session) =>
+          Effect.flatMap(Clouds.open({ credentials: { other: Clouds.grant(other, source) } }), (session) =>
             Effect.forEach([0, 1, 2], () => session.chunk("/other", [0]))
           )
         )
@@ -264,7 +266,7 @@ describe("credentials that expire", () => {
       const { runs, source } = sequence([Clouds.token("revoked"), Clouds.token("granted")])
       yield* on(
         Effect.scoped(
-          Effect.flatMap(Clouds.open({ credentials: { google: source } }), (session) =>
+          Effect.flatMap(Clouds.open({ credentials: { google: Clouds.grant(google, source) } }), (session) =>
             Effect.forEach([0, 1, 2], () => session.chunk("/google", [0]))
           )
         )
@@ -292,8 +294,9 @@ describe("credentials that expire", () => {
       if (name === "google") google.server.addToken("first")
       yield* on(
         Effect.scoped(
-          Effect.flatMap(Clouds.open({ credentials: { [name]: source } }), (session) =>
-            Effect.forEach([0, 1, 2], () => session.chunk(`/${name}`, [0]))
+          Effect.flatMap(
+            Clouds.open({ credentials: { [name]: Clouds.grant(name === "other" ? other : google, source) } }),
+            (session) => Effect.forEach([0, 1, 2], () => session.chunk(`/${name}`, [0]))
           )
         )
       )
@@ -304,14 +307,17 @@ describe("credentials that expire", () => {
   )
 
   it.live.each(["other", "google"] as const)(
-    "in `%s` that cannot be fetched fail with a reason, and no request",
+    "in `%s` that cannot be fetched fail with the same error everywhere, and no request",
     (name) =>
       Effect.gen(function* () {
         const { google, on, other } = yield* onS3
         const source = Effect.fail(new Credentials.CredentialsUnavailable({ problem: "the vault is closed" }))
-        const error = yield* Effect.flip(on(Clouds.read(`/${name}`, 0, { credentials: { [name]: source } })))
-        expect(error).toMatchObject({ _tag: "ObjectStoreError", reason: { _tag: "Unauthenticated" } })
-        expect(error.message).toContain("the vault is closed")
+        const credentials = { [name]: Clouds.grant(name === "other" ? other : google, source) }
+        const error = yield* Effect.flip(on(Clouds.read(`/${name}`, 0, { credentials })))
+        expect(error).toMatchObject({ _tag: "CredentialsUnavailable", container: name })
+        expect(error.message).toBe(
+          `The credentials for container \`${name}\` could not be fetched: the vault is closed`
+        )
         expect([...other.sent(), ...google.sent()]).toEqual([])
       })
   )
@@ -354,7 +360,8 @@ describe("wrong credentials", () => {
   ])("%s fails with a typed error, after one request, without the secret", ([, name, credentials, reason]) =>
     Effect.gen(function* () {
       const { google, on, other } = yield* onS3
-      const error = yield* Effect.flip(on(Clouds.read(`/${name}`, 0, { credentials: { [name]: credentials } })))
+      const entry = Clouds.grant(name === "other" ? other : google, credentials)
+      const error = yield* Effect.flip(on(Clouds.read(`/${name}`, 0, { credentials: { [name]: entry } })))
       expect(error).toMatchObject({ _tag: "ObjectStoreError", reason: { _tag: reason }, isRetryable: false })
       expect(error.message).not.toMatch(/secret|nobody-knows/)
       expect([...other.sent(), ...google.sent()]).toHaveLength(1)
@@ -368,8 +375,10 @@ describe("wrong credentials", () => {
   ])("of another platform are refused before any request, naming container `%s`", ([name, credentials]) =>
     Effect.gen(function* () {
       const { google, on, other, own } = yield* onS3
-      const error = yield* Effect.flip(on(Clouds.read(`/${name}`, 0, { credentials: { [name]: credentials } })))
+      const entry = Credentials.grant({ credentials, endpoints: [own, other, google].map(({ endpoint }) => endpoint) })
+      const error = yield* Effect.flip(on(Clouds.read(`/${name}`, 0, { credentials: { [name]: entry } })))
       expect(error).toMatchObject({ _tag: "MissingCredentials", container: name })
+      expect(error.message).toContain(`they are \`${credentials._tag}\``)
       expect([...own.sent("data"), ...other.sent(), ...google.sent()]).toEqual([])
     })
   )

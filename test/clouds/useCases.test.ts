@@ -118,9 +118,9 @@ describe("a repository on S3 with virtual chunks on GCS", () => {
       const on = Clouds.on(yield* Clouds.storeOnS3(amazon, "home", Clouds.accessKey("amazon")))
       const containers = [Clouds.container(google, { name: "gcs", protocol: "gcs", platform: "gcs" })]
       yield* on(Clouds.write(containers, { "/a": ["gs://data/a.nc"] }))
-      expect(yield* on(Clouds.read("/a", 0, { credentials: { gcs: Clouds.token("google") } }))).toEqual(
-        Clouds.chunkOf(3)
-      )
+      expect(
+        yield* on(Clouds.read("/a", 0, { credentials: { gcs: Clouds.grant(google, Clouds.token("google")) } }))
+      ).toEqual(Clouds.chunkOf(3))
       expect(google.sent()).toEqual([{ object: "data/a.nc", as: "google", status: 206 }])
       expect(new Set(amazon.sent().map(({ as }) => as))).toEqual(new Set(["amazon"]))
     })
@@ -146,7 +146,7 @@ describe("a local endpoint for a part of an array", () => {
       const locations = ["s3://data/archive/a.nc", "s3://data/recent-not/b.nc", "s3://data/recent/c.nc"]
       yield* on(Clouds.write(containers, { "/a": locations }))
       const before = remote.sent().length
-      const credentials = { recent: Clouds.accessKey("local") }
+      const credentials = { recent: Clouds.grant(local, Clouds.accessKey("local")) }
       const chunks = yield* on(
         Effect.scoped(
           Effect.flatMap(Clouds.open({ credentials }), (session) =>
@@ -219,13 +219,17 @@ describe("arrays on two GCS buckets and on S3, with protocols of their own and t
         }
       )
     )
-    return { home, amazon, google, on }
+    const credentials = {
+      a: Clouds.grant(google, Clouds.token("token-a")),
+      b: Clouds.grant(google, Clouds.token("token-b")),
+      c: Clouds.grant(amazon, Clouds.accessKey("key-c"))
+    }
+    return { home, amazon, google, on, credentials }
   })
-  const credentials = { a: Clouds.token("token-a"), b: Clouds.token("token-b"), c: Clouds.accessKey("key-c") }
 
   it.live("each array is read with the credentials of its container, and no others", () =>
     Effect.gen(function* () {
-      const { amazon, google, home, on } = yield* setup
+      const { amazon, credentials, google, home, on } = yield* setup
       const chunks = yield* on(
         Effect.scoped(
           Effect.flatMap(Clouds.open({ credentials }), (session) =>
@@ -262,7 +266,7 @@ describe("arrays on two GCS buckets and on S3, with protocols of their own and t
 
   it.live("without credentials the containers can be listed, and a read names the one whose are missing", () =>
     Effect.gen(function* () {
-      const { amazon, google, on } = yield* setup
+      const { amazon, credentials, google, on } = yield* setup
       const { b: _, ...others } = credentials
       const [containers, error, chunk] = yield* on(
         Effect.scoped(

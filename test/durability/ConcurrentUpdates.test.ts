@@ -3,7 +3,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
-import { ObjectStore, ObjectStoreError, Repository } from "@effect-icechunk/core"
+import { ObjectStore, ObjectStoreError, Repository, type RepositoryConfig } from "@effect-icechunk/core"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -20,15 +20,18 @@ const seen = (directory: string) =>
   Effect.scoped(
     Effect.gen(function* () {
       const repository = yield* Repository.open()
-      return (yield* repository.config.persisted)["seen"] as ReadonlyArray<string>
+      return (yield* repository.config.persisted).additional_fields?.["seen"] as ReadonlyArray<string>
     })
   ).pipe(Effect.provide(services(directory)))
 
 const marks = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name}:${i}`)
 
-const update = (mark: string) => (config: { readonly [field: string]: unknown }) => ({
+const update = (mark: string) => (config: RepositoryConfig.RepositoryConfig) => ({
   ...config,
-  seen: [...((config["seen"] as ReadonlyArray<string> | undefined) ?? []), mark]
+  additional_fields: {
+    ...config.additional_fields,
+    seen: [...((config.additional_fields?.["seen"] as ReadonlyArray<string> | undefined) ?? []), mark]
+  }
 })
 
 describe("concurrent updates of the configuration in one directory", () => {

@@ -58,7 +58,7 @@ const inspect = Effect.scoped(
       assert.deepStrictEqual(yield* session.chunk("/a", [0]), native(number))
       assert.deepStrictEqual(yield* session.chunk("/a", [1]), inline(number))
     }
-    const { counter } = yield* repository.config.persisted
+    const counter = (yield* repository.config.persisted).additional_fields?.["counter"]
     return {
       number,
       counter: (counter as number | undefined) ?? 0,

@@ -30,11 +30,14 @@ const program = Effect.gen(function* () {
     yield* session.setChunk("/a", [1], inline(number))
     yield* session.commit(`commit ${number}`)
     yield* say(`commit ${number}`)
-    const { counter } = yield* repository.config.update((config) => ({
+    const { additional_fields } = yield* repository.config.update((config) => ({
       ...config,
-      counter: ((config["counter"] as number | undefined) ?? 0) + 1
+      additional_fields: {
+        ...config.additional_fields,
+        counter: ((config.additional_fields?.["counter"] as number | undefined) ?? 0) + 1
+      }
     }))
-    yield* say(`config ${String(counter)}`)
+    yield* say(`config ${String(additional_fields?.["counter"])}`)
   }
 })
 

@@ -15,7 +15,10 @@ const program = Effect.gen(function* () {
     (mark) =>
       repository.config.update((config) => ({
         ...config,
-        seen: [...((config["seen"] as ReadonlyArray<string> | undefined) ?? []), mark]
+        additional_fields: {
+          ...config.additional_fields,
+          seen: [...((config.additional_fields?.["seen"] as ReadonlyArray<string> | undefined) ?? []), mark]
+        }
       })),
     { concurrency: "unbounded" }
   )

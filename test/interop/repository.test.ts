@@ -48,7 +48,12 @@ const places = (name: string) => {
 const inRepository = (at: { readonly repository: string; readonly data: string }) =>
   Interop.inRepository(
     { services: services(at.repository) },
-    { credentials: { file: Credentials.directory(at.data), data: Credentials.directory(at.data) } }
+    {
+      config: {
+        virtual_chunk_containers: [{ name: "data", protocol: "data", platform: "fs", bucket_prefix: at.data }]
+      },
+      credentials: { file: Credentials.directory(at.data), data: Credentials.directory(at.data) }
+    }
   )
 
 const virtualCount = 1500
@@ -66,6 +71,61 @@ const virtualJson = {
   data_type: "uint32",
   fill_value: 0
 }
+
+describe("a configuration", () => {
+  it.live("that the official engine saves survives our commits, and what we take off is off for it", () =>
+    Effect.gen(function* () {
+      const at = places("configuration")
+      // The engine's WebAssembly build does not read containers on files.
+      const data = { name: "data", protocol: "data", platform: "s3", bucket_prefix: "data" }
+      const theirs = () =>
+        Effect.promise(async () => Engine.Repository.fetchConfig(await Engine.storage(at.repository)))
+      yield* Effect.scoped(Repository.create({ persist: { inline_chunk_threshold_bytes: 100 } })).pipe(
+        Effect.provide(services(at.repository))
+      )
+      yield* Interop.inRepository(
+        { services: services(at.repository) },
+        {}
+      )((repository) =>
+        Effect.gen(function* () {
+          yield* repository.config.update((config) => ({
+            ...RepositoryConfig.setContainer(data)(config),
+            get_partial_values_concurrency: 7
+          }))
+          assert.include(yield* theirs(), { inlineChunkThresholdBytes: 100, getPartialValuesConcurrency: 7 })
+          yield* Effect.promise(async () => {
+            const engine = await Engine.Repository.open(await Engine.storage(at.repository), {
+              inlineChunkThresholdBytes: 300,
+              caching: { numChunkRefs: 5 }
+            })
+            await engine.saveConfig()
+          })
+          const session = yield* repository.writableSession("main")
+          yield* session.createGroup("/g")
+          yield* session.commit("ours")
+          yield* repository.config.publish
+          const kept = { inlineChunkThresholdBytes: 300, getPartialValuesConcurrency: 7 }
+          assert.include(yield* theirs(), kept)
+          assert.deepInclude((yield* theirs())?.caching, { numChunkRefs: 5 })
+          // What is taken off here is off there, and nothing else.
+          yield* repository.config.update((config) => ({ ...config, get_partial_values_concurrency: undefined }))
+          const after = yield* theirs()
+          assert.isUndefined(after?.getPartialValuesConcurrency ?? undefined)
+          assert.include(after, { inlineChunkThresholdBytes: 300 })
+          // Until it is changed here again.
+          yield* repository.config.update((config) => ({ ...config, inline_chunk_threshold_bytes: 200 }))
+          assert.include(yield* theirs(), { inlineChunkThresholdBytes: 200 })
+          yield* repository.config.update((config) => ({ ...config, inline_chunk_threshold_bytes: undefined }))
+          assert.isUndefined((yield* theirs())?.inlineChunkThresholdBytes ?? undefined)
+          yield* Effect.promise(async () => {
+            const engine = await Engine.Repository.open(await Engine.storage(at.repository))
+            await engine.readonlySession({ branch: "main" })
+          })
+        })
+      )
+    })
+  )
+})
 
 describe("virtual refs", () => {
   it.live("that this library writes are listed and read by the official engine", () =>

@@ -3,7 +3,7 @@
  * endpoints. What goes over the wire is looked at.
  */
 import {
-  type Credentials,
+  Credentials,
   ObjectStore,
   Platform,
   Repository,
@@ -246,7 +246,15 @@ describe("a local S3-compatible endpoint for a sub-prefix", () => {
       on(home.endpoint),
       on(local.options.endpoint, { name: "local", bucket_prefix: `${bucket}/recent` })
     )
-    const open = { credentials: { local: local.credentials } }
+    const open = {
+      credentials: {
+        local: Credentials.grant({
+          credentials: local.credentials,
+          endpoints: [local.options.endpoint!],
+          allowHttp: true
+        })
+      }
+    }
     const locations = ["archive", "recent-old", "recent"].map((prefix) => `s3://${bucket}/${prefix}/a`)
     yield* within(home)(writeRefs(config, locations, open))
     return { open, config }

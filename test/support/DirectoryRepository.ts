@@ -7,7 +7,7 @@ import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { Credentials, Repository, RepositoryConfig, type WritableSession, ZarrStore } from "@effect-icechunk/core"
+import { Credentials, Repository, type WritableSession, ZarrStore } from "@effect-icechunk/core"
 import { afterAll, assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -130,8 +130,8 @@ const build = (place: Place) =>
     Effect.gen(function* () {
       fs.mkdirSync(place.data)
       fs.writeFileSync(path.join(place.data, dataFile), pattern(400, 3))
-      const repository = yield* Repository.create(options(place))
-      yield* repository.config.update(RepositoryConfig.setContainer(container(place)))
+      const persist = { virtual_chunk_containers: [container(place)] }
+      const repository = yield* Repository.create({ ...options(place), persist })
       const session = yield* repository.writableSession("main")
       yield* fill(place, session)
       const one = yield* session.commit("one", { metadata: { author: "test" } })

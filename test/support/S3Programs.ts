@@ -139,7 +139,10 @@ const mark =
   (config: RepositoryConfig.RepositoryConfig): RepositoryConfig.RepositoryConfig =>
     RepositoryConfig.setContainer({ name: word, protocol: word, platform: "s3", bucket_prefix: `bucket/${word}` })({
       ...config,
-      seen: [...((config["seen"] as ReadonlyArray<string> | undefined) ?? []), word]
+      additional_fields: {
+        ...config.additional_fields,
+        seen: [...((config.additional_fields?.["seen"] as ReadonlyArray<string> | undefined) ?? []), word]
+      }
     })
 
 const words = (updater: number, each: number): ReadonlyArray<string> => range(each).map((i) => `w${updater}-${i}`)
@@ -155,7 +158,7 @@ export const assertUpdated = (options: S3Options.S3Options, updaters: number, ea
   Effect.scoped(
     Effect.gen(function* () {
       const repository = yield* Repository.open()
-      const seen = (yield* repository.config.persisted)["seen"] as ReadonlyArray<string>
+      const seen = (yield* repository.config.persisted).additional_fields?.["seen"] as ReadonlyArray<string>
       const wanted = range(updaters).map((updater) => words(updater, each))
       assert.deepStrictEqual(seen.toSorted(), wanted.flat().toSorted())
       for (const own of wanted) {

@@ -5,7 +5,7 @@
  */
 export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
-export { ConfigConflict } from "./repository/config/ConfigFile.ts"
+export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
 export { CommitConflict, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
 export {
@@ -30,6 +30,6 @@ export { InvalidLocation } from "./values/Location.ts"
 export { InvalidConfig } from "./values/RepositoryConfig.ts"
 export { InvalidMetadata } from "./values/ZarrMetadata.ts"
 export { ChecksumMismatch, VirtualObjectNotFound } from "./virtual/ChunkResolver.ts"
-export { MissingContainer } from "./virtual/ContainerMatch.ts"
+export { MissingContainer, UnknownContainer } from "./virtual/ContainerMatch.ts"
 export { MissingCredentials, MissingPlatform } from "./virtual/Platform.ts"
 export { InvalidKey } from "./zarr/ZarrKey.ts"

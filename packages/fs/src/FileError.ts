@@ -28,65 +28,92 @@ type Reason = (fields: { readonly detail?: string; readonly cause: unknown }) =>
 
 const notFound: Reason = ({ cause }) => new Errors.NotFound({ cause })
 const alreadyExists: Reason = ({ cause }) => new Errors.AlreadyExists({ cause })
-const permissionDenied: Reason = (fields) => new Errors.PermissionDenied(fields)
 const rateLimited: Reason = (fields) => new Errors.RateLimited(fields)
-const unavailable: Reason = (fields) => new Errors.Unavailable(fields)
 const invalidResponse: Reason = (fields) => new Errors.InvalidResponse(fields)
-const unsupported: Reason = (fields) => new Errors.Unsupported(fields)
+
+const explained = (because: string | undefined, detail: string | undefined): string | undefined =>
+  because === undefined ? detail : `${because}${detail === undefined ? "" : `: ${detail}`}`
+
+const denied =
+  (because?: string): Reason =>
+  ({ cause, detail }) =>
+    new Errors.PermissionDenied({ detail: explained(because, detail), cause })
+const unsupported =
+  (because?: string): Reason =>
+  ({ cause, detail }) =>
+    new Errors.Unsupported({ detail: explained(because, detail), cause })
+
+/** May work when it is tried again. */
+const passing =
+  (because: string): Reason =>
+  (fields) =>
+    new Errors.Unavailable({ ...fields, because })
+/** Does not work again until somebody does something about it. */
+const lasting =
+  (because: string): Reason =>
+  (fields) =>
+    new Errors.Unavailable({ ...fields, because, isLasting: true })
+
+const removed = passing("a directory was removed while it was written to; try again")
+const busy = passing("another program has the file in use; try again")
+const silent = passing("the file system did not answer in time; check the network or the disk that it is on")
+const isFull = lasting("the disk is full; free some space and try again")
+const isUnknown = passing("the file system reported an error that is not known here")
 
 /** By code; a pair is for reading and writing. */
 const byCode: Readonly<Record<string, Reason | readonly [read: Reason, write: Reason]>> = {
-  // Writing into a directory that somebody is removing.
-  ENOENT: [notFound, unavailable],
+  ENOENT: [notFound, removed],
   // Below a key that is an object there can be no other object, and over other keys no object.
-  ENOTDIR: [notFound, unsupported],
-  EISDIR: [notFound, unsupported],
-  ERR_FS_EISDIR: [notFound, unsupported],
-  ENOTEMPTY: unsupported,
+  ENOTDIR: [notFound, unsupported()],
+  EISDIR: [notFound, unsupported()],
+  ERR_FS_EISDIR: [notFound, unsupported()],
+  ENOTEMPTY: unsupported(),
   EEXIST: alreadyExists,
 
-  EACCES: permissionDenied,
-  EPERM: permissionDenied,
-  EROFS: permissionDenied,
+  EACCES: denied(),
+  EPERM: denied(),
+  EROFS: denied("the file system is mounted read-only"),
 
   EAGAIN: rateLimited,
-  EMFILE: rateLimited,
-  ENFILE: rateLimited,
 
-  EBUSY: unavailable,
-  EDQUOT: unavailable,
-  EIO: unavailable,
-  ENOMEM: unavailable,
-  ENOSPC: unavailable,
-  ESTALE: unavailable,
-  ETIMEDOUT: unavailable,
+  EBUSY: busy,
+  EMFILE: passing("this program has too many files open; raise its limit (`ulimit -n`) or do less at once"),
+  ENFILE: passing("the machine has too many files open; close some or raise its limit"),
+  ENOMEM: passing("the system is short of memory; free some and try again"),
+  ESTALE: passing("the file system lost track of a file, as network file systems do when it is replaced; try again"),
+  ETIMEDOUT: silent,
 
-  EFBIG: unsupported,
-  EILSEQ: unsupported,
-  EINVAL: unsupported,
-  ELOOP: unsupported,
-  ENAMETOOLONG: unsupported,
-  ENOSYS: unsupported,
-  ENOTSUP: unsupported,
-  EOPNOTSUPP: unsupported,
-  ENXIO: unsupported,
-  EXDEV: unsupported
+  EDQUOT: lasting("the disk quota is used up; free some space or ask for a larger quota, and try again"),
+  EIO: lasting("the disk could not read or write; check the disk and the log of the system"),
+  ENOSPC: isFull,
+
+  EFBIG: unsupported("the file would be larger than the file system or the limits of this program allow"),
+  EILSEQ: unsupported("the file system does not have such names"),
+  EINVAL: unsupported(),
+  ELOOP: unsupported("its symbolic links lead in a circle"),
+  EMLINK: unsupported(),
+  ENAMETOOLONG: unsupported("the file system does not have names that long"),
+  ENOSYS: unsupported(),
+  ENOTSUP: unsupported(),
+  EOPNOTSUPP: unsupported(),
+  ENXIO: unsupported(),
+  EXDEV: unsupported()
 }
 
 /** For a `FileSystem` that tells no code. */
 const byTag: Readonly<Record<PlatformError.SystemErrorTag | "BadArgument", Reason | readonly [Reason, Reason]>> = {
   AlreadyExists: alreadyExists,
-  BadArgument: unsupported,
-  BadResource: [notFound, unsupported],
-  Busy: unavailable,
+  BadArgument: unsupported(),
+  BadResource: [notFound, unsupported()],
+  Busy: busy,
   InvalidData: invalidResponse,
-  NotFound: [notFound, unavailable],
-  PermissionDenied: permissionDenied,
-  TimedOut: unavailable,
+  NotFound: [notFound, removed],
+  PermissionDenied: denied(),
+  TimedOut: silent,
   UnexpectedEof: invalidResponse,
-  Unknown: unavailable,
+  Unknown: isUnknown,
   WouldBlock: rateLimited,
-  WriteZero: unavailable
+  WriteZero: isFull
 }
 
 /**

@@ -1,16 +1,14 @@
 /**
  * What tells one version of a file from another.
  *
- * `node:fs` is used here and nowhere else for this: Effect's `FileSystem.File.Info` has its times in whole
- * milliseconds, and the ETag needs them as the file system keeps them.
- *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as PlatformError from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
-import * as NodeFs from "node:fs"
+import type { BigIntStats } from "node:fs"
+import { NodeCalls } from "./internal/NodeCalls.ts"
 
 /**
  * A file as its inode describes it.
@@ -72,7 +70,7 @@ export const equals = (a: FileIdentity, b: FileIdentity): boolean =>
  * @since 0.1.0
  */
 export const ofPath = (path: string): Effect.Effect<FileIdentity, PlatformError.PlatformError> =>
-  stat("stat", path, (callback) => NodeFs.stat(path, { bigint: true }, callback))
+  identified(Effect.flatMap(NodeCalls, ({ stat }) => stat(path)))
 
 /**
  * The identity of the file at a path, which may itself be a symbolic link.
@@ -81,7 +79,7 @@ export const ofPath = (path: string): Effect.Effect<FileIdentity, PlatformError.
  * @since 0.1.0
  */
 export const ofPathNoFollow = (path: string): Effect.Effect<FileIdentity, PlatformError.PlatformError> =>
-  stat("lstat", path, (callback) => NodeFs.lstat(path, { bigint: true }, callback))
+  identified(Effect.flatMap(NodeCalls, ({ lstat }) => lstat(path)))
 
 /**
  * The identity of an open file.
@@ -99,7 +97,7 @@ export const ofHandle = (file: FileSystem.File): Effect.Effect<FileIdentity, Pla
           description: "files need a descriptor; provide the FileSystem of `@effect/platform-node`"
         })
       )
-    : stat("fstat", fd, (callback) => NodeFs.fstat(fd, { bigint: true }, callback))
+    : identified(Effect.flatMap(NodeCalls, ({ fstat }) => fstat(fd)))
 }
 
 /**
@@ -111,37 +109,15 @@ export const ofHandle = (file: FileSystem.File): Effect.Effect<FileIdentity, Pla
 export const descriptor = (file: FileSystem.File): number | undefined =>
   Predicate.hasProperty(file, "fd") && Predicate.isNumber(file.fd) ? file.fd : undefined
 
-const stat = (
-  method: string,
-  pathOrDescriptor: string | number,
-  run: (callback: (error: NodeJS.ErrnoException | null, stats: NodeFs.BigIntStats) => void) => void
-): Effect.Effect<FileIdentity, PlatformError.PlatformError> =>
-  Effect.callback((resume) =>
-    run((cause, stats) =>
-      resume(
-        cause === null
-          ? Effect.succeed({
-              type: typeOf(stats),
-              device: stats.dev,
-              inode: BigInt.asUintN(64, stats.ino),
-              size: Number(stats.size),
-              modified: stats.mtimeNs
-            })
-          : Effect.fail(
-              PlatformError.systemError({
-                _tag: cause.code === "ENOENT" ? "NotFound" : "Unknown",
-                module: "FileSystem",
-                method,
-                pathOrDescriptor,
-                syscall: cause.syscall,
-                cause
-              })
-            )
-      )
-    )
-  )
+const identified = Effect.map((stats: BigIntStats): FileIdentity => ({
+  type: typeOf(stats),
+  device: stats.dev,
+  inode: BigInt.asUintN(64, stats.ino),
+  size: Number(stats.size),
+  modified: stats.mtimeNs
+}))
 
-const typeOf = (stats: NodeFs.BigIntStats): FileSystem.File.Type => {
+const typeOf = (stats: BigIntStats): FileSystem.File.Type => {
   if (stats.isFile()) return "File"
   if (stats.isDirectory()) return "Directory"
   if (stats.isSymbolicLink()) return "SymbolicLink"

@@ -2,7 +2,7 @@
  * A directory as an object store: every object is a file, its key the path below the directory.
  *
  * Reads take bytes and metadata from one open file, and ETags are those of Rust's `object_store`, so that
- * Icechunk on Python finds the same versions. Writes are atomic and durable: a temporary file in the same
+ * Icechunk on Python finds the same versions. Writes are atomic and durable: a temporary file in the
  * directory is written and flushed, takes its place in one step, and the directory is flushed. `Update`,
  * `delete`, and writes over an existing object exclude each other between processes (see `FileLock` for how);
  * a process that is killed at any point leaves the old object or the new one, perhaps a hidden file, and no
@@ -20,20 +20,24 @@ import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as PlatformError from "effect/PlatformError"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomBytes } from "node:crypto"
 import { codeOf } from "./FileError.ts"
 import * as FileIdentity from "./FileIdentity.ts"
+import * as Confinement from "./internal/Confinement.ts"
+import * as Directories from "./internal/Directories.ts"
 import * as FileKey from "./internal/FileKey.ts"
 import * as FileList from "./internal/FileList.ts"
 import * as FileLock from "./internal/FileLock.ts"
 import * as FileReader from "./internal/FileReader.ts"
 import * as LockOwner from "./internal/LockOwner.ts"
+import * as OpenFiles from "./internal/OpenFiles.ts"
+import * as StagedFiles from "./internal/StagedFiles.ts"
 
 /**
  * Where the objects are, and how they are written.
@@ -46,8 +50,22 @@ export interface Options {
   readonly directory: string
   /** Makes the store read-only, for this reason. */
   readonly readOnlyBecause?: string | undefined
-  /** How long a write waits for other processes that write the same key (default 30 seconds). */
+  /**
+   * How long a write waits for other processes that write the same key (default 30 seconds). Then it fails with an
+   * `Unavailable` that is not worth a retry.
+   */
   readonly lockTimeout?: Duration.Input | undefined
+  /**
+   * After how long without a sign of life a process that cannot be seen from here (of another host or container)
+   * counts as dead and loses its lock (default 10 seconds). A process that was only paused for so long fails to
+   * write, and writes nothing. All that write to the directory should have the same limit.
+   */
+  readonly heartbeatLimit?: Duration.Input | undefined
+  /**
+   * Whether symbolic links below the directory may lead out of it (default `false`: they fail with
+   * `PermissionDenied`). The directory itself may be reached by links in any case.
+   */
+  readonly followLinks?: boolean | undefined
   /**
    * Whether what is written is on the disk when a write returns (default `true`). Without, a write is as
    * atomic, but a loss of power may undo it.
@@ -69,7 +87,21 @@ export const make = Effect.fnUntraced(function* (
   const here = yield* LockOwner.self(fs)
   const root = path.resolve(options.directory)
   const flush = options.flush ?? true
-  const { withLock } = FileLock.make({ fs, path, here, timeout: options.lockTimeout ?? "30 seconds" })
+  const lock = FileLock.make({
+    fs,
+    path,
+    here,
+    timeout: options.lockTimeout ?? "30 seconds",
+    heartbeatLimit: options.heartbeatLimit ?? "10 seconds"
+  })
+  const { withLock } = lock
+  const confinement = Confinement.make({ fs, path, root, followLinks: options.followLinks ?? false })
+  const { confine, find } = confinement
+  const directories = Directories.make({ fs, path, root, isFlushed: flush, confine })
+  const { settle } = directories
+  const stagedFiles = StagedFiles.make({ fs, path, root, here, lock })
+  /** Directories that files of the store's own cannot be moved to, for they are on another file system. */
+  const elsewhere = new Set<string>()
 
   const pathOf = (key: string): Effect.Effect<string, Errors.Reason> => {
     const problem = FileKey.problem(key, path.sep)
@@ -78,103 +110,12 @@ export const make = Effect.fnUntraced(function* (
       : Effect.fail(new Errors.Unsupported({ detail: problem }))
   }
 
-  // Directories
-
-  /** Those that are known to exist and to be on the disk, with all above them. */
-  const settled = new Set<string>()
-
-  const flushDirectory = (directory: string): Effect.Effect<void, Errors.Reason> =>
-    flush
-      ? fs.open(directory).pipe(
-          Effect.flatMap((handle) => handle.sync),
-          Effect.scoped,
-          Effect.uninterruptible,
-          // Windows does not open directories, others must be readable, and some file systems do not flush them.
-          Effect.catchIf(
-            (error) => ["EACCES", "EISDIR", "EPERM", "EINVAL"].includes(codeOf(error) ?? ""),
-            () => Effect.void
-          ),
-          FileReader.asReason("write")
-        )
-      : Effect.void
-
-  const isDirectory = (directory: string): Effect.Effect<boolean> =>
-    FileIdentity.ofPath(directory).pipe(
-      Effect.map(({ type }) => type === "Directory"),
-      Effect.orElseSucceed(() => false)
-    )
-
-  /**
-   * Makes one directory, unless it is there. Those above it are not left to Node, which tries for ever where none
-   * can be made, as in `/proc`.
-   */
-  const makeDirectory = (directory: string): Effect.Effect<void, Errors.Reason> =>
-    fs.makeDirectory(directory).pipe(
-      Effect.uninterruptible,
-      Effect.catch((error) =>
-        Effect.flatMap(isDirectory(directory), (isThere) => (isThere ? Effect.void : Effect.fail(error)))
-      ),
-      Effect.mapError((error) =>
-        codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR"
-          ? new Errors.Unsupported({ detail: `a part of the key is an object already`, cause: error })
-          : FileReader.reasonOfWrite(error)
-      )
-    )
-
-  /** Makes a directory and those above it. A new one is only there for good once the one above it is flushed. */
-  const settle = (directory: string): Effect.Effect<void, Errors.Reason> =>
-    Effect.suspend(() => {
-      if (settled.has(directory)) return Effect.void
-      const above = path.dirname(directory)
-      const isOurs = directory !== root && above !== directory
-      return (isOurs ? settle(above) : Effect.void).pipe(
-        Effect.andThen(
-          makeDirectory(directory).pipe(
-            // The one above it is missing, or somebody has removed it since.
-            Effect.catchIf(
-              (reason) => isMissing(reason) && above !== directory,
-              () => {
-                settled.delete(above)
-                return Effect.andThen(settle(above), makeDirectory(directory))
-              }
-            )
-          )
-        ),
-        Effect.andThen(flushDirectory(above)),
-        Effect.andThen(
-          Effect.sync(() => {
-            if (settled.size >= 10_000) settled.clear()
-            settled.add(directory)
-          })
-        )
-      )
-    })
-
-  // Reading
-
-  const find = (file: string): Effect.Effect<FileReader.Source, Errors.Reason> =>
-    Effect.flatMap(FileReader.asReason("read")(FileIdentity.ofPath(file)), (identity) => {
-      if (identity.type === "File") return Effect.succeed({ path: file, identity, noFollow: false })
-      return Effect.fail(
-        identity.type === "Directory"
-          ? new Errors.NotFound({})
-          : new Errors.Unsupported({ detail: `\`${file}\` is no regular file but a ${identity.type}` })
-      )
-    })
-
   // Writing
-
-  /** A file in the directory of `file` that is removed with the Scope, unless it is there no more. */
-  const staged = (file: string): Effect.Effect<string, never, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.sync(() => path.join(path.dirname(file), FileKey.stagedName(randomBytes(12).toString("hex")))),
-      (temporary) => Effect.ignore(fs.remove(temporary, { force: true }))
-    )
 
   /** Writes and flushes a new file. */
   const fill = (temporary: string, bytes: Uint8Array): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
     Effect.gen(function* () {
-      const handle = yield* fs.open(temporary, { flag: "wx" })
+      const handle = yield* OpenFiles.open(fs, temporary, { flag: "wx" })
       for (let at = 0; at < bytes.length; at += largestWrite) {
         // An abandoned write would go on in the background, on a descriptor that may be another file by then.
         yield* Effect.uninterruptible(handle.writeAll(bytes.subarray(at, at + largestWrite)))
@@ -198,11 +139,47 @@ export const make = Effect.fnUntraced(function* (
     )
 
   /**
+   * A step that gives a file its name. When it fails although it was done, as a network file system may say, it has
+   * succeeded; when that cannot be told, the file is in doubt.
+   */
+  const named = (
+    step: Effect.Effect<void, PlatformError.PlatformError>,
+    file: string,
+    identity: FileIdentity.FileIdentity
+  ): Effect.Effect<void, PlatformError.PlatformError | Errors.Reason> =>
+    step.pipe(
+      Effect.catch((error) =>
+        FileIdentity.ofPathNoFollow(file).pipe(
+          Effect.map((found) => FileIdentity.equals(found, identity)),
+          Effect.catch((unknown) => {
+            const reason = FileReader.reasonOfWrite(error)
+            return codeOf(unknown) === "ENOENT" || reason._tag !== "Unavailable"
+              ? Effect.succeed(false)
+              : Effect.fail(Directories.inDoubt(file, reason))
+          }),
+          Effect.flatMap((isDone) => (isDone ? Effect.void : Effect.fail(error)))
+        )
+      ),
+      // Until the directory is flushed.
+      Effect.onExit((exit) =>
+        Exit.isSuccess(exit) || Exit.findErrorOption(exit).pipe(Option.exists(({ _tag }) => _tag === "Unavailable"))
+          ? Effect.sync(() => directories.doubt(file))
+          : Effect.void
+      ),
+      Effect.uninterruptible
+    )
+
+  const asWrite = Effect.mapError((error: PlatformError.PlatformError | Errors.Reason) =>
+    error._tag === "PlatformError" ? FileReader.reasonOfWrite(error) : error
+  )
+
+  /**
    * Puts a complete file in the place of another one, under the lock. The times of one key's versions strictly
    * increase, so that no ETag comes back: inode numbers are used again, and a file system's clock may stand
    * still for milliseconds.
    */
   const replace = (
+    held: FileLock.Held,
     temporary: string,
     staged: FileIdentity.FileIdentity,
     file: string,
@@ -217,20 +194,26 @@ export const make = Effect.fnUntraced(function* (
         yield* fs.utimes(temporary, seconds, seconds)
         identity = yield* FileIdentity.ofPath(temporary)
       }
-      yield* fs.rename(temporary, file)
+      const inside = yield* held.stage(temporary)
+      yield* named(fs.rename(inside, file), file, identity).pipe(
+        Effect.mapError((error) => (error._tag === "PlatformError" && codeOf(error) === "ENOENT" ? held.lost : error))
+      )
       return identity
-    }).pipe(FileReader.asReason("write"))
+    }).pipe(asWrite)
 
   /** Gives a new file its name if nobody has it; `false` if somebody has. */
-  const claim = (temporary: string, file: string): Effect.Effect<boolean, Errors.Reason> =>
-    fs.link(temporary, file).pipe(
+  const claim = (
+    temporary: string,
+    identity: FileIdentity.FileIdentity,
+    file: string
+  ): Effect.Effect<boolean, Errors.Reason> =>
+    named(fs.link(temporary, file), file, identity).pipe(
       Effect.as(true),
       Effect.catchIf(
-        (error) => codeOf(error) === "EEXIST",
+        (error) => error._tag === "PlatformError" && codeOf(error) === "EEXIST",
         () => Effect.succeed(false)
       ),
-      Effect.uninterruptible,
-      FileReader.asReason("write")
+      asWrite
     )
 
   /** Creation without hard links, which some file systems do not have: under the lock, by renaming. */
@@ -239,11 +222,17 @@ export const make = Effect.fnUntraced(function* (
     identity: FileIdentity.FileIdentity,
     file: string
   ): Effect.Effect<boolean, Errors.Reason> =>
-    withLock(file)(
+    withLock(file)((held) =>
       Effect.flatMap(current(file), (old) =>
-        old === undefined ? Effect.as(replace(temporary, identity, file, old), true) : Effect.succeed(false)
+        old === undefined ? Effect.as(replace(held, temporary, identity, file, old), true) : Effect.succeed(false)
       )
     )
+
+  /** Locks outside of the store's own directory are announced there. */
+  const announced = (
+    directory: string
+  ): (<A>(effect: Effect.Effect<A, Errors.Reason>) => Effect.Effect<A, Errors.Reason>) =>
+    directory === root ? (effect) => effect : stagedFiles.announced
 
   const place = (
     temporary: string,
@@ -251,19 +240,19 @@ export const make = Effect.fnUntraced(function* (
     file: string,
     mode: ObjectStore.PutMode
   ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> => {
-    const locked = withLock(file)(
+    const locked = withLock(file)((held) =>
       Effect.flatMap(current(file), (old) =>
         mode._tag !== "Update" || (old !== undefined && mode.version.etag !== undefined && isVersion(old, mode.version))
-          ? replace(temporary, identity, file, old)
+          ? replace(held, temporary, identity, file, old)
           : Effect.fail(new Errors.PreconditionFailed({}))
       )
-    )
+    ).pipe(announced(path.dirname(file)))
     if (mode._tag === "Update") return locked
     // A new key needs no lock.
-    const claimed = claim(temporary, file).pipe(
+    const claimed = claim(temporary, identity, file).pipe(
       Effect.catchIf(
-        (reason) => reason._tag === "Unsupported" || reason._tag === "PermissionDenied",
-        () => claimByName(temporary, identity, file)
+        (reason) => (reason._tag === "Unsupported" && !isElsewhere(reason)) || reason._tag === "PermissionDenied",
+        () => announced(path.dirname(file))(claimByName(temporary, identity, file))
       )
     )
     return Effect.flatMap(claimed, (isNew) => {
@@ -279,30 +268,66 @@ export const make = Effect.fnUntraced(function* (
     file: string,
     mode: ObjectStore.PutMode,
     write: (temporary: string) => Effect.Effect<FileIdentity.FileIdentity, Errors.Reason>
-  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
-    Effect.gen(function* () {
-      const directory = path.dirname(file)
-      const temporary = yield* staged(file)
-      yield* settle(directory)
-      const identity = yield* write(temporary).pipe(
-        // Somebody has removed a directory that was known to exist.
-        Effect.catchIf(
-          (reason) => isMissing(reason) && settled.delete(directory),
-          () => Effect.andThen(settle(directory), write(temporary))
+  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> => {
+    const directory = path.dirname(file)
+    const attempt = Effect.suspend(() =>
+      Effect.gen(function* () {
+        yield* settle(directory)
+        yield* stagedFiles.sweep
+        const temporary = yield* stagedFiles.stage(elsewhere.has(directory) ? directory : root)
+        const identity = yield* write(temporary)
+        const placed = yield* place(temporary, identity, file, mode)
+        // It is to be seen, so this is not a failure to write it.
+        yield* directories.flush(directory).pipe(
+          Effect.mapError((reason) => {
+            directories.doubt(file)
+            return Directories.inDoubt(file, reason)
+          })
         )
+        return placed
+      }).pipe(Effect.scoped)
+    )
+    return attempt.pipe(
+      // Somebody has removed a directory that was known to exist.
+      Effect.catchIf(
+        (reason) =>
+          Directories.isMissing(reason) && [directories.forget(directory), directories.forget(root)].includes(true),
+        () => attempt
+      ),
+      Effect.catchIf(
+        (reason) => isElsewhere(reason) && !elsewhere.has(directory),
+        () => {
+          elsewhere.add(directory)
+          return Effect.andThen(stagedFiles.sweepDirectory(directory), attempt)
+        }
       )
-      const placed = yield* place(temporary, identity, file, mode)
-      yield* flushDirectory(directory)
-      return placed
-    }).pipe(Effect.scoped)
+    )
+  }
 
   const remove = (file: string): Effect.Effect<boolean, Errors.Reason> =>
     FileIdentity.ofPathNoFollow(file).pipe(
       FileReader.asReason("read"),
+      Effect.tap(() => confine(path.dirname(file))),
       Effect.flatMap((identity) =>
         identity.type === "Directory"
           ? Effect.succeed(false)
-          : withLock(file)(Effect.as(FileReader.asReason("read")(fs.remove(file)), true))
+          : withLock(file)((held) =>
+              FileIdentity.ofPathNoFollow(file).pipe(
+                Effect.andThen(held.remove(file)),
+                Effect.as(true),
+                FileReader.asReason("read"),
+                Effect.catchIf(
+                  (reason) => reason._tag === "NotFound",
+                  (reason) =>
+                    FileIdentity.ofPathNoFollow(file).pipe(
+                      Effect.matchEffect({
+                        onFailure: () => Effect.fail<Errors.Reason>(reason),
+                        onSuccess: () => Effect.fail(held.lost)
+                      })
+                    )
+                )
+              )
+            )
       ),
       Effect.catchIf(
         (reason) => reason._tag === "NotFound",
@@ -317,12 +342,13 @@ export const make = Effect.fnUntraced(function* (
   ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
     Effect.gen(function* () {
       for (let attempt = 0; attempt < 10; attempt++) {
-        const before = (yield* find(from)).identity
+        const { identity: before } = yield* find(from)
+        yield* confine(path.dirname(from))
         if (ifMatch !== undefined && !isVersion(before, ifMatch)) return yield* new Errors.PreconditionFailed({})
         yield* FileReader.asReason("write")(Effect.uninterruptible(fs.copyFile(from, temporary)))
         const after = (yield* find(from)).identity
         if (!FileIdentity.equals(before, after)) continue
-        return yield* fs.open(temporary).pipe(
+        return yield* OpenFiles.open(fs, temporary).pipe(
           Effect.tap((handle) => (flush ? Effect.uninterruptible(handle.sync) : Effect.void)),
           Effect.flatMap(FileIdentity.ofHandle),
           Effect.scoped,
@@ -354,6 +380,7 @@ export const make = Effect.fnUntraced(function* (
 
     get: (key, getOptions) =>
       pathOf(key).pipe(
+        Effect.tap(directories.settleDoubt),
         Effect.flatMap((file) => FileReader.read(fs, key, find(file), getOptions)),
         Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
         request("get", key)
@@ -372,13 +399,15 @@ export const make = Effect.fnUntraced(function* (
 
     head: (key) =>
       pathOf(key).pipe(
+        Effect.tap(directories.settleDoubt),
+        Effect.tap((file) => Effect.andThen(find(file), confine(path.dirname(file)))),
         Effect.flatMap(find),
         Effect.map(({ identity }) => FileReader.metaOf(key, identity)),
         request("head", key)
       ),
 
     list: (prefix) =>
-      FileList.list(fs, path, root, prefix).pipe(
+      FileList.list(fs, path, root, prefix, confinement.confineReal).pipe(
         Stream.mapError((reason) => failed(description, "list", prefix, reason)),
         RequestSpan.listing(store, prefix)
       ),
@@ -392,19 +421,29 @@ export const make = Effect.fnUntraced(function* (
             (file) => ({ key, file })
           )
         )
-        const changed = new Set<string>()
-        yield* Effect.forEach(
-          files,
-          ({ file, key }) =>
-            remove(file).pipe(
-              Effect.map((removed) => removed && changed.add(path.dirname(file))),
-              Effect.mapError((reason) => failed(description, "delete", key, reason))
-            ),
-          { concurrency: 8, discard: true }
-        )
-        yield* Effect.forEach(changed, flushDirectory, { discard: true }).pipe(
-          Effect.mapError((reason) => failed(description, "delete", keys[0]!, reason))
-        )
+        const below = files.find(({ file }) => path.dirname(file) !== root)
+        const removal = Effect.gen(function* () {
+          const changed = new Set<string>()
+          yield* Effect.forEach(
+            files,
+            ({ file, key }) =>
+              remove(file).pipe(
+                Effect.map((removed) => {
+                  const directory = path.dirname(file)
+                  if (removed) directories.doubt(file)
+                  if (removed || directories.isInDoubt(directory)) changed.add(directory)
+                }),
+                Effect.mapError((reason) => failed(description, "delete", key, reason))
+              ),
+            { concurrency: 8, discard: true }
+          )
+          yield* Effect.forEach(changed, directories.flush, { discard: true }).pipe(
+            Effect.mapError((reason) =>
+              failed(description, "delete", keys[0]!, Directories.inDoubt(files[0]!.file, reason))
+            )
+          )
+        })
+        yield* below === undefined || options.readOnlyBecause !== undefined ? removal : stagedFiles.announced(removal)
       }).pipe(RequestSpan.within(store, "delete", keys[0] ?? "")),
 
     copy: (from, to, copyOptions) =>
@@ -463,13 +502,11 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
   const root = path.resolve(options.root ?? "/")
   const allowed = path.resolve(options.allowed)
   const description = `file://${root}`
-  const noFollow = process.platform !== "win32"
 
   const denied = (cause?: unknown, besides = ""): Errors.Reason =>
     new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read${besides}`, cause })
 
-  const isWithin = (directory: string, file: string): boolean =>
-    file.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep)
+  const isWithin = (directory: string, file: string): boolean => Confinement.isWithin(path, directory, file)
 
   const find = (key: string): Effect.Effect<FileReader.Source, Errors.Reason> =>
     Effect.gen(function* () {
@@ -493,9 +530,9 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
       const identity = yield* FileReader.asReason("read")(FileIdentity.ofPathNoFollow(real))
       if (identity.type === "SymbolicLink") return yield* denied()
       if (identity.type !== "File") {
-        return yield* new Errors.Unsupported({ detail: `\`${real}\` is no regular file but a ${identity.type}` })
+        return yield* Confinement.notAFile(real, identity)
       }
-      return { path: real, identity, noFollow, inspect: inspect(directory) }
+      return { path: real, identity, noFollow: Confinement.noFollow, inspect: inspect(directory) }
     })
 
   /**
@@ -555,9 +592,9 @@ const largestWrite = 8 * 1024 * 1024
 const isVersion = (identity: FileIdentity.FileIdentity, version: ObjectStore.Version): boolean =>
   version.etag !== undefined && Checksum.opaqueTag(version.etag) === FileIdentity.etag(identity)
 
-/** The file system found no directory to write into. */
-const isMissing = (reason: Errors.Reason): boolean =>
-  PlatformError.isPlatformError(reason.cause) && codeOf(reason.cause) === "ENOENT"
+/** The file cannot be moved there, for that is another file system. */
+const isElsewhere = (reason: Errors.Reason): boolean =>
+  PlatformError.isPlatformError(reason.cause) && codeOf(reason.cause) === "EXDEV"
 
 const failed = (
   store: string,

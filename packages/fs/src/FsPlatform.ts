@@ -25,13 +25,14 @@ export const make: Effect.Effect<Platform, never, FileSystem.FileSystem | Path.P
     name: "fs",
     defaultRegion: undefined,
     hasBuckets: false,
+    // Files are on this machine, whatever a container says.
+    ownEndpoints: /^/,
+    accepts: ["Directory"],
     sharesCredentials: false,
     open: Effect.fnUntraced(function* ({ container, credentials: source }) {
       const missing = (because: string): MissingCredentials =>
         new MissingCredentials({ container: container.name, platform: "fs", because })
-      const credentials = Effect.isEffect(source)
-        ? yield* Effect.mapError(source, ({ problem }) => missing(`they could not be refreshed: ${problem}`))
-        : source
+      const credentials = Effect.isEffect(source) ? yield* source : source
       if (credentials._tag !== "Directory") {
         return yield* missing(`files need \`Credentials.directory(path)\`, not \`${credentials._tag}\``)
       }

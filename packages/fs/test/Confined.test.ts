@@ -147,7 +147,7 @@ describe("FsObjectStore.makeConfined", () => {
       for (const name of ["fifo", "socket", "sub"]) {
         const reason = yield* reasonOf(store, `${top}/data/${name}`)
         assert.strictEqual(reason._tag, "Unsupported")
-        assert.match(reason.detail!, /no regular file but a (FIFO|Socket|Directory)/)
+        assert.match(reason.detail!, /not a regular file but a (FIFO|Socket|Directory)/)
       }
       const devices = yield* FsObjectStore.makeConfined({ allowed: "/dev" })
       assert.strictEqual((yield* reasonOf(devices, "/dev/zero"))._tag, "Unsupported")

@@ -14,8 +14,8 @@ const byCode: ReadonlyArray<readonly [code: string, read: Reason["_tag"], write:
   ["EPERM", "PermissionDenied", "PermissionDenied"],
   ["EROFS", "PermissionDenied", "PermissionDenied"],
   ["EAGAIN", "RateLimited", "RateLimited"],
-  ["EMFILE", "RateLimited", "RateLimited"],
-  ["ENFILE", "RateLimited", "RateLimited"],
+  ["EMFILE", "Unavailable", "Unavailable"],
+  ["ENFILE", "Unavailable", "Unavailable"],
   ["EBUSY", "Unavailable", "Unavailable"],
   ["EDQUOT", "Unavailable", "Unavailable"],
   ["EIO", "Unavailable", "Unavailable"],
@@ -31,6 +31,7 @@ const byCode: ReadonlyArray<readonly [code: string, read: Reason["_tag"], write:
   ["ENOSYS", "Unsupported", "Unsupported"],
   ["ENOTSUP", "Unsupported", "Unsupported"],
   ["EOPNOTSUPP", "Unsupported", "Unsupported"],
+  ["EMLINK", "Unsupported", "Unsupported"],
   ["ENXIO", "Unsupported", "Unsupported"],
   ["EXDEV", "Unsupported", "Unsupported"],
   ["EANYTHINGELSE", "Unavailable", "Unavailable"]
@@ -70,6 +71,33 @@ describe("FileError.reasonOf", () => {
     assert.strictEqual(FileError.reasonOf("read", error(tag))._tag, read)
     assert.strictEqual(FileError.reasonOf("write", error(tag))._tag, write)
     assert.isUndefined(FileError.codeOf(error(tag)))
+  })
+
+  it.each([
+    ["ENOSPC", "the disk is full"],
+    ["EDQUOT", "quota"],
+    ["EIO", "check the disk"]
+  ])("%s is not worth a retry and says what to do", (code, words) => {
+    const reason = FileError.reasonOf("write", error("Unknown", code))
+    assert.isFalse(reason.isRetryable)
+    assert.include(reason.message, words)
+    assert.notInclude(reason.message, "network")
+  })
+
+  it.each([
+    ["EROFS", "mounted read-only"],
+    ["ENAMETOOLONG", "names that long"],
+    ["EFBIG", "larger than"]
+  ])("%s says what is the matter", (code, words) => {
+    const reason = FileError.reasonOf("write", error("Unknown", code))
+    assert.isFalse(reason.isRetryable)
+    assert.include(reason.detail, words)
+  })
+
+  it.each(["EMFILE", "ENFILE"])("%s says that files are open, and may pass", (code) => {
+    const reason = FileError.reasonOf("read", error("Unknown", code))
+    assert.isTrue(reason.isRetryable)
+    assert.include(reason.message, "too many files open")
   })
 
   it("an argument that the file system refuses is Unsupported", () => {

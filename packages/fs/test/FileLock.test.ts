@@ -3,6 +3,7 @@ import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as FsObjectStore from "@effect-icechunk/fs/FsObjectStore"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
@@ -10,24 +11,28 @@ import * as Path from "effect/Path"
 import * as PlatformError from "effect/PlatformError"
 import { spawnSync } from "node:child_process"
 import * as NodeFs from "node:fs"
+import { basename } from "node:path"
 import * as FileLock from "../src/internal/FileLock.ts"
 import * as LockOwner from "../src/internal/LockOwner.ts"
+import { node, NodeCalls } from "../src/internal/NodeCalls.ts"
 
-const opened = (lockTimeout: string & {} = "250 millis") =>
+const opened = (lockTimeout: Duration.Input = "250 millis", heartbeatLimit: Duration.Input = "1 hour") =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     const directory = yield* fs.makeTempDirectoryScoped({ prefix: "fs-lock-" })
     const here = yield* LockOwner.self(fs)
-    const store = yield* FsObjectStore.make({ directory, lockTimeout: lockTimeout as "1 second" })
+    const store = yield* FsObjectStore.make({ directory, lockTimeout, heartbeatLimit })
     const { etag } = yield* store.put("key", text("old"))
     const links = `${directory}/.key.icechunk-lock`
     /** As a process would that is there, or was. */
-    const holds = (owner: LockOwner.LockOwner | string, name = "00000000000-other"): void => {
-      NodeFs.mkdirSync(links, { recursive: true })
-      NodeFs.symlinkSync(typeof owner === "string" ? owner : LockOwner.encode(owner), `${links}/${name}`)
+    const holds = (owner: LockOwner.LockOwner, name = "00000000000-other"): string => {
+      const entry = `${links}/${name}+${LockOwner.encode(owner)}`
+      NodeFs.mkdirSync(entry, { recursive: true })
+      return entry
     }
-    const lock = () => FileLock.make({ fs, path, here, timeout: "20 seconds" })
+    const lock = (there: Partial<FileLock.Options> = {}) =>
+      FileLock.make({ fs, path, here, timeout: "20 seconds", heartbeatLimit: "1 hour", ...there })
     const update = store.put("key", text("new"), { mode: ObjectStore.update({ etag }) })
     return { fs, directory, here, store, etag, links, holds, lock, update }
   })
@@ -45,10 +50,10 @@ describe("the lock on a key", () => {
       let done = 0
       // Each with turns of its own, so that they meet in the file system only, as processes do.
       yield* Effect.forEach(
-        Array.from({ length: 6 }, lock),
+        Array.from({ length: 6 }, () => lock()),
         ({ withLock }) =>
           Effect.repeat(
-            withLock(`${directory}/key`)(
+            withLock(`${directory}/key`)(() =>
               Effect.gen(function* () {
                 assert.strictEqual(++inside, 1)
                 yield* Effect.sleep(1)
@@ -76,23 +81,104 @@ describe("the lock on a key", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("of a process of another host is never broken; the error says what to remove", () =>
+  it.live(
+    "that cannot be had in time ends the operation, which is not worth a retry, and the error says who has it",
+    () =>
+      Effect.gen(function* () {
+        const { here, holds, store, update } = yield* opened("50 millis")
+        const entry = holds({ ...here, host: "elsewhere", pid: ended() })
+        for (const write of [update, store.put("key", text("new")), store.delete(["key"]), store.copy("key", "key")]) {
+          const error = yield* Effect.flip(Effect.asVoid(write))
+          if (error._tag !== "ObjectStoreError") return assert.fail(error.message)
+          assert.strictEqual(error.reason._tag, "Unavailable")
+          assert.isFalse(error.isRetryable)
+          assert.include(error.message, "on host `elsewhere`")
+          assert.include(error.message, `\`${entry}\``)
+          assert.notInclude(error.message, "network")
+        }
+        assert.isTrue(NodeFs.existsSync(entry))
+        NodeFs.rmdirSync(entry)
+        yield* update
+      }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("of a process that cannot be seen ends when its heartbeat does, over several operations if need be", () =>
     Effect.gen(function* () {
-      const { here, holds, links, store, update } = yield* opened()
-      holds({ ...here, host: "elsewhere", pid: ended() })
-      for (const write of [update, store.put("key", text("new")), store.delete(["key"]), store.copy("key", "key")]) {
-        const error = yield* Effect.flip(Effect.asVoid(write))
-        if (error._tag !== "ObjectStoreError") return assert.fail(error.message)
-        assert.strictEqual(error.reason._tag, "Unavailable")
-        assert.isTrue(error.isRetryable)
-        assert.include(error.message, "on host `elsewhere`")
-        assert.include(error.message, `remove \`${links}/00000000000-other\``)
+      const { directory, fs, here, holds, update } = yield* opened("60 millis", "200 millis")
+      for (const owner of [
+        { ...here, host: "elsewhere" },
+        { ...here, namespaces: "1-2" },
+        { ...here, instance: "a worker" }
+      ]) {
+        holds({ ...owner, pid: process.pid })
       }
-      assert.deepStrictEqual(NodeFs.readdirSync(links), ["00000000000-other"])
-      NodeFs.unlinkSync(`${links}/00000000000-other`)
-      yield* update
+      NodeFs.writeFileSync(`${directory}/.key.icechunk-lock/file`, "by somebody else")
+      yield* Effect.retry(update, { times: 20 })
+      assert.deepStrictEqual(yield* fs.readDirectory(directory), ["key"])
     }).pipe(Effect.provide(NodeServices.layer))
   )
+
+  it.live("of a process that cannot be seen is kept as long as its heart beats", () =>
+    Effect.gen(function* () {
+      const { directory, here, lock } = yield* opened()
+      const release = yield* Deferred.make<void>()
+      const beating = { heartbeatLimit: "400 millis" } as const
+      const distant = lock({ ...beating, here: { ...here, host: "elsewhere" } })
+      const near = lock({ ...beating, timeout: "1200 millis" })
+      const holder = yield* Effect.forkChild(distant.withLock(`${directory}/key`)(() => Deferred.await(release)))
+      yield* Effect.sleep(20)
+      const reason = yield* Effect.flip(near.withLock(`${directory}/key`)(() => Effect.void))
+      assert.include(reason.message, "on host `elsewhere`")
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(holder)
+      yield* near.withLock(`${directory}/key`)(() => Effect.void)
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("that was lost while its holder was paused lets it change nothing any more", () =>
+    Effect.gen(function* () {
+      const { directory, fs, lock, links } = yield* opened()
+      const key = `${directory}/key`
+      /** As another process does that took the holder for dead. */
+      const broken = Effect.sync(() => NodeFs.rmSync(links, { recursive: true }))
+      yield* fs.writeFileString(`${directory}/mine`, "mine")
+      const before = yield* Effect.flip(
+        lock().withLock(key)((held) => Effect.andThen(broken, held.stage(`${directory}/mine`)))
+      )
+      assert.include(before.message, "another one took over")
+      assert.isTrue(before.isRetryable)
+      const after = yield* Effect.flip(
+        lock().withLock(key)((held) =>
+          Effect.gen(function* () {
+            const staged = yield* held.stage(`${directory}/mine`)
+            yield* broken
+            yield* Effect.mapError(fs.rename(staged, key), () => held.lost)
+          })
+        )
+      )
+      assert.include(after.message, "nothing was written")
+      yield* lock().withLock(key)((held) => Effect.andThen(broken, Effect.exit(held.remove(key))))
+      assert.strictEqual(yield* fs.readFileString(key), "old")
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("that its own process failed to release is passed by that process", () => {
+    let isFailing = true
+    return Effect.gen(function* () {
+      const { directory, fs, store, update } = yield* opened("20 seconds")
+      yield* Effect.provideService(update, NodeCalls, {
+        ...node,
+        rmdir: (path) =>
+          isFailing
+            ? Effect.fail(PlatformError.systemError({ _tag: "Unknown", module: "FileSystem", method: "rmdir" }))
+            : node.rmdir(path)
+      })
+      assert.deepStrictEqual((yield* fs.readDirectory(directory)).toSorted(), [".key.icechunk-lock", "key"])
+      isFailing = false
+      yield* store.put("key", text("newer"))
+      assert.deepStrictEqual(yield* fs.readDirectory(directory), ["key"])
+    }).pipe(Effect.provide(NodeServices.layer))
+  })
 
   it.live("of a dead process of this host is broken at once", () =>
     Effect.gen(function* () {
@@ -113,7 +199,7 @@ describe("the lock on a key", () => {
       const { directory, lock, store, update } = yield* opened("20 seconds")
       const impatient = yield* FsObjectStore.make({ directory, lockTimeout: "100 millis" })
       const release = yield* Deferred.make<void>()
-      const holder = yield* Effect.forkChild(lock().withLock(`${directory}/key`)(Deferred.await(release)))
+      const holder = yield* Effect.forkChild(lock().withLock(`${directory}/key`)(() => Deferred.await(release)))
       yield* Effect.sleep(50)
       const waiting = yield* Effect.forkChild(update)
       const error = yield* Effect.flip(impatient.put("key", text("impatient")))
@@ -129,26 +215,37 @@ describe("the lock on a key", () => {
   it.live("is not waited for by who is interrupted, who leaves no trace", () =>
     Effect.gen(function* () {
       const { directory, here, holds, links, update } = yield* opened("20 seconds")
-      holds({ ...here, host: "elsewhere" })
+      const entry = holds({ ...here, host: "elsewhere" })
       for (const delay of [0, 1, 2, 5, 20, 50]) {
         const fiber = yield* Effect.forkChild(update)
         yield* Effect.sleep(delay)
         yield* Fiber.interrupt(fiber)
-        assert.deepStrictEqual(NodeFs.readdirSync(links), ["00000000000-other"])
+        assert.deepStrictEqual(NodeFs.readdirSync(links), [basename(entry)])
         assert.deepStrictEqual(NodeFs.readdirSync(directory).toSorted(), [".key.icechunk-lock", "key"])
       }
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("that says something unknown is not broken", () =>
+  it.live("that says something unknown is waited for", () =>
     Effect.gen(function* () {
-      const { holds, links, update } = yield* opened("100 millis")
-      holds("who knows")
-      assert.include((yield* Effect.flip(update)).message, "a program unknown to this one")
-      NodeFs.rmSync(links, { recursive: true })
+      const { links, update } = yield* opened("50 millis")
       NodeFs.mkdirSync(links)
       NodeFs.writeFileSync(`${links}/file`, "")
-      assert.include((yield* Effect.flip(update)).message, `${links}/file`)
+      const { message } = yield* Effect.flip(update)
+      assert.include(message, "a program unknown to this one")
+      assert.include(message, `${links}/file`)
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("is not taken in a directory that a link leads to", () =>
+    Effect.gen(function* () {
+      const { directory, fs, links, update } = yield* opened("50 millis")
+      const outside = yield* fs.makeTempDirectoryScoped({ prefix: "fs-lock-" })
+      NodeFs.writeFileSync(`${outside}/kept`, "")
+      NodeFs.symlinkSync(outside, links)
+      assert.include((yield* Effect.flip(update)).message, "is not a directory")
+      assert.deepStrictEqual(yield* fs.readDirectory(outside), ["kept"])
+      assert.strictEqual(yield* fs.readFileString(`${directory}/key`), "old")
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
@@ -177,9 +274,10 @@ describe("LockOwner.isDead", () => {
     host: "host",
     pid: process.pid,
     start: "777",
-    namespace: "pid:[1]",
+    namespaces: "1-1",
     boot: "boot",
-    machine: "machine"
+    machine: "machine",
+    instance: "instance"
   }
   const alive = proc(stat({}))
   const { machine: _, ...unnamed } = here
@@ -203,7 +301,9 @@ describe("LockOwner.isDead", () => {
     ["a process whose state is not understood may live", proc("nonsense"), here, here, false],
     ["without a start time the id decides", alive, plain, plain, false],
     ["another host may live", alive, { ...here, host: "other", pid: ended() }, here, false],
-    ["another container may live", alive, { ...here, namespace: "pid:[2]", pid: ended() }, here, false],
+    ["another PID namespace may live", alive, { ...here, namespaces: "2-1", pid: ended() }, here, false],
+    ["another time namespace may live", proc(stat({ start: "778" })), { ...here, namespaces: "1-2" }, here, false],
+    ["who has no `/proc` of its own looks at no process in it", proc(stat({ start: "778" })), here, plain, false],
     ["this machine before its restart is dead", alive, { ...here, boot: "earlier" }, here, true],
     [
       "a machine of the same name may live",
@@ -222,7 +322,7 @@ describe("LockOwner.isDead", () => {
   it.effect("texts are understood as they were written, and others not at all", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(LockOwner.decode(LockOwner.encode(here)), here)
-      for (const text of ["", "{}", "nonsense", '{"host":"a","pid":"1"}', '{"host":"a","pid":1.5}']) {
+      for (const text of ["", "{}", "nonsense", "a+1++++", "a+1.5+++++b", "a+1+++++b+c"]) {
         assert.isUndefined(LockOwner.decode(text))
       }
       const fs = yield* FileSystem.FileSystem

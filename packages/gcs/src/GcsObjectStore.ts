@@ -58,7 +58,10 @@ const open = Effect.fnUntraced(function* (
     options.credentials ?? (options.keyFile === undefined ? Credentials.environment() : readKeyFile(options.keyFile))
   const client = makeClient(options.endpoint)
   const auth = isAuthenticated(client)
-    ? yield* Auth.make(credentials, () => client.authClient, endpointOf(client))
+    ? yield* Auth.make(credentials, () => client.authClient, {
+        audience: endpointOf(client),
+        readOnly: options.readOnlyBecause !== undefined
+      })
     : Auth.none
   return yield* Bucket.open(placeOf(client, auth, credentials), options)
 })

@@ -7,6 +7,7 @@
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Platform from "@effect-icechunk/core/Platform"
+import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -26,9 +27,12 @@ export interface Options extends Pick<
   "concurrency" | "idleTimeout" | "requestTimeout" | "retry" | "readApi" | "userProject"
 > {}
 
-const userProjectOf = (config: Readonly<Record<string, unknown>> | undefined): string | undefined => {
-  const project = config?.["user_project"]
-  return typeof project === "string" && /^[a-z0-9.:-]+$/i.test(project) ? project : undefined
+/** Google's own endpoints, also those of one region. */
+const ownEndpoints = /^https:\/\/storage(\.[a-z0-9-]+\.rep)?\.googleapis\.com$/
+
+const userProjectOf = (config: Container.CloudClientConfig | undefined): string | undefined => {
+  const project = config?.user_project
+  return project !== undefined && /^[a-z0-9.:-]+$/i.test(project) ? project : undefined
 }
 
 /** A store of a container that is configured wrongly: every request says so, and none is made. */
@@ -73,8 +77,8 @@ const unusable = (
  * The platform, with options for its stores.
  *
  * Of a container's `cloud_client_config` it reads `endpoint_url`, `anonymous`, and `user_project`: the
- * project that pays for a requester pays bucket. Its stores are read-only. There is no default region,
- * for requests to Google Cloud Storage name none.
+ * project that pays for a requester pays bucket. Its stores are read-only, and so are the access tokens that are made from
+ * a service account's key for them. There is no default region, because requests to Google Cloud Storage name none.
  *
  * @category constructors
  * @since 0.1.0
@@ -83,7 +87,10 @@ export const makeWith = (options: Options): Effect.Effect<Platform.Platform> =>
   Effect.succeed({
     name: "gcs",
     defaultRegion: undefined,
+    ownEndpoints,
+    accepts: ["BearerToken", "ServiceAccount", "Anonymous", "Environment"],
     hasBuckets: true,
+    isBucketInPath: () => true,
     sharesCredentials: true,
     open: Effect.fnUntraced(function* ({ bucket, container, credentials: given }: Platform.StoreRequest) {
       const config = container.cloud_client_config

@@ -27,6 +27,7 @@ describe("Failures", () => {
     [{ status: 410 }, "NotFound", false],
     [{ status: 411 }, "InvalidResponse", true],
     [json(412, "conditionNotMet"), "PreconditionFailed", false],
+    [json(304, "notModified"), "NotModified", false],
     [json(412, "orgPolicyConstraintFailed"), "PermissionDenied", false],
     [{ status: 413 }, "Unsupported", false],
     [{ status: 416 }, "InvalidRange", false],

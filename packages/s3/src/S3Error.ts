@@ -49,6 +49,7 @@ const codes = (tag: Tag, ...names: ReadonlyArray<string>): ReadonlyArray<readonl
 export const reasonByCode: ReadonlyMap<string, Reason.Reason["_tag"]> = new Map([
   ...codes("NotFound", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound"),
   ...codes("PreconditionFailed", "PreconditionFailed"),
+  ...codes("NotModified", "NotModified"),
   ...codes("InvalidRange", "InvalidRange"),
   ...codes("Unauthenticated", "SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken", "ExpiredToken"),
   ...codes("Unauthenticated", "ExpiredTokenException", "TokenRefreshRequired", "InvalidSecurity", "RequestExpired"),
@@ -76,6 +77,8 @@ export const reasonByCode: ReadonlyMap<string, Reason.Reason["_tag"]> = new Map(
  */
 export const reasonByStatus = (status: number): Reason.Reason["_tag"] => {
   switch (status) {
+    case 304:
+      return "NotModified"
     case 401:
       return "Unauthenticated"
     case 403:

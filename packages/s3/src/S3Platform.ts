@@ -1,11 +1,12 @@
 /**
- * S3 and compatible services as the platform of virtual chunk containers. Design, section 4.
+ * S3 and compatible services as the platform of virtual chunk containers.
  *
  * @since 0.1.0
  */
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { ObjectStoreError, type Operation, Unsupported } from "@effect-icechunk/core/ObjectStoreError"
 import { MissingCredentials, type Platform, type StoreRequest } from "@effect-icechunk/core/Platform"
+import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as S3ObjectStore from "./S3ObjectStore.ts"
@@ -21,6 +22,24 @@ export type Options = Pick<
   S3Options.S3Options,
   "connectTimeout" | "requestTimeout" | "concurrency" | "retry" | "readHeaders"
 >
+
+/** AWS's own endpoints for S3: by region, dual stack, FIPS, accelerated. Other names below `amazonaws.com` are its customers'. */
+const ownEndpoints =
+  /^https:\/\/(s3|s3-accelerate(\.dualstack)?|s3(-fips)?(\.dualstack)?\.[a-z0-9-]+|s3-[a-z0-9-]+)\.amazonaws\.com(\.cn)?$/
+
+/** Buckets whose names cannot be part of a host name, or of none that a certificate covers, are in the path everywhere. */
+const isHostName = (bucket: string): boolean => /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(bucket)
+
+/**
+ * Whether requests for a bucket of a container have it in their path. Pure.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isBucketInPath = (container: Container.VirtualChunkContainer, bucket: string): boolean => {
+  const { endpoint_url: endpoint, force_path_style: forced } = container.cloud_client_config ?? {}
+  return (forced ?? endpoint !== undefined) || !isHostName(bucket)
+}
 
 /** Why the stores of containers are never written. */
 const readOnlyBecause =
@@ -86,7 +105,10 @@ export const makeWith = (options: Options): Effect.Effect<Platform> =>
   Effect.succeed({
     name: "s3",
     defaultRegion: "us-east-1",
+    ownEndpoints,
+    accepts: ["AccessKey", "Anonymous", "Environment"],
     hasBuckets: true,
+    isBucketInPath,
     sharesCredentials: true,
     open: (request) =>
       Effect.catch(S3ObjectStore.make(optionsFor(request, options)), (error) => {

@@ -95,7 +95,11 @@ describe("a read", () => {
         const error = yield* Effect.flip(store.get("key", { ...conditions, range: ByteRange.bounded(0, 4) }))
         expect(error).toMatchObject({ reason: { _tag: "PreconditionFailed" } })
       }
-      const [first, second] = server.requests
+      const etag = server.service.buckets.get("bucket")!.objects.get("key")!.etag
+      const unmodified = yield* Effect.flip(store.get("key", { ifNoneMatch: etag }))
+      expect(unmodified).toMatchObject({ reason: { _tag: "NotModified" } })
+      const [first, second, third] = server.requests
+      expect(third?.headers["if-none-match"]).toMatch(/^"[^"]+"$/)
       expect(first?.headers).toMatchObject({ "if-match": '"other"', range: "bytes=0-3" })
       expect(second?.headers["if-unmodified-since"]).toBe("Thu, 01 Jan 1970 00:00:05 GMT")
     })

@@ -109,7 +109,7 @@ describe("virtual chunks on S3", () => {
   const resolver = (
     server: S3Server.S3Server,
     containers: ReadonlyArray<Container.VirtualChunkContainer>,
-    byContainer: Readonly<Record<string, Credentials.Source>> = {}
+    byContainer: Readonly<Record<string, Credentials.Entry>> = {}
   ): Effect.Effect<ChunkResolver.ChunkResolver, never, Scope.Scope> =>
     Effect.gen(function* () {
       const repository = yield* Effect.orDie(S3ObjectStore.make(optionsFor(server)))
@@ -153,7 +153,9 @@ describe("virtual chunks on S3", () => {
       const error = yield* Effect.flip(without.read(ref, { checks: "fail" }))
       expect(error).toMatchObject({ _tag: "MissingCredentials", container: "elsewhere" })
       expect(elsewhere.requests).toHaveLength(0)
-      const granted = yield* resolver(server, [container], { elsewhere: accessKey("other", "other") })
+      const granted = yield* resolver(server, [container], {
+        elsewhere: Credentials.grant({ credentials: accessKey("other", "other"), endpoints: [elsewhere.endpoint] })
+      })
       expect(yield* granted.read(ref, { checks: "fail" })).toEqual(object.bytes)
     })
   )

@@ -40,7 +40,17 @@ export const areas: ReadonlyArray<string> = ["usa", "eur"]
  * @since 0.1.0
  */
 export const regions: ReadonlyArray<string> = [
-  ...["ams", "fra", "gru", "iad", "jnb", "lhr", "nrt", "ord", "sin", "sjc", "syd"]
+  "ams",
+  "fra",
+  "gru",
+  "iad",
+  "jnb",
+  "lhr",
+  "nrt",
+  "ord",
+  "sin",
+  "sjc",
+  "syd"
 ]
 
 const problem = (locations: BucketLocations): string | undefined => {

@@ -9,11 +9,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { ConfigConflict } from "@effect-icechunk/core/Errors"
-import type { RepositoryShape } from "@effect-icechunk/core/Repository"
-import type { ConfigNotPublished } from "@effect-icechunk/core/RepositoryError"
+import type { ConfigUpdateError, RepositoryShape } from "@effect-icechunk/core/Repository"
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
-import type { ObjectStoreError } from "@effect-icechunk/core/ObjectStoreError"
 import * as Config from "@effect-icechunk/core/RepositoryConfig"
 import * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as TigrisOptions from "./TigrisOptions.ts"
@@ -125,11 +122,10 @@ export const apply =
 export const rebind: (
   repository: Pick<RepositoryShape, "config" | "containers">,
   options: Fork & { readonly dryRun?: boolean | undefined }
-) => Effect.Effect<
-  Plan,
-  ObjectStoreError | ObjectStore.WriteForbidden | Config.InvalidConfig | ConfigConflict | ConfigNotPublished,
-  ObjectStore.ObjectStore
-> = Effect.fn("ForkRebinding.rebind")(function* (repository, { dryRun = false, fork, source }) {
+) => Effect.Effect<Plan, ConfigUpdateError, ObjectStore.ObjectStore> = Effect.fn("ForkRebinding.rebind")(function* (
+  repository,
+  { dryRun = false, fork, source }
+) {
   const { origin } = yield* ObjectStore.ObjectStore
   // Other clients persist containers in the repository object, which `config.json` is laid over.
   const known = (yield* repository.containers)

@@ -1,5 +1,5 @@
 /**
- * Tigris as the platform of virtual chunk containers. Design, sections 4 and 8.
+ * Tigris as the platform of virtual chunk containers.
  *
  * @since 0.1.0
  */
@@ -21,6 +21,9 @@ export type Options = Pick<
   "connectTimeout" | "requestTimeout" | "concurrency" | "retry" | "readHeaders"
 >
 
+/** Tigris's own endpoints. Names below them are its customers' buckets. */
+const ownEndpoints = /^https:\/\/(t3\.storage\.dev|fly\.storage\.tigris\.dev)$/
+
 /** Why the stores of containers are never written. */
 const readOnlyBecause =
   "it belongs to a virtual chunk container, and objects that chunks were referenced in are not changed; write through a store of your own"
@@ -36,8 +39,8 @@ const readOnlyBecause =
  * @since 0.1.0
  */
 export const forkBucket = (container: Container.VirtualChunkContainer): string | undefined => {
-  const bucket = container.cloud_client_config?.["fork_bucket"]
-  return typeof bucket === "string" && bucket !== "" ? bucket : undefined
+  const bucket = container.cloud_client_config?.fork_bucket
+  return bucket === "" ? undefined : bucket
 }
 
 /**
@@ -77,8 +80,13 @@ export const makeWith = (options: Options): Effect.Effect<Platform> =>
   Effect.succeed({
     name: "tigris",
     defaultRegion: undefined,
-    defaultEndpoint: TigrisOptions.defaultEndpoint,
+    ownEndpoints,
+    accepts: ["AccessKey", "Anonymous", "Environment"],
     hasBuckets: true,
+    isBucketInPath: (container, bucket) => {
+      const { endpoint_url: endpoint, force_path_style: forcePathStyle } = container.cloud_client_config ?? {}
+      return TigrisOptions.usesPathStyle({ endpoint, forcePathStyle }) || !/^[a-z0-9-]+$/.test(bucket)
+    },
     sharesCredentials: true,
     pathOf: (container, path) => {
       const fork = forkBucket(container)

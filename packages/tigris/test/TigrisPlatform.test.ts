@@ -4,6 +4,7 @@ import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as ChunkResolver from "@effect-icechunk/core/ChunkResolver"
 import * as ContainerMatch from "@effect-icechunk/core/ContainerMatch"
 import * as ContainerStores from "../../core/src/virtual/ContainerStores.ts"
+import * as CredentialsPolicy from "../../core/src/virtual/CredentialsPolicy.ts"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -104,7 +105,7 @@ describe("virtual chunks on Tigris", () => {
       readonly platform?: string
     },
     containers: ReadonlyArray<Container.VirtualChunkContainer>,
-    byContainer: Readonly<Record<string, Credentials.Source>> = {}
+    byContainer: Readonly<Record<string, Credentials.Entry>> = {}
   ): Effect.Effect<ChunkResolver.ChunkResolver, never, Scope.Scope> =>
     Effect.gen(function* () {
       const stores = yield* ContainerStores.make({
@@ -136,7 +137,9 @@ describe("virtual chunks on Tigris", () => {
     Effect.gen(function* () {
       const simulator = yield* simulate
       const elsewhere = { platform: "s3", endpoint: undefined, region: "us-east-1" }
-      const credentials = { data: accessKey("test", "secret") }
+      const credentials = {
+        data: Credentials.grant({ credentials: accessKey("test", "secret"), endpoints: [simulator.endpoint] })
+      }
       const without = yield* resolver(elsewhere, [containerAt(simulator.endpoint)], credentials)
       const error = yield* Effect.flip(without.read(ref, { checks: "fail" }))
       expect(error.message).toContain("it has no `region`")
@@ -162,10 +165,18 @@ describe("the endpoint of Tigris itself", () => {
         endpoint: repository,
         credentials: accessKey("test", "secret")
       })
-      const found = ContainerStores.credentialsFor(
+      const found = CredentialsPolicy.credentialsFor(
         { byContainer: {}, fallback: "same-endpoint", repository: store.origin },
         platform,
-        { name: "data", protocol: "tigris", platform: "tigris", cloud_client_config: { endpoint_url: container } }
+        {
+          container: {
+            name: "data",
+            protocol: "tigris",
+            platform: "tigris",
+            cloud_client_config: { endpoint_url: container }
+          },
+          source: "persisted"
+        }
       )
       expect(found._tag).toBe(shares ? "Success" : "Failure")
     })

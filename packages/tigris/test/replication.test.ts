@@ -112,8 +112,8 @@ const schedule = Effect.fnUntraced(function* (
   return { operations, failures }
 })
 
-/** A write arrives elsewhere after 0 to 39 requests. */
-const simulate = TigrisSimulator.start({ regions, delay: (write) => (write * 13) % 40, cacheFor: 40 })
+/** A write arrives elsewhere after 0 to 39 requests; what was read is cached for 60, which are a few programs. */
+const simulate = TigrisSimulator.start({ regions, delay: (write) => (write * 13) % 40, cacheFor: 60 })
 
 const safely: OpenStore = (simulator, region, prefix) => storeIn(simulator, region, { prefix })
 

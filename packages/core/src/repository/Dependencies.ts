@@ -21,6 +21,7 @@ import * as Container from "../values/VirtualChunkContainer.ts"
 import type { ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
+import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import * as ObjectPlace from "../virtual/ObjectPlace.ts"
 import type { Platform } from "../virtual/Platform.ts"
 import type { AssetError } from "./Assets.ts"
@@ -245,6 +246,7 @@ const verdictOf = (error: VirtualReadError): Verdict => {
     case "ChecksumMismatch":
       return "modified"
     case "MissingCredentials":
+    case "CredentialsUnavailable":
       return "forbidden"
     case "MissingContainer":
     case "MissingPlatform":
@@ -311,13 +313,16 @@ export interface ContainerAccess {
   readonly region: string | undefined
   readonly source: ContainerMatch.Source
   /**
-   * `given`: passed for this container; `repository`: the repository's own serve it; `needed`: pass them by the
-   * container's name; `no platform`: this program does not provide the container's platform.
+   * `given`: passed for this container, and for the place where it is; `repository`: the repository's own serve it;
+   * `none`: it is read without any; `needed`: pass them by the container's name, or correct what was passed; `no platform`:
+   * this program does not provide the container's platform.
    */
-  readonly credentials: "given" | "repository" | "needed" | "no platform"
-  /** Why credentials are needed. */
+  readonly credentials: "given" | "repository" | "none" | "needed" | "no platform"
+  /** Why credentials are needed, or why those that were passed do not serve. */
   readonly because: string | undefined
 }
+
+const accessName = { entry: "given", repository: "repository", nobody: "none" } as const
 
 /** Platforms whose containers always need credentials of their own, also where the platform is not provided. */
 const noSharing: ReadonlySet<string> = new Set(["fs", "http"])
@@ -330,7 +335,7 @@ const noSharing: ReadonlySet<string> = new Set(["fs", "http"])
  */
 export const access = (
   containers: ContainerMatch.ContainerSet,
-  policy: ContainerStores.CredentialsPolicy,
+  policy: CredentialsPolicy.CredentialsPolicy,
   platforms: ReadonlyMap<string, Platform>
 ): ReadonlyArray<ContainerAccess> =>
   containers.inOrder.map(({ container, source }) => {
@@ -341,8 +346,7 @@ export const access = (
       sharesCredentials: !noSharing.has(container.platform)
     }
     const origin: Origin = policy.repository
-    const found = ContainerStores.credentialsFor(policy, platform, container)
-    const given = Object.hasOwn(policy.byContainer, container.name)
+    const found = CredentialsPolicy.credentialsFor(policy, platform, { container, source })
     return {
       name: container.name,
       protocol: container.protocol,
@@ -355,9 +359,7 @@ export const access = (
         ? "needed"
         : provided === undefined
           ? "no platform"
-          : given
-            ? "given"
-            : "repository",
+          : accessName[found.success.from],
       because: Result.isFailure(found) ? found.failure.because : undefined
     }
   })

@@ -26,6 +26,7 @@ import * as Config from "../values/RepositoryConfig.ts"
 import * as ChunkResolver from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
+import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
 import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
@@ -34,6 +35,7 @@ import * as ConfigFile from "./config/ConfigFile.ts"
 import * as Dependencies from "./Dependencies.ts"
 import * as History from "./versions/History.ts"
 import * as IcechunkConfig from "./config/IcechunkConfig.ts"
+import * as Publication from "./config/Publication.ts"
 import * as Layout from "./Layout.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
@@ -59,8 +61,11 @@ export type VersionRef = { readonly branch: string } | { readonly tag: string } 
  * @since 0.1.0
  */
 export interface OpenOptions {
-  /** By container name. */
-  readonly credentials?: Readonly<Record<string, Credentials.Source>> | undefined
+  /**
+   * By container name: credentials, for containers at their platform's own endpoint or the repository's; or a
+   * `Credentials.grant` that names further endpoints, or fewer places. Every name is that of a container.
+   */
+  readonly credentials?: Readonly<Record<string, Credentials.Entry>> | undefined
   /**
    * Whether containers on the repository's own platform and endpoint may be read with the repository's
    * credentials (default `same-endpoint`), or need an entry of their own (`strict`).
@@ -68,7 +73,7 @@ export interface OpenOptions {
   readonly credentialsFallback?: "same-endpoint" | "strict" | undefined
   /** Wins over the persisted configuration, field by field and container by container. */
   readonly config?: Config.RepositoryConfig | undefined
-  /** Names of containers that this program shall not read. */
+  /** Names of containers that this program does not read. */
   readonly withoutContainers?: ReadonlyArray<string> | undefined
   /** What a changed object does to a read (default `fail`). */
   readonly checks?: ChunkResolver.ChecksumPolicy | undefined
@@ -88,8 +93,17 @@ export type OpenError =
   | RepositoryNotFound
   | UnsupportedSpecVersion
   | Config.InvalidConfig
+  | ContainerMatch.UnknownContainer
   | ObjectStoreError
   | FormatError
+
+/**
+ * Why an update of the configuration can fail.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ConfigUpdateError = ConfigControl.UpdateError
 
 /**
  * Why a branch or tag could not be changed.
@@ -123,16 +137,19 @@ export interface RepositoryShape {
   readonly containerAccess: Effect.Effect<ReadonlyArray<Dependencies.ContainerAccess>>
   /** What all snapshots together depend on; a session has the same of its snapshot alone. */
   readonly wholeHistory: Dependencies.DependencyQueries
-  /** Opens a version to read. */
+  /**
+   * Opens a version to read, with the configuration as it is now. Fails with `InvalidConfig` when `config.json` is
+   * damaged: which bytes a virtual chunk is read from depends on it.
+   */
   readonly readonlySession: (
     version: VersionRef
-  ) => Effect.Effect<Session.Session, RepoChange.RefNotFound | Assets.AssetError>
-  /** Opens the tip of a branch to read and write. */
+  ) => Effect.Effect<Session.Session, RepoChange.RefNotFound | Config.InvalidConfig | Assets.AssetError>
+  /** Opens the tip of a branch to read and write, with the configuration as it is now. */
   readonly writableSession: (
     branch: string
   ) => Effect.Effect<
     WritableSession.WritableSession,
-    RepoChange.RefNotFound | ObjectStore.WriteForbidden | Assets.AssetError
+    RepoChange.RefNotFound | Config.InvalidConfig | ObjectStore.WriteForbidden | Assets.AssetError
   >
   readonly branches: Effect.Effect<ReadonlyMap<string, ObjectId.SnapshotId>, Assets.AssetError>
   readonly tags: Effect.Effect<ReadonlyMap<string, ObjectId.SnapshotId>, Assets.AssetError>
@@ -205,7 +222,22 @@ const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyAr
 }
 
 const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
-  Config.fromJson("run-time override", config ?? {})
+  Config.fromInput("run-time override", config ?? {})
+
+/** What is said of containers is said of such as there are. */
+const checkNames = (
+  { config, credentials, withoutContainers }: OpenOptions,
+  persisted: Config.RepositoryConfig
+): Effect.Effect<void, ContainerMatch.UnknownContainer | Config.InvalidConfig> => {
+  const containers = ContainerMatch.make({
+    persisted: persisted.virtual_chunk_containers ?? [],
+    overrides: config?.virtual_chunk_containers ?? []
+  })
+  const problem =
+    CredentialsPolicy.problem(credentials ?? {}) ??
+    ContainerMatch.unknown(containers, { credentials, withoutContainers })
+  return problem === undefined ? Effect.void : Effect.fail(problem)
+}
 
 /**
  * Opens the repository of the store in the context. Clients of containers are released with the Scope.
@@ -221,26 +253,27 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     const withZstd = Effect.provideService(Zstd, zstd)
     const readRepo = withZstd(RepoObject.read(store))
 
-    const { info } = yield* readRepo.pipe(
-      Effect.catchIf(isNotFound, () => Effect.fail(new RepositoryNotFound({ store: store.description })))
-    )
+    const [{ info }, file] = yield* Effect.all([readRepo, Effect.result(ConfigFile.readStored(store))], {
+      concurrency: 2
+    }).pipe(Effect.catchIf(isNotFound, () => Effect.fail(new RepositoryNotFound({ store: store.description }))))
     if (info.specVersion !== 2) {
       return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
     }
-    yield* Effect.fromResult(checkOverride(options))
-    const config = yield* ConfigControl.make(store, info, options.config ?? {})
-    const policy: ContainerStores.CredentialsPolicy = {
+    const override = yield* Effect.fromResult(checkOverride(options))
+    const config = yield* ConfigControl.make(store, { info, stored: yield* Effect.fromResult(file) }, override)
+    const policy: CredentialsPolicy.CredentialsPolicy = {
       byContainer: options.credentials ?? {},
       fallback: options.credentialsFallback ?? "same-endpoint",
       repository: store.origin
     }
+    yield* checkNames(options, config.persisted())
     const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
     const assets = yield* Assets.make(store, () => Config.compressionLevel(config.current()))
 
     const containerSet = (): ContainerMatch.ContainerSet =>
       ContainerMatch.make({
         persisted: config.persisted().virtual_chunk_containers ?? [],
-        overrides: options.config?.virtual_chunk_containers ?? [],
+        overrides: config.override.virtual_chunk_containers ?? [],
         without: options.withoutContainers
       })
     const sessionContext = (): Session.SessionContext => ({
@@ -255,13 +288,14 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
       change: RepoChange.Change<E>,
       options?: Pick<Parameters<typeof RepoObject.update>[2], "from" | "onWritten" | "isWrittenIn">
     ): Effect.Effect<void, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError> =>
-      withZstd(
+      Effect.andThen(
         RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
           level: Config.compressionLevel(config.current()),
           updatesPerObject: Config.updatesPerRepoObject(config.current()),
           ...options
-        })
-      )
+        }),
+        config.published
+      ).pipe(withZstd)
 
     const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, onMoved, parent }) {
       yield* ObjectStore.ensureWritable(store)
@@ -289,22 +323,20 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
       containerAccess: Effect.sync(() => Dependencies.access(containerSet(), policy, platforms)),
       wholeHistory: History.queries(sessionContext(), readRepo),
       readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
-        const { info } = yield* readRepo
+        const { info } = yield* config.beside(readRepo)
         const id = yield* Effect.fromResult(findVersion(info, version))
+        const context = sessionContext()
         const changes = new ChangedSnapshot(yield* assets.snapshot(id))
-        return Session.make(sessionContext(), "branch" in version ? version.branch : undefined, () => changes)
+        return Session.make(context, "branch" in version ? version.branch : undefined, () => changes)
       }),
       writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
         yield* ObjectStore.ensureWritable(store)
-        const { info } = yield* readRepo
+        const { info } = yield* config.beside(readRepo)
         yield* RepoObject.ensureOnline(store, info)
         const tip = yield* Effect.fromResult(RepoChange.branchTip(info, branch))
+        const context = sessionContext()
         const snapshot = yield* assets.snapshot(tip)
-        return yield* WritableSession.make(
-          { ...sessionContext(), config: config.current, moveBranch },
-          branch,
-          snapshot
-        )
+        return yield* WritableSession.make({ ...context, config: config.current, moveBranch }, branch, snapshot)
       }),
       branches: Effect.map(readRepo, ({ info }) => info.branches),
       tags: Effect.map(readRepo, ({ info }) => info.tags),
@@ -337,7 +369,11 @@ export const create: (
   options?: OpenOptions & { readonly persist?: Config.RepositoryConfig | undefined }
 ) => Effect.Effect<
   RepositoryShape,
-  RepositoryAlreadyExists | ObjectStore.WriteForbidden | ConfigFile.ConfigConflict | OpenError,
+  | RepositoryAlreadyExists
+  | ObjectStore.WriteForbidden
+  | ConfigFile.ConfigConflict
+  | ConfigFile.ConfigOutcomeUnknown
+  | OpenError,
   Services | Scope.Scope
 > = Effect.fn("Repository.create")(function* (options = {}) {
   const store = yield* ObjectStore.ObjectStore
@@ -346,6 +382,7 @@ export const create: (
   const persist = yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist ?? {}))
   yield* SplitExpressions.check("new configuration", persist)
   yield* Effect.fromResult(checkOverride(options))
+  yield* checkNames(options, persist)
   const [found] = yield* store.list("").pipe(
     Stream.filter(({ key }) => !initialFiles.has(key)),
     Stream.take(1),
@@ -363,7 +400,10 @@ export const create: (
       Effect.fail(new RepositoryAlreadyExists({ store: store.description, found: Layout.repo }))
     )
   )
-  if (options.persist !== undefined) yield* ConfigFile.update(store, (config) => Config.merge(config, persist))
+  if (options.persist !== undefined) {
+    const stored = yield* ConfigFile.update(store, (config) => Config.merge(config, persist))
+    yield* ConfigFile.settle(store, stored)
+  }
   return yield* open(options)
 })
 
@@ -438,7 +478,7 @@ const writeInitial = Effect.fnUntraced(function* (
   }
   yield* assets.writeSnapshot(snapshot)
   yield* assets.writeTransactionLog(TransactionLog.empty(id))
-  const published = IcechunkConfig.publish(undefined, config)
+  const published = Publication.publication([], IcechunkConfig.publishable(config), {})
   const info: RepoInfo.RepoInfo = {
     specVersion: 2,
     tags: new Map(),

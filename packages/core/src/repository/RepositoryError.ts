@@ -68,6 +68,6 @@ export class ConfigNotPublished extends Schema.TaggedError<ConfigNotPublished>()
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `The update of \`config.json\` in \`${this.store}\` is saved, but other Icechunk clients do not see it yet, for it could not be published into the repository object: ${this.problem}. Run \`config.publish\` to try again; the next commit publishes it in any case.`
+    return `The update of \`config.json\` in \`${this.store}\` is saved, but other Icechunk clients do not see it yet, because it could not be published into the repository object: ${this.problem}. Run \`config.publish\` to try again; the next commit, or any other change of a branch or tag, publishes it in any case.`
   }
 }

@@ -91,10 +91,13 @@ export const prepare = Effect.fnUntraced(function* (
   if (unusable !== undefined) {
     return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem: `of its checksum, ${unusable}` })
   }
-  const resolved = ContainerMatch.resolve(resolver.containers, parsed)
+  const resolved = resolver.resolve(parsed)
   const capture = checksum === undefined ? (options?.capture ?? false) : false
-  if (Result.isFailure(resolved) && (options?.validateContainers !== false || capture !== false)) {
-    return yield* resolved.failure
+  if (Result.isFailure(resolved)) {
+    const mayBeMissing = options?.validateContainers === false && capture === false
+    if (resolved.failure._tag !== "MissingContainer" || !mayBeMissing) return yield* resolved.failure
+    const problem = Location.objectProblem(parsed)
+    if (problem !== undefined) return yield* new Location.InvalidLocation({ location, problem })
   }
   const platform = Result.isSuccess(resolved) ? resolved.success.container.platform : undefined
   const how = capture === true ? (platform === "fs" ? "last-modified" : "either") : capture

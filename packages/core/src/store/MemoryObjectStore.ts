@@ -92,6 +92,9 @@ export const make = (options?: Options): Effect.Effect<ObjectStore.ObjectStoreSh
           ) {
             return yield* fail("get", key, new Errors.PreconditionFailed({}))
           }
+          if (conditions?.ifNoneMatch !== undefined && sameTag(conditions.ifNoneMatch, etag)) {
+            return yield* fail("get", key, new Errors.NotModified({}))
+          }
           const span = ByteRange.resolve(conditions?.range, bytes.length)
           if (span === undefined) return yield* fail("get", key, new Errors.InvalidRange({ size: bytes.length }))
           yield* RequestSpan.bytes(span.end - span.start)

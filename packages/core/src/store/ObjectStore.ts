@@ -88,8 +88,10 @@ export const create: PutMode = { _tag: "Create" }
 export const update = (version: Version): PutMode => ({ _tag: "Update", version })
 
 /**
- * Options of `get`. The conditions fail with `PreconditionFailed`; they are sent to the store where it
- * has them (`capabilities.conditionalGet`) and must be checked on the response in any case.
+ * Options of `get`. `ifMatch` and `ifUnmodifiedSince` fail with `PreconditionFailed`; `ifNoneMatch`, the ETag of a version
+ * that the reader has already, with `NotModified`, which is not worth a retry. They are sent to the store where it has
+ * them (`capabilities.conditionalGet`) and must be checked on the response in any case, in this order and before the
+ * range.
  *
  * @category models
  * @since 0.1.0
@@ -99,6 +101,7 @@ export interface GetOptions {
   readonly ifMatch?: string | undefined
   /** Milliseconds since 1970. */
   readonly ifUnmodifiedSince?: number | undefined
+  readonly ifNoneMatch?: string | undefined
 }
 
 /**
@@ -136,7 +139,7 @@ export interface Capabilities {
   readonly conditionalCreate: boolean
   /** `put` with `Update` is enforced. */
   readonly conditionalUpdate: boolean
-  /** `ifMatch` and `ifUnmodifiedSince` are evaluated by the store, in the same request as the read. */
+  /** The conditions of `get` are evaluated by the store, in the same request as the read. */
   readonly conditionalGet: boolean
   /** User metadata is kept. */
   readonly metadata: boolean
@@ -191,8 +194,8 @@ export interface ObjectStoreShape {
   /** `undefined` when the store may be written, else a sentence that says why not and what to do. */
   readonly readOnlyBecause: string | undefined
   /**
-   * Reads an object or a part of it. Fails with `NotFound`, `InvalidRange` (never a shorter answer) and
-   * `PreconditionFailed`.
+   * Reads an object or a part of it. Fails with `NotFound`, `InvalidRange` (never a shorter answer),
+   * `PreconditionFailed` and `NotModified`.
    */
   readonly get: (key: string, options?: GetOptions) => Effect.Effect<GetResult, ObjectStoreError.ObjectStoreError>
   /** Writes a whole object, visible at once or not at all. */

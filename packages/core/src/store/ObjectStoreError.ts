@@ -51,6 +51,19 @@ export class PreconditionFailed extends Schema.TaggedError<PreconditionFailed>()
 }
 
 /**
+ * The object still is the version that the reader has already (`ifNoneMatch` of a get): its bytes were not sent.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class NotModified extends Schema.TaggedError<NotModified>()("NotModified", ReasonFields) {
+  readonly isRetryable = false
+  override get message(): string {
+    return "has not been modified"
+  }
+}
+
+/**
  * The range reaches past the end of the object or is malformed.
  *
  * @category reasons
@@ -76,10 +89,13 @@ export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRan
 export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
   ...ReasonFields,
   /** Why, where it is not the credentials themselves, as with a wrong clock. */
-  because: Schema.optional(Schema.String)
+  because: Schema.optional(Schema.String),
+  /** Why there are no credentials to ask with; absent when the store refused them. */
+  unavailable: Schema.optional(Schema.String)
 }) {
   readonly isRetryable = false
   override get message(): string {
+    if (this.unavailable !== undefined) return "was not asked for because the credentials could not be fetched"
     return `was refused because ${this.because ?? "the credentials are wrong, expired or absent; check them"}`
   }
 }
@@ -116,10 +132,20 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
  * @category reasons
  * @since 0.1.0
  */
-export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", ReasonFields) {
-  readonly isRetryable = true
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  ...ReasonFields,
+  /** What is the matter and what to do about it, where the store knows. */
+  because: Schema.optional(Schema.String),
+  /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
+  isLasting: Schema.optional(Schema.Boolean)
+}) {
+  get isRetryable(): boolean {
+    return this.isLasting !== true
+  }
   override get message(): string {
-    return "could not be reached or failed on the store's side; check endpoint and network"
+    return this.because === undefined
+      ? "could not be reached or failed on the store's side; check endpoint and network"
+      : `failed: ${this.because}`
   }
 }
 
@@ -166,6 +192,7 @@ export type Reason =
   | NotFound
   | AlreadyExists
   | PreconditionFailed
+  | NotModified
   | InvalidRange
   | Unauthenticated
   | PermissionDenied
@@ -198,6 +225,7 @@ export class ObjectStoreError extends Schema.TaggedError<ObjectStoreError>()("Ob
     NotFound,
     AlreadyExists,
     PreconditionFailed,
+    NotModified,
     InvalidRange,
     Unauthenticated,
     PermissionDenied,

@@ -1,6 +1,6 @@
 /**
- * What proves to a platform that one may read. Given by container name when a repository is opened,
- * never persisted, secrets always `Redacted`. Design, section 4.
+ * What proves to a platform that one may read, and for which places that is granted. Given by container name when a
+ * repository is opened, never persisted, secrets always `Redacted`.
  *
  * @since 0.1.0
  */
@@ -104,16 +104,94 @@ export const match: typeof Constructors.$match = Constructors.$match
 export type Source = Credentials | Effect.Effect<Credentials, CredentialsUnavailable>
 
 /**
- * A refreshing Effect could not get credentials. `problem` must hold no secret.
+ * Credentials for the places that a program trusts.
+ *
+ * A container is data that somebody else may have written. So credentials are sent to its endpoint only when that is the
+ * platform's own, or the repository's, or one of `endpoints`, or when the program's own run-time override says where the
+ * container is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Grant {
+  readonly _tag: "Grant"
+  readonly credentials: Source
+  /** Base URLs that may be asked, besides the platform's own and the repository's. */
+  readonly endpoints: ReadonlyArray<string>
+  /** Places that may be read, as `s3://bucket/data/`; `undefined` for all that the credentials open. */
+  readonly prefixes: ReadonlyArray<string> | undefined
+  /** Whether secrets may travel over plain `http` to another machine. */
+  readonly allowHttp: boolean
+}
+
+/**
+ * What is given for a container: credentials plainly, or a `grant` that says more about the place.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Entry = Source | Grant
+
+/**
+ * Credentials for a place, as an entry of `credentials` when a repository is opened:
+ *
+ * ```ts
+ * Repository.open({
+ *   credentials: {
+ *     recent: Credentials.grant({
+ *       credentials: Credentials.accessKey({ accessKeyId, secretAccessKey }),
+ *       endpoints: ["https://minio.example.org"],
+ *       prefixes: ["s3://data/recent/"]
+ *     })
+ *   }
+ * })
+ * ```
+ *
+ * - `endpoints` (default none): further base URLs that may be asked with these credentials;
+ * - `prefixes` (default all): nothing outside of them is asked for. They begin with the platform, whatever the protocol of
+ *   the container: `s3://bucket/data/`, `gs://bucket/`, `tigris://bucket/`, `file:///data/`; without a slash at the end
+ *   they match whole segments;
+ * - `allowHttp` (default false): secrets may travel over plain `http` to another machine than this one.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const grant = (options: {
+  readonly credentials: Source
+  readonly endpoints?: ReadonlyArray<string> | undefined
+  readonly prefixes?: ReadonlyArray<string> | undefined
+  readonly allowHttp?: boolean | undefined
+}): Grant => ({
+  _tag: "Grant",
+  credentials: options.credentials,
+  endpoints: options.endpoints ?? [],
+  prefixes: options.prefixes,
+  allowHttp: options.allowHttp ?? false
+})
+
+/**
+ * An entry as a grant: plain credentials are for the platform's own endpoint and the repository's.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const toGrant = (entry: Entry): Grant =>
+  "_tag" in entry && entry._tag === "Grant" ? entry : grant({ credentials: entry })
+
+/**
+ * Credentials could not be fetched. `problem` must hold no secret. What caused it may, so the library passes on the
+ * problem alone, with the name of the container that was to be read.
  *
  * @category errors
  * @since 0.1.0
  */
 export class CredentialsUnavailable extends Data.TaggedError("CredentialsUnavailable")<{
   readonly problem: string
+  readonly container?: string | undefined
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `Credentials could not be refreshed: ${this.problem}`
+    const whose = this.container === undefined ? "" : ` for container \`${this.container}\``
+    return `The credentials${whose} could not be fetched: ${this.problem}`
   }
 }

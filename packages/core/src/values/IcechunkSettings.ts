@@ -3,15 +3,21 @@
  * repository object. Those refuse to open a repository where one of them has a wrong type, so that all are
  * checked here.
  *
- * Source: Icechunk's `RepositoryConfig`. Fields that are not named here pass through.
+ * Source: Icechunk's `RepositoryConfig`. Fields that are not named here are in `additional_fields`.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
-type Settings = Readonly<Record<string, unknown>>
-
-const Fields: Schema.$Record<Schema.String, Schema.Unknown> = Schema.Record(Schema.String, Schema.Unknown)
+/**
+ * What only other versions know; in `config.json` it stands beside the other fields.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Open {
+  readonly additional_fields?: Readonly<Record<string, unknown>> | undefined
+}
 
 const between = (least: number, most: number) =>
   Schema.Int.check(Schema.isGreaterThanOrEqualTo(least), Schema.isLessThanOrEqualTo(most))
@@ -20,7 +26,18 @@ const maxU32 = 0xffff_ffff
 const maxU64 = Number.MAX_SAFE_INTEGER
 
 const field = <A, E>(schema: Schema.Codec<A, E>) => Schema.optional(Schema.NullOr(schema))
-const settings = <F extends Schema.Struct.Fields>(fields: F) => Schema.StructWithRest(Schema.Struct(fields), [Fields])
+/**
+ * The schema of an object that keeps fields which are not named here.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const settings = <F extends Schema.Struct.Fields>(
+  fields: F
+): Schema.Struct<F & { readonly additional_fields: Schema.optional<Schema.$Record<Schema.String, Schema.Unknown>> }> =>
+  Schema.Struct({ ...fields, additional_fields: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)) })
+
+type Optional<A> = A | null | undefined
 
 /**
  * Concurrency of reads of many parts.
@@ -33,10 +50,22 @@ export const PartialValuesConcurrency: Schema.Codec<number> = between(0, maxU16)
 /**
  * Sizes of caches.
  *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Caching extends Open {
+  readonly num_snapshot_nodes?: Optional<number>
+  readonly num_chunk_refs?: Optional<number>
+  readonly num_transaction_changes?: Optional<number>
+  readonly num_bytes_attributes?: Optional<number>
+  readonly num_bytes_chunks?: Optional<number>
+}
+
+/**
  * @category schemas
  * @since 0.1.0
  */
-export const Caching: Schema.Codec<Settings> = settings({
+export const Caching: Schema.Codec<Caching> = settings({
   num_snapshot_nodes: field(between(0, maxU64)),
   num_chunk_refs: field(between(0, maxU64)),
   num_transaction_changes: field(between(0, maxU64)),
@@ -44,7 +73,19 @@ export const Caching: Schema.Codec<Settings> = settings({
   num_bytes_chunks: field(between(0, maxU64))
 })
 
-const Retries: Schema.Codec<Settings> = settings({
+/**
+ * How often and how fast something is tried again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Retries extends Open {
+  readonly max_tries?: Optional<number>
+  readonly initial_backoff_ms?: Optional<number>
+  readonly max_backoff_ms?: Optional<number>
+}
+
+const Retries: Schema.Codec<Retries> = settings({
   max_tries: field(between(1, maxU16)),
   initial_backoff_ms: field(between(0, maxU32)),
   max_backoff_ms: field(between(0, maxU32))
@@ -53,18 +94,55 @@ const Retries: Schema.Codec<Settings> = settings({
 /**
  * Retries of updates of the repository object.
  *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UpdateRetries extends Open {
+  readonly default?: Optional<Retries>
+}
+
+/**
  * @category schemas
  * @since 0.1.0
  */
-export const UpdateRetries: Schema.Codec<Settings> = settings({ default: field(Retries) })
+export const UpdateRetries: Schema.Codec<UpdateRetries> = settings({ default: field(Retries) })
 
 /**
  * How the repository's storage is used.
  *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Storage extends Open {
+  readonly concurrency?: Optional<
+    Open & {
+      readonly max_concurrent_requests_for_object?: Optional<number>
+      readonly ideal_concurrent_request_size?: Optional<number>
+    }
+  >
+  readonly retries?: Optional<Retries>
+  readonly timeouts?: Optional<
+    Open & {
+      readonly connect_timeout_ms?: Optional<number>
+      readonly read_timeout_ms?: Optional<number>
+      readonly operation_timeout_ms?: Optional<number>
+      readonly operation_attempt_timeout_ms?: Optional<number>
+    }
+  >
+  readonly unsafe_use_conditional_update?: Optional<boolean>
+  readonly unsafe_use_conditional_create?: Optional<boolean>
+  readonly unsafe_use_metadata?: Optional<boolean>
+  readonly storage_class?: Optional<string>
+  readonly metadata_storage_class?: Optional<string>
+  readonly chunks_storage_class?: Optional<string>
+  readonly minimum_size_for_multipart_upload?: Optional<number>
+}
+
+/**
  * @category schemas
  * @since 0.1.0
  */
-export const Storage: Schema.Codec<Settings> = settings({
+export const Storage: Schema.Codec<Storage> = settings({
   concurrency: field(
     settings({
       max_concurrent_requests_for_object: field(between(1, maxU16)),
@@ -97,22 +175,49 @@ const Bound = Schema.Union([
 
 const Regex = Schema.Struct({ regex: Schema.String })
 
-const PreloadCondition: Schema.Codec<unknown> = Schema.Union([
+type Bound = "Unbounded" | { readonly Included: number } | { readonly Excluded: number }
+
+/**
+ * Which manifests are read ahead.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PreloadCondition =
+  | "true"
+  | "false"
+  | { readonly or: ReadonlyArray<PreloadCondition> }
+  | { readonly and: ReadonlyArray<PreloadCondition> }
+  | { readonly path_matches: { readonly regex: string } }
+  | { readonly name_matches: { readonly regex: string } }
+  | { readonly num_refs: { readonly from: Bound; readonly to: Bound } }
+
+const PreloadCondition: Schema.Codec<PreloadCondition> = Schema.Union([
   Schema.Literals(["true", "false"]),
-  Schema.Struct({ or: Schema.Array(Schema.suspend((): Schema.Codec<unknown> => PreloadCondition)) }),
-  Schema.Struct({ and: Schema.Array(Schema.suspend((): Schema.Codec<unknown> => PreloadCondition)) }),
+  Schema.Struct({ or: Schema.Array(Schema.suspend((): Schema.Codec<PreloadCondition> => PreloadCondition)) }),
+  Schema.Struct({ and: Schema.Array(Schema.suspend((): Schema.Codec<PreloadCondition> => PreloadCondition)) }),
   Schema.Struct({ path_matches: Regex }),
   Schema.Struct({ name_matches: Regex }),
   Schema.Struct({ num_refs: Schema.Struct({ from: Bound, to: Bound }) })
 ])
 
 /**
- * Which manifests are read ahead.
+ * How manifests are read ahead.
  *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Preload extends Open {
+  readonly max_total_refs?: Optional<number>
+  readonly preload_if?: Optional<PreloadCondition>
+  readonly max_arrays_to_scan?: Optional<number>
+}
+
+/**
  * @category schemas
  * @since 0.1.0
  */
-export const Preload: Schema.Codec<Settings> = settings({
+export const Preload: Schema.Codec<Preload> = settings({
   max_total_refs: field(between(0, maxU32)),
   preload_if: field(PreloadCondition),
   max_arrays_to_scan: field(between(0, maxU32))
@@ -121,10 +226,21 @@ export const Preload: Schema.Codec<Settings> = settings({
 /**
  * How locations of virtual chunks are compressed.
  *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LocationCompression extends Open {
+  readonly min_num_chunks?: Optional<number>
+  readonly dictionary_max_training_samples?: Optional<number>
+  readonly dictionary_max_size_bytes?: Optional<number>
+  readonly compression_level?: Optional<number>
+}
+
+/**
  * @category schemas
  * @since 0.1.0
  */
-export const LocationCompression: Schema.Codec<Settings> = settings({
+export const LocationCompression: Schema.Codec<LocationCompression> = settings({
   min_num_chunks: field(between(0, maxU16)),
   dictionary_max_training_samples: field(between(0, maxU16)),
   dictionary_max_size_bytes: field(between(0, maxU32)),

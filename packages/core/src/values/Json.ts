@@ -31,6 +31,19 @@ export interface JsonObject {
 export const maxDepth = 128
 
 /**
+ * Text that is equal for equal JSON, whatever the order of fields; fields that are `undefined` count as absent.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const canonical = (json: unknown): string =>
+  JSON.stringify(json, (_, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : value
+  ) ?? ""
+
+/**
  * A sentence that says why `value` cannot be stored as JSON, or `undefined`: it is nested too deep, is no JSON,
  * or has a key with the character U+0000, which ends a key of a flexbuffer. Fields that are `undefined` are left
  * out when it is stored, and so are no problem.

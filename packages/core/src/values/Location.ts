@@ -51,7 +51,7 @@ export const relative = (container: string, path: string): Location => Construct
 export const match: typeof Constructors.$match = Constructors.$match
 
 /**
- * A text that is no location of an object.
+ * A text that is not a location of an object.
  *
  * @category errors
  * @since 0.1.0
@@ -61,7 +61,7 @@ export class InvalidLocation extends Schema.TaggedError<InvalidLocation>()("Inva
   problem: Schema.String
 }) {
   override get message(): string {
-    return `\`${this.location}\` is no location of a virtual chunk: ${this.problem}. Write it as \`protocol://bucket/key\`, \`file:///absolute/path\` or \`vcc://container/path\`.`
+    return `\`${this.location}\` is not a location of a virtual chunk: ${this.problem}. Write it as \`protocol://bucket/key\`, \`file:///absolute/path\` or \`vcc://container/path\`.`
   }
 }
 
@@ -143,6 +143,25 @@ export const bucketAndKey = (path: string): { readonly bucket: string; readonly 
   const slash = path.indexOf("/")
   return slash < 0 ? { bucket: path, key: "" } : { bucket: path.slice(0, slash), key: path.slice(slash + 1) }
 }
+
+/**
+ * A sentence that says why a location cannot be that of an object, whatever its container, or `undefined`.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const objectProblem = (location: Location): string | undefined =>
+  location._tag === "Absolute" && bucketAndKey(location.path).key === ""
+    ? "it names a bucket but no object in it"
+    : undefined
+
+/**
+ * Whether a key has a `.` or `..` segment, which servers that normalise paths resolve.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const hasDotSegment = (key: string): boolean => /(?:^|\/)\.\.?(?:\/|$)/.test(key)
 
 /**
  * A file path, percent-encoded where a URL requires it.

@@ -1,17 +1,16 @@
 /**
- * The configuration of a repository: `config.json`. Design, section 5; field names and meanings follow
- * Icechunk's `RepositoryConfig`.
+ * The configuration of a repository: `config.json`. Field names and meanings follow Icechunk's `RepositoryConfig`.
  *
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as ConfigFields from "./ConfigFields.ts"
 import * as Settings from "./IcechunkSettings.ts"
 import * as Json from "./Json.ts"
 import * as Container from "./VirtualChunkContainer.ts"
 
-const Fields: Schema.$Record<Schema.String, Schema.Unknown> = Schema.Record(Schema.String, Schema.Unknown)
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const U16 = Count.check(Schema.isLessThanOrEqualTo(0xffff))
 
@@ -44,23 +43,19 @@ const SplitCondition: Schema.Codec<SplitCondition> = Schema.Union([
  * @category models
  * @since 0.1.0
  */
-export interface SplitDimension {
+export interface SplitDimension extends Settings.Open {
   readonly condition: "Any" | { readonly Axis: number } | { readonly DimensionName: string }
   readonly num_chunks: number
-  readonly [field: string]: unknown
 }
 
-const SplitDimension: Schema.Codec<SplitDimension> = Schema.StructWithRest(
-  Schema.Struct({
-    condition: Schema.Union([
-      Schema.Literal("Any"),
-      Schema.Struct({ Axis: Count }),
-      Schema.Struct({ DimensionName: Schema.String })
-    ]),
-    num_chunks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(0xffff_ffff))
-  }),
-  [Fields]
-)
+const SplitDimension: Schema.Codec<SplitDimension> = Settings.settings({
+  condition: Schema.Union([
+    Schema.Literal("Any"),
+    Schema.Struct({ Axis: Count }),
+    Schema.Struct({ DimensionName: Schema.String })
+  ]),
+  num_chunks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(0xffff_ffff))
+})
 
 /**
  * How the refs of an array are spread over manifests. Each dimension is cut as the first part says that is for it,
@@ -71,99 +66,101 @@ const SplitDimension: Schema.Codec<SplitDimension> = Schema.StructWithRest(
  */
 export type SplitRule = readonly [condition: SplitCondition, dimensions: ReadonlyArray<SplitDimension>]
 
+type Optional<A> = A | null | undefined
+
 /**
- * The configuration. Every field is optional; fields that are not named here are kept.
+ * The configuration. Every field is optional, and no others may be set: what only other versions or programs know is in
+ * `additional_fields`, of the configuration or of the object in it that has the field.
  *
  * @category models
  * @since 0.1.0
  */
-export interface RepositoryConfig {
+export interface RepositoryConfig extends Settings.Open {
   /** Chunks of at most this many bytes are stored in the manifest (default 512). */
-  readonly inline_chunk_threshold_bytes?: number | null | undefined
+  readonly inline_chunk_threshold_bytes?: Optional<number>
   /** Where virtual chunks may be. */
-  readonly virtual_chunk_containers?: ReadonlyArray<Container.VirtualChunkContainer> | null | undefined
+  readonly virtual_chunk_containers?: Optional<ReadonlyArray<Container.VirtualChunkContainer>>
   /** Compression of metadata files: zstd, level 1 to 22 (default 3). */
-  readonly compression?:
-    | {
-        readonly algorithm?: "zstd" | null | undefined
-        readonly level?: number | null | undefined
-        readonly [field: string]: unknown
-      }
-    | null
-    | undefined
-  readonly manifest?:
-    | {
-        readonly splitting?:
-          | { readonly split_sizes?: ReadonlyArray<SplitRule> | null | undefined; readonly [field: string]: unknown }
-          | null
-          | undefined
-        readonly [field: string]: unknown
-      }
-    | null
-    | undefined
+  readonly compression?: Optional<
+    Settings.Open & { readonly algorithm?: Optional<"zstd">; readonly level?: Optional<number> }
+  >
+  readonly manifest?: Optional<
+    Settings.Open & {
+      /** How the refs of arrays are spread over manifests. */
+      readonly splitting?: Optional<Settings.Open & { readonly split_sizes?: Optional<ReadonlyArray<SplitRule>> }>
+      /** Not used here; for other Icechunk clients. */
+      readonly preload?: Optional<Settings.Preload>
+      /** Not used here; for other Icechunk clients. */
+      readonly virtual_chunk_location_compression?: Optional<Settings.LocationCompression>
+      /** Not used here; for other Icechunk clients. */
+      readonly max_concurrent_manifest_fetches_during_commit?: Optional<number>
+    }
+  >
+  /** Not used here; for other Icechunk clients. */
+  readonly caching?: Optional<Settings.Caching>
+  /** Not used here; for other Icechunk clients. */
+  readonly storage?: Optional<Settings.Storage>
+  /** Not used here; for other Icechunk clients. */
+  readonly repo_update_retries?: Optional<Settings.UpdateRetries>
+  /** Not used here; for other Icechunk clients. */
+  readonly get_partial_values_concurrency?: Optional<number>
   /** Requests under way at once (default 256). */
-  readonly max_concurrent_requests?: number | null | undefined
+  readonly max_concurrent_requests?: Optional<number>
   /** Operations that the repository object lists before it points at an older one (default 1,000). */
-  readonly num_updates_per_repo_info_file?: number | null | undefined
-  readonly [field: string]: unknown
+  readonly num_updates_per_repo_info_file?: Optional<number>
 }
 
+const optional = <A, E>(schema: Schema.Codec<A, E>) => Schema.optional(Schema.NullOr(schema))
+
 /**
- * The schema of `config.json`. Unknown fields pass through.
+ * The schema of the configuration in memory. In `config.json` the fields of `additional_fields` stand beside the others.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const RepositoryConfig: Schema.Codec<RepositoryConfig> = Schema.StructWithRest(
-  Schema.Struct({
-    inline_chunk_threshold_bytes: Schema.optional(Schema.NullOr(U16)),
-    virtual_chunk_containers: Schema.optional(Schema.NullOr(Schema.Array(Container.VirtualChunkContainer))),
-    compression: Schema.optional(
-      Schema.NullOr(
-        Schema.StructWithRest(
-          Schema.Struct({
-            algorithm: Schema.optional(Schema.NullOr(Schema.Literal("zstd"))),
-            level: Schema.optional(
-              Schema.NullOr(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(22)))
-            )
-          }),
-          [Fields]
-        )
-      )
-    ),
-    manifest: Schema.optional(
-      Schema.NullOr(
-        Schema.StructWithRest(
-          Schema.Struct({
-            splitting: Schema.optional(
-              Schema.NullOr(
-                Schema.StructWithRest(
-                  Schema.Struct({
-                    split_sizes: Schema.optional(
-                      Schema.NullOr(Schema.Array(Schema.Tuple([SplitCondition, Schema.Array(SplitDimension)])))
-                    )
-                  }),
-                  [Fields]
-                )
-              )
-            ),
-            preload: Schema.optional(Schema.NullOr(Settings.Preload)),
-            virtual_chunk_location_compression: Schema.optional(Schema.NullOr(Settings.LocationCompression)),
-            max_concurrent_manifest_fetches_during_commit: Schema.optional(Schema.NullOr(Settings.ManifestFetches))
-          }),
-          [Fields]
-        )
-      )
-    ),
-    caching: Schema.optional(Schema.NullOr(Settings.Caching)),
-    storage: Schema.optional(Schema.NullOr(Settings.Storage)),
-    repo_update_retries: Schema.optional(Schema.NullOr(Settings.UpdateRetries)),
-    get_partial_values_concurrency: Schema.optional(Schema.NullOr(Settings.PartialValuesConcurrency)),
-    max_concurrent_requests: Schema.optional(Schema.NullOr(U16.check(Schema.isGreaterThanOrEqualTo(1)))),
-    num_updates_per_repo_info_file: Schema.optional(Schema.NullOr(U16.check(Schema.isGreaterThanOrEqualTo(1))))
-  }),
-  [Fields]
-)
+export const RepositoryConfig: Schema.Codec<RepositoryConfig> = Settings.settings({
+  inline_chunk_threshold_bytes: optional(U16),
+  virtual_chunk_containers: optional(Schema.Array(Container.VirtualChunkContainer)),
+  compression: optional(
+    Settings.settings({
+      algorithm: optional(Schema.Literal("zstd")),
+      level: optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(22)))
+    })
+  ),
+  manifest: optional(
+    Settings.settings({
+      splitting: optional(
+        Settings.settings({
+          split_sizes: optional(Schema.Array(Schema.Tuple([SplitCondition, Schema.Array(SplitDimension)])))
+        })
+      ),
+      preload: optional(Settings.Preload),
+      virtual_chunk_location_compression: optional(Settings.LocationCompression),
+      max_concurrent_manifest_fetches_during_commit: optional(Settings.ManifestFetches)
+    })
+  ),
+  caching: optional(Settings.Caching),
+  storage: optional(Settings.Storage),
+  repo_update_retries: optional(Settings.UpdateRetries),
+  get_partial_values_concurrency: optional(Settings.PartialValuesConcurrency),
+  max_concurrent_requests: optional(U16.check(Schema.isGreaterThanOrEqualTo(1))),
+  num_updates_per_repo_info_file: optional(U16.check(Schema.isGreaterThanOrEqualTo(1)))
+})
+
+/**
+ * What holds where nothing else is configured.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaults: RepositoryConfig = {
+  inline_chunk_threshold_bytes: 512,
+  virtual_chunk_containers: Container.defaults,
+  compression: { algorithm: "zstd", level: 3 },
+  manifest: { splitting: { split_sizes: [] } },
+  max_concurrent_requests: 256,
+  num_updates_per_repo_info_file: 1000
+}
 
 /**
  * A configuration that cannot be used: `field` says where, `problem` why.
@@ -178,7 +175,7 @@ export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidC
   problem: Schema.String
 }) {
   override get message(): string {
-    return `\`${this.source}\` is no valid configuration at \`${this.field}\`: ${this.problem}`
+    return `\`${this.source}\` is not a valid configuration at \`${this.field}\`: ${this.problem}`
   }
 }
 
@@ -190,26 +187,87 @@ const fieldOf = (path: ReadonlyArray<unknown> | undefined): string =>
     ""
   ) || "(whole file)"
 
-/**
- * A configuration from parsed JSON.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const fromJson = (source: string, json: unknown): Result.Result<RepositoryConfig, InvalidConfig> => {
-  // Before the schema looks at the values, for it goes as deep as they do.
-  for (const [field, value] of isRecord(json) ? Object.entries(json) : []) {
-    const problem = value === undefined ? undefined : Json.problem(value, 1)
-    if (problem !== undefined) return Result.fail(new InvalidConfig({ source, field, problem }))
+/** What is not JSON in the fields of a configuration, the values of which are at this depth. */
+const notJson = (source: string, value: unknown, depth: number): InvalidConfig | undefined => {
+  // Before anything else looks at the values, because it goes as deep as they do.
+  for (const [field, inner] of ConfigFields.isFields(value) ? Object.entries(value) : []) {
+    const problem = inner === undefined ? undefined : Json.problem(inner, depth)
+    if (problem !== undefined) return new InvalidConfig({ source, field, problem })
   }
-  const decoded = Schema.decodeUnknownResult(RepositoryConfig)(json)
+  return undefined
+}
+
+/** Fields of `config.json` that are no settings. */
+const reserved = ["recent_writes", "published"]
+
+const decode = (source: string, value: unknown): Result.Result<RepositoryConfig, InvalidConfig> => {
+  const decoded = Schema.decodeUnknownResult(RepositoryConfig)(value)
   if (Result.isFailure(decoded)) {
     const [issue] = formatIssue(decoded.failure.issue).issues
     return Result.fail(
       new InvalidConfig({ source, field: fieldOf(issue?.path), problem: issue?.message ?? "it has the wrong type" })
     )
   }
-  return validate(source, decoded.success)
+  const containers = decoded.success.virtual_chunk_containers?.map(Container.normalise)
+  return validate(
+    source,
+    containers === undefined ? decoded.success : { ...decoded.success, virtual_chunk_containers: containers }
+  )
+}
+
+/**
+ * A configuration from parsed JSON, as a file has it. Fields that this version does not know are in `additional_fields`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const fromJson = (source: string, json: unknown): Result.Result<RepositoryConfig, InvalidConfig> => {
+  // Two more than are written: a file also repeats, in a list, what was published of it.
+  const wrong = notJson(source, json, -1)
+  if (wrong !== undefined) return Result.fail(wrong)
+  return decode(source, ConfigFields.fromFile(RepositoryConfig.ast, json))
+}
+
+/**
+ * A configuration that a program passes. It has known fields only, others in `additional_fields`, and its containers hold
+ * no secrets; `kept` are containers of others, which are taken as they are.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const fromInput = (
+  source: string,
+  input: unknown,
+  kept: ReadonlyArray<Container.VirtualChunkContainer> = []
+): Result.Result<RepositoryConfig, InvalidConfig> => {
+  const wrong = notJson(source, input, 1)
+  if (wrong !== undefined) return Result.fail(wrong)
+  const refuse = (path: ReadonlyArray<unknown>, problem: string): Result.Result<never, InvalidConfig> =>
+    Result.fail(new InvalidConfig({ source, field: fieldOf(path), problem }))
+  const given = ConfigFields.isFields(input) ? input["virtual_chunk_containers"] : undefined
+  const before = new Map(kept.map((container) => [container.name, Json.canonical(container)]))
+  const isKept = (container: unknown): boolean => {
+    const name = ConfigFields.isFields(container) ? container["name"] : undefined
+    return typeof name === "string" && before.get(name) === Json.canonical(container)
+  }
+  for (const [i, container] of Array.isArray(given) ? given.entries() : []) {
+    // Before unknown fields are named: a secret often is one.
+    const problem =
+      ConfigFields.isFields(container) && !isKept(container) ? Container.secretProblem(container) : undefined
+    if (problem !== undefined) return refuse(["virtual_chunk_containers", i], problem)
+  }
+  const others = ConfigFields.isFields(input) ? input[ConfigFields.additional] : undefined
+  const taken = ConfigFields.isFields(others) ? reserved.find((name) => Object.hasOwn(others, name)) : undefined
+  if (taken !== undefined) return refuse([ConfigFields.additional, taken], "this library keeps its own notes there")
+  const misplaced = ConfigFields.misplaced(RepositoryConfig.ast, input)
+  if (misplaced !== undefined) return refuse(misplaced.path, misplaced.problem)
+  return Result.flatMap(decode(source, input), (config) => {
+    for (const [i, container] of (config.virtual_chunk_containers ?? []).entries()) {
+      const problem = isKept(container) ? undefined : Container.inputProblem(container)
+      if (problem !== undefined) return refuse(["virtual_chunk_containers", i], problem)
+    }
+    return Result.succeed(config)
+  })
 }
 
 /**
@@ -224,10 +282,19 @@ export const parse = (source: string, text: string): Result.Result<RepositoryCon
     json = JSON.parse(text)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : "it cannot be parsed"
-    return Result.fail(new InvalidConfig({ source, field: "(whole file)", problem: `it is no JSON: ${problem}` }))
+    return Result.fail(new InvalidConfig({ source, field: "(whole file)", problem: `it is not JSON: ${problem}` }))
   }
   return fromJson(source, json)
 }
+
+/**
+ * The configuration as `config.json` has it: the fields of `additional_fields` beside the others.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const toJson = (config: RepositoryConfig): Json.JsonObject =>
+  ConfigFields.toFile(RepositoryConfig.ast, config) as Json.JsonObject
 
 /**
  * The text of `config.json`.
@@ -235,7 +302,7 @@ export const parse = (source: string, text: string): Result.Result<RepositoryCon
  * @category encoding
  * @since 0.1.0
  */
-export const print = (config: RepositoryConfig): string => `${JSON.stringify(config, undefined, 2)}\n`
+export const print = (config: RepositoryConfig): string => `${JSON.stringify(toJson(config), undefined, 2)}\n`
 
 /**
  * The configuration itself when its containers are well formed and their names unique.
@@ -272,8 +339,7 @@ export const validateUpdate = (
   current: RepositoryConfig,
   next: RepositoryConfig
 ): Result.Result<RepositoryConfig, InvalidConfig> =>
-  // What a user's function returned went through no decoder.
-  Result.flatMap(fromJson(source, next), (next) => {
+  Result.flatMap(fromInput(source, next, current.virtual_chunk_containers ?? []), (next) => {
     const kept = new Set((next.virtual_chunk_containers ?? []).map(({ name }) => name))
     const gone = (current.virtual_chunk_containers ?? []).find(({ name }) => !kept.has(name))
     if (gone !== undefined) {
@@ -281,19 +347,16 @@ export const validateUpdate = (
         new InvalidConfig({
           source,
           field: "virtual_chunk_containers",
-          problem: `container \`${gone.name}\` is missing; containers are added and edited, never deleted, for older snapshots may refer to them`
+          problem: `container \`${gone.name}\` is missing; containers are added and edited, never deleted, because older snapshots may refer to them`
         })
       )
     }
     return Result.succeed(next)
   })
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 const mergeFields = (base: unknown, over: unknown): unknown => {
   if (over === undefined || over === null) return base
-  if (!isRecord(base) || !isRecord(over)) return over
+  if (!ConfigFields.isFields(base) || !ConfigFields.isFields(over)) return over
   // Not by assignment: fields may have names of `Object.prototype`.
   const merged = new Map(Object.entries(base))
   for (const [field, value] of Object.entries(over)) merged.set(field, mergeFields(merged.get(field), value))

@@ -4,6 +4,9 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as ConfigFields from "./ConfigFields.ts"
+import * as Endpoint from "./Endpoint.ts"
+import { isMetadataHost } from "./MetadataAddress.ts"
 
 /**
  * The kind of object store: `s3`, `gcs`, `tigris`, `fs` or the name of a platform of the user's own.
@@ -14,13 +17,16 @@ import * as Schema from "effect/Schema"
 export type PlatformName = string
 
 /**
- * Settings of a platform's client that are no secrets. Fields that this version does not know are kept.
+ * Settings of a platform's client that are no secrets.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CloudClientConfig {
-  /** Base URL of an S3-compatible or emulated service. */
+  /**
+   * Base URL of an S3-compatible or emulated service. Without a scheme, as `localhost:9000`, it is `http` on the loopback
+   * and `https` elsewhere.
+   */
   readonly endpoint_url?: string | undefined
   /** Address buckets as the first segment of the path instead of as a host name. */
   readonly force_path_style?: boolean | undefined
@@ -30,19 +36,26 @@ export interface CloudClientConfig {
   readonly requester_pays?: boolean | undefined
   /** Tigris: read from the nearest region without waiting for replication; makes the store read-only. */
   readonly unsafe_use_distributed_reads?: boolean | undefined
-  readonly [field: string]: unknown
+  /** Tigris: read from this bucket, a fork of the one in the locations. */
+  readonly fork_bucket?: string | undefined
+  /** Google Cloud Storage: the project that pays, for a bucket whose requesters pay. */
+  readonly user_project?: string | undefined
+  /** Settings of a platform of the user's own, and what only other versions know. */
+  readonly additional_fields?: Readonly<Record<string, unknown>> | undefined
 }
 
-const CloudClientConfigFields: Schema.Codec<CloudClientConfig> = Schema.StructWithRest(
-  Schema.Struct({
-    endpoint_url: Schema.optional(Schema.String),
-    force_path_style: Schema.optional(Schema.Boolean),
-    anonymous: Schema.optional(Schema.Boolean),
-    requester_pays: Schema.optional(Schema.Boolean),
-    unsafe_use_distributed_reads: Schema.optional(Schema.Boolean)
-  }),
-  [Schema.Record(Schema.String, Schema.Unknown)]
-)
+const AdditionalFields: Schema.Codec<Readonly<Record<string, unknown>>> = Schema.Record(Schema.String, Schema.Unknown)
+
+const CloudClientConfig: Schema.Codec<CloudClientConfig> = Schema.Struct({
+  endpoint_url: Schema.optional(Schema.String),
+  force_path_style: Schema.optional(Schema.Boolean),
+  anonymous: Schema.optional(Schema.Boolean),
+  requester_pays: Schema.optional(Schema.Boolean),
+  unsafe_use_distributed_reads: Schema.optional(Schema.Boolean),
+  fork_bucket: Schema.optional(Schema.String),
+  user_project: Schema.optional(Schema.String),
+  additional_fields: Schema.optional(AdditionalFields)
+})
 
 /**
  * A container: locations with this `protocol` whose path starts, on whole segments, with
@@ -61,26 +74,39 @@ export interface VirtualChunkContainer {
   readonly region?: string | undefined
   readonly bucket_prefix?: string | undefined
   readonly cloud_client_config?: CloudClientConfig | undefined
-  readonly [field: string]: unknown
+  /** What only other versions or programs know; in `config.json` it stands beside the other fields. */
+  readonly additional_fields?: Readonly<Record<string, unknown>> | undefined
 }
 
 /**
- * A container as it stands in `config.json`. Unknown fields are kept.
+ * A container in memory. In `config.json` the fields of `additional_fields` stand beside the others.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const VirtualChunkContainer: Schema.Codec<VirtualChunkContainer> = Schema.StructWithRest(
-  Schema.Struct({
-    name: Schema.String,
-    protocol: Schema.String,
-    platform: Schema.String,
-    region: Schema.optional(Schema.String),
-    bucket_prefix: Schema.optional(Schema.String),
-    cloud_client_config: Schema.optional(CloudClientConfigFields)
-  }),
-  [Schema.Record(Schema.String, Schema.Unknown)]
-)
+export const VirtualChunkContainer: Schema.Codec<VirtualChunkContainer> = Schema.Struct({
+  name: Schema.String,
+  protocol: Schema.String,
+  platform: Schema.String,
+  region: Schema.optional(Schema.String),
+  bucket_prefix: Schema.optional(Schema.String),
+  cloud_client_config: Schema.optional(CloudClientConfig),
+  additional_fields: Schema.optional(AdditionalFields)
+})
+
+/**
+ * The container with its endpoint in full: `localhost:9000` is `http://localhost:9000`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const normalise = (container: VirtualChunkContainer): VirtualChunkContainer => {
+  const client = container.cloud_client_config
+  const endpoint = Endpoint.withScheme(client?.endpoint_url)
+  return endpoint === client?.endpoint_url
+    ? container
+    : { ...container, cloud_client_config: { ...client, endpoint_url: endpoint } }
+}
 
 /**
  * One for each platform: every location with the platform's protocol, without region. A container of
@@ -111,6 +137,14 @@ const protocolPlatform: ReadonlyMap<string, PlatformName> = new Map([
   ["tigris", "tigris"],
   ["file", "fs"]
 ])
+
+/**
+ * The platform of a protocol: `fs` for `file`, else the one of the same name.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const platformOf = (protocol: string): PlatformName => protocolPlatform.get(protocol) ?? protocol
 
 /**
  * Whether the protocol is none that Icechunk reads itself, so that refs with it are stored as `vcc://`.
@@ -163,14 +197,53 @@ export const problem = (container: VirtualChunkContainer): string | undefined =>
   return undefined
 }
 
+/** Platforms that the packages of this library provide. */
+const knownPlatforms: ReadonlyArray<PlatformName> = ["s3", "gcs", "tigris", "fs", "http", "azure"]
+
+/** Names of secrets, in snake case. */
+const secretName =
+  /secret|token|passw|credential|signature|(^|_)(sas|pwd)(_|$)|(access|account|api|encryption|hmac|private|shared)_?key/
+
+/** A field below `fields` that is named as a secret is. */
+const secretIn = (fields: unknown): string | undefined => {
+  if (!ConfigFields.isFields(fields)) return undefined
+  for (const [name, value] of Object.entries(fields)) {
+    if (secretName.test(ConfigFields.snakeCase(name))) return name
+    const inner = secretIn(value)
+    if (inner !== undefined) return inner
+  }
+  return undefined
+}
+
 /**
- * Addresses at which clouds tell a machine its own secrets: link-local ones, and the names for them. A container is
- * data that anybody may have written, and must not be able to ask there.
+ * A sentence that names a field of a container, well formed or not, which looks like a secret, or `undefined`. Its value
+ * is not repeated.
+ *
+ * @category predicates
+ * @since 0.1.0
  */
-const isMetadataHost = (host: string): boolean =>
-  host.startsWith("169.254.") ||
-  /^\[(fe[89ab][0-9a-f]:|fd00:ec2:|::ffff:a9fe:)/.test(host) ||
-  /^(metadata|metadata\.google\.internal|instance-data)\.?$/.test(host)
+export const secretProblem = (container: Readonly<Record<string, unknown>>): string | undefined => {
+  const { cloud_client_config, name: _, ...others } = container
+  const secret = secretIn(cloud_client_config) ?? secretIn(others)
+  return secret === undefined
+    ? undefined
+    : `\`${secret}\` looks like a secret, and everybody who reads the repository can read its configuration; pass it in \`credentials\` when the repository is opened`
+}
+
+/**
+ * What a container that a program sets must not be, although it is read where somebody else has written it; a sentence
+ * that names the field, or `undefined`.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const inputProblem = ({ bucket_prefix, name, platform }: VirtualChunkContainer): string | undefined => {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(bucket_prefix ?? "")) {
+    return `\`bucket_prefix\` of \`${name}\` starts with a protocol; it is the bucket and the start of the key only`
+  }
+  const known = knownPlatforms.find((other) => other !== platform && other === platform.toLowerCase())
+  return known === undefined ? undefined : `\`platform\` of \`${name}\` is \`${platform}\`; write \`${known}\``
+}
 
 const endpointProblem = (endpoint: string): string | undefined => {
   // Parsing writes the address in its one form: 0xa9fe0000 and 169.254 are 169.254.0.0.

@@ -1,5 +1,5 @@
 /**
- * From a virtual chunk ref to bytes: parse, match, open, read, verify. Design, section 3.
+ * From a virtual chunk ref to bytes: parse, match, open, read, verify.
  *
  * Reads that wait at the same time for the same version of the same object are answered with as few
  * requests as the range plan allows.
@@ -9,6 +9,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 import * as Schema from "effect/Schema"
@@ -17,6 +18,7 @@ import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectSto
 import type * as RangePlan from "../store/RangePlan.ts"
 import type { Span } from "../values/ByteRange.ts"
 import * as Checksum from "../values/Checksum.ts"
+import { CredentialsUnavailable } from "../values/Credentials.ts"
 import * as Location from "../values/Location.ts"
 import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
 import * as ContainerMatch from "./ContainerMatch.ts"
@@ -35,12 +37,13 @@ export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("Ch
   container: Schema.String,
   /** What the ref says, in words. */
   expected: Schema.String,
-  /** What the store says, in words; absent when the store refused without saying. */
+  /** What the store says, in words that follow "it"; absent when the store refused the read without saying. */
   observed: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    const observed = this.observed === undefined ? "this is no longer so" : `it has ${this.observed}`
-    return `\`${this.location}\` has changed since its chunks were referenced: expected ${this.expected}, but ${observed}. Restore the object, or write new refs for it.`
+    const observed =
+      this.observed === undefined ? "and its store says that this is no longer so" : `but it ${this.observed}`
+    return `\`${this.location}\` has changed since its chunks were referenced: expected ${this.expected}, ${observed}. Restore the object, or write new refs for it.`
   }
 }
 
@@ -79,6 +82,7 @@ export type VirtualReadError =
   | Location.InvalidLocation
   | MissingCredentials
   | MissingPlatform
+  | CredentialsUnavailable
   | ChecksumMismatch
   | VirtualObjectNotFound
   | ObjectStoreError
@@ -91,6 +95,10 @@ export type VirtualReadError =
  */
 export interface ChunkResolver {
   readonly containers: ContainerMatch.ContainerSet
+  /** The container and path of a location that can be that of an object. Makes no request. */
+  readonly resolve: (
+    location: Location.Location
+  ) => Result.Result<ContainerMatch.Resolved, ContainerMatch.MissingContainer | Location.InvalidLocation>
   /** The bytes of a ref, or of a part of it: positions relative to the ref's first byte. */
   readonly read: (
     ref: VirtualChunkRef,
@@ -144,11 +152,11 @@ const observed = (meta: ObjectStore.ObjectMeta): Checksum.Observed => ({
 
 const describe = (checksum: Checksum.Checksum, meta: ObjectStore.ObjectMeta): string =>
   Checksum.match(checksum, {
-    ETag: () => (meta.version.etag === undefined ? "no ETag" : `ETag \`${meta.version.etag}\``),
+    ETag: () => (meta.version.etag === undefined ? "has no ETag" : `has ETag \`${meta.version.etag}\``),
     LastModified: () =>
       meta.lastModified === undefined
-        ? "no time of change"
-        : `been modified at ${new Date(meta.lastModified).toISOString()}`
+        ? "has no time of change"
+        : `was modified at ${new Date(meta.lastModified).toISOString()}`
   })
 
 /** `undefined` when the response agrees with the checksum. Pure. */
@@ -176,11 +184,11 @@ const readError = (
   const container = resolved.container.name
   if (error.reason._tag === "NotFound") return new VirtualObjectNotFound({ location, container, store })
   if (error.reason._tag === "PreconditionFailed" && checksum !== undefined) {
-    return new ChecksumMismatch({
-      location,
-      container,
-      expected: Checksum.format(checksum)
-    })
+    // What the store says along with it is how it says no, not what the object is.
+    return new ChecksumMismatch({ location, container, expected: Checksum.format(checksum) })
+  }
+  if (error.reason._tag === "Unauthenticated" && error.reason.unavailable !== undefined) {
+    return new CredentialsUnavailable({ container, problem: error.reason.unavailable })
   }
   return error
 }
@@ -258,22 +266,29 @@ export const make = (options: {
     resolver: answer
   })
 
-  const resolve = (
+  const resolve: ChunkResolver["resolve"] = (location) =>
+    Result.flatMap(ContainerMatch.resolve(containers, location), (resolved) => {
+      const problem = stores.problem(resolved)
+      return problem === undefined
+        ? Result.succeed(resolved)
+        : Result.fail(new Location.InvalidLocation({ location: Location.format(location), problem }))
+    })
+
+  const resolveText = (
     location: string
   ): Effect.Effect<ContainerMatch.Resolved, ContainerMatch.MissingContainer | Location.InvalidLocation> =>
-    Effect.flatMap(Effect.fromResult(Location.parse(location)), (parsed) =>
-      Effect.fromResult(ContainerMatch.resolve(containers, parsed))
-    )
+    Effect.fromResult(Result.flatMap(Location.parse(location), resolve))
 
   const platformOf = ({ container }: ContainerMatch.Resolved) => stores.platforms.get(container.platform)
   const placeOf = (resolved: ContainerMatch.Resolved) => ObjectPlace.make(resolved, platformOf(resolved))
 
   return {
     containers,
+    resolve,
     placeOf,
     spellings: (resolved) => ObjectPlace.spellings(placeOf(resolved), containers, platformOf(resolved)),
     read: ({ checksum, length, location, offset }, { checks, part }) =>
-      Effect.flatMap(resolve(location), (resolved) => {
+      Effect.flatMap(resolveText(location), (resolved) => {
         const span = { start: offset + (part?.start ?? 0), end: offset + (part?.end ?? length) }
         const request = new ReadPart({ resolved, location, checksum, checks, span })
         return Effect.onInterrupt(Effect.request(request, resolver), () => Effect.sync(() => request.leave?.()))
@@ -281,7 +296,7 @@ export const make = (options: {
     head: (location) =>
       Effect.scoped(
         Effect.gen(function* () {
-          const resolved = yield* resolve(location)
+          const resolved = yield* resolveText(location)
           const { key, store } = yield* stores.open(resolved)
           return yield* Effect.mapError(store.head(key), (error) =>
             isNotFound(error)

@@ -1,5 +1,5 @@
 /**
- * Which container a location belongs to. Pure. Design, section 4.
+ * Which container a location belongs to. Pure.
  *
  * @since 0.1.0
  */
@@ -22,8 +22,29 @@ export class MissingContainer extends Schema.TaggedError<MissingContainer>()("Mi
   known: Schema.Array(Schema.String)
 }) {
   override get message(): string {
-    const known = this.known.length === 0 ? "none" : this.known.map((name) => `\`${name}\``).join(", ")
-    return `No container matches \`${this.location}\`. Add one with ${this.wanted} to the repository's configuration, or pass it as a run-time override. The repository's own containers: ${known}.`
+    return `No container matches \`${this.location}\`. Add one with ${this.wanted} to the repository's configuration, or pass it in \`config\` when the repository is opened. The repository's own containers: ${listed(this.known)}.`
+  }
+}
+
+const listed = (names: ReadonlyArray<string>): string =>
+  names.length === 0 ? "none" : names.map((name) => `\`${name}\``).join(", ")
+
+/**
+ * An option for a container names one that does not exist. A name that is only mistyped would otherwise be ignored, and
+ * with it what it was to allow or to forbid.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownContainer extends Schema.TaggedError<UnknownContainer>()("UnknownContainer", {
+  /** `credentials` or `withoutContainers`. */
+  option: Schema.String,
+  name: Schema.String,
+  /** Names of all containers, the default ones too. */
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `\`${this.option}\` is for container \`${this.name}\`, which does not exist. Correct the name, or add the container first, or pass it in \`config\` along with it. Containers: ${listed(this.known)}.`
   }
 }
 
@@ -86,6 +107,29 @@ export const make = (options: {
         Container.prefix(b.container).length - Container.prefix(a.container).length || rank[b.source] - rank[a.source]
     )
   }
+}
+
+/**
+ * The first name in an option that is not that of a container, or `undefined`. Takes the set of all containers, before any
+ * is left out.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const unknown = (
+  { inOrder }: ContainerSet,
+  options: {
+    readonly credentials?: Readonly<Record<string, unknown>> | undefined
+    readonly withoutContainers?: ReadonlyArray<string> | undefined
+  }
+): UnknownContainer | undefined => {
+  const known = inOrder.map(({ container }) => container.name)
+  const named = [
+    ...Object.keys(options.credentials ?? {}).map((name) => ["credentials", name] as const),
+    ...(options.withoutContainers ?? []).map((name) => ["withoutContainers", name] as const)
+  ]
+  const wrong = named.find(([, name]) => !known.includes(name))
+  return wrong && new UnknownContainer({ option: wrong[0], name: wrong[1], known: known.toSorted() })
 }
 
 /**

@@ -6,63 +6,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as RcMap from "effect/RcMap"
-import * as Result from "effect/Result"
 import type * as Duration from "effect/Duration"
 import type * as Scope from "effect/Scope"
 import type { ObjectStoreShape, Origin } from "../store/ObjectStore.ts"
 import type * as Credentials from "../values/Credentials.ts"
 import * as Location from "../values/Location.ts"
 import type * as Container from "../values/VirtualChunkContainer.ts"
-import type { Resolved } from "./ContainerMatch.ts"
-import { MissingCredentials, MissingPlatform, type Platform } from "./Platform.ts"
-
-/**
- * Whose credentials a container gets.
- *
- * @category models
- * @since 0.1.0
- */
-export interface CredentialsPolicy {
-  /** By container name. */
-  readonly byContainer: Readonly<Record<string, Credentials.Source>>
-  /** `strict` turns the fallback to the repository's own credentials off (default `same-endpoint`). */
-  readonly fallback: "same-endpoint" | "strict"
-  readonly repository: Origin
-}
-
-/**
- * The credentials of a container. Pure.
- *
- * Given ones always; else the repository's own, and only on the repository's platform **and** endpoint: a
- * persisted container is data that anybody may have written, and must not be able to send credentials to
- * an endpoint of its choice.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const credentialsFor = (
-  policy: CredentialsPolicy,
-  platform: Pick<Platform, "name" | "sharesCredentials" | "defaultEndpoint">,
-  container: Container.VirtualChunkContainer
-): Result.Result<Credentials.Source, MissingCredentials> => {
-  if (Object.hasOwn(policy.byContainer, container.name)) return Result.succeed(policy.byContainer[container.name]!)
-  const missing = (because: string): Result.Result<never, MissingCredentials> =>
-    Result.fail(new MissingCredentials({ container: container.name, platform: container.platform, because }))
-  if (!platform.sharesCredentials) return missing("access to this platform is always granted explicitly")
-  if (policy.repository.platform !== platform.name) return missing("the repository itself is on another platform")
-  const endpointOf = (endpoint: string | undefined): string => normalEndpoint(endpoint ?? platform.defaultEndpoint)
-  if (endpointOf(policy.repository.endpoint) !== endpointOf(container.cloud_client_config?.endpoint_url)) {
-    return missing("its endpoint is not the repository's, which alone receives the repository's credentials")
-  }
-  if (policy.fallback === "strict") return missing("the fallback to the repository's credentials is turned off")
-  return policy.repository.credentials === undefined
-    ? missing("the repository's store has no credentials to share")
-    : Result.succeed(policy.repository.credentials)
-}
-
-/** Scheme and host have no case; a path has, and may belong to somebody else. */
-const normalEndpoint = (endpoint = ""): string =>
-  endpoint.replace(/\/+$/, "").replace(/^[^/]*\/\/[^/]*/, (schemeAndHost) => schemeAndHost.toLowerCase())
+import type { Resolved, Source } from "./ContainerMatch.ts"
+import * as CredentialsPolicy from "./CredentialsPolicy.ts"
+import { type MissingCredentials, MissingPlatform, type Platform } from "./Platform.ts"
 
 /**
  * The region of a container that names none: on the repository's own platform the repository's, elsewhere
@@ -90,17 +42,49 @@ export interface Place {
 }
 
 /**
+ * Why the store of a container could not be had.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenError =
+  | MissingCredentials
+  | MissingPlatform
+  | Location.InvalidLocation
+  | Credentials.CredentialsUnavailable
+
+/**
  * The stores of a repository's containers.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ContainerStores {
+  /** A sentence that says why a resolved location cannot be that of an object, or `undefined`. Makes no request. */
+  readonly problem: (resolved: Resolved) => string | undefined
   readonly platforms: ReadonlyMap<string, Platform>
   /** The store and key of a resolved location. The store stays open as long as the Scope. */
-  readonly open: (
-    resolved: Resolved
-  ) => Effect.Effect<Place, MissingCredentials | MissingPlatform | Location.InvalidLocation, Scope.Scope>
+  readonly open: (resolved: Resolved) => Effect.Effect<Place, OpenError, Scope.Scope>
+}
+
+/** What is kept for a container and bucket. */
+interface Opened {
+  readonly store: ObjectStoreShape
+  readonly prefixes: ReadonlyArray<string> | undefined
+}
+
+const keyProblem = (
+  platform: Platform | undefined,
+  container: Container.VirtualChunkContainer,
+  { bucket, key }: { readonly bucket: string; readonly key: string }
+): string | undefined => {
+  const hasBuckets = platform?.hasBuckets ?? container.platform !== "fs"
+  if (hasBuckets && bucket === "") return "it names no bucket"
+  if (key === "") return "it names a bucket but no object in it"
+  if (platform?.isBucketInPath?.(container, bucket) === true && Location.hasDotSegment(key)) {
+    return "its key has a `.` or `..` segment, which could lead to another bucket at an endpoint that has the bucket in the path"
+  }
+  return undefined
 }
 
 /**
@@ -111,7 +95,7 @@ export interface ContainerStores {
  */
 export const make = Effect.fnUntraced(function* (options: {
   readonly platforms: ReadonlyMap<string, Platform>
-  readonly policy: CredentialsPolicy
+  readonly policy: CredentialsPolicy.CredentialsPolicy
   /** How long an unused client is kept (default one minute). */
   readonly idleTimeToLive?: Duration.Input | undefined
 }): Effect.fn.Return<ContainerStores, never, Scope.Scope> {
@@ -119,9 +103,9 @@ export const make = Effect.fnUntraced(function* (options: {
   // The key is the whole container, so that an edited one gets a client of its own.
   const stores = yield* RcMap.make({
     idleTimeToLive: options.idleTimeToLive ?? "1 minute",
-    lookup: (id: string) =>
+    lookup: (id: string): Effect.Effect<Opened, OpenError, Scope.Scope> =>
       Effect.gen(function* () {
-        const [container, bucket] = JSON.parse(id) as [Container.VirtualChunkContainer, string]
+        const [container, source, bucket] = JSON.parse(id) as [Container.VirtualChunkContainer, Source, string]
         const platform = platforms.get(container.platform)
         if (platform === undefined) {
           return yield* new MissingPlatform({
@@ -130,25 +114,48 @@ export const make = Effect.fnUntraced(function* (options: {
             known: [...platforms.keys()]
           })
         }
-        const credentials = yield* Effect.fromResult(credentialsFor(policy, platform, container))
+        const { credentials, prefixes } = yield* Effect.fromResult(
+          CredentialsPolicy.credentialsFor(policy, platform, { container, source })
+        )
         const region = regionFor(policy.repository, platform, container)
-        return yield* platform.open({ container, bucket, region, credentials })
+        const store = yield* platform.open({ container, bucket, region, credentials })
+        return { store, prefixes }
       })
   })
+
+  const locate = ({
+    container,
+    path
+  }: Resolved): { readonly platform: Platform | undefined; readonly bucket: string; readonly key: string } => {
+    const platform = platforms.get(container.platform)
+    const hasBuckets = platform?.hasBuckets ?? container.platform !== "fs"
+    return { platform, ...(hasBuckets ? Location.bucketAndKey(path) : { bucket: "", key: path }) }
+  }
+  const problem = (resolved: Resolved): string | undefined => {
+    const { platform, ...place } = locate(resolved)
+    return keyProblem(platform, resolved.container, place)
+  }
+
   return {
     platforms,
-    open: Effect.fnUntraced(function* ({ container, path }) {
-      const hasBuckets = platforms.get(container.platform)?.hasBuckets ?? true
-      const { bucket, key } = hasBuckets ? Location.bucketAndKey(path) : { bucket: "", key: path }
-      if (key === "" || (hasBuckets && bucket === "")) {
-        return yield* new Location.InvalidLocation({
-          location: `${container.protocol}://${path}`,
-          problem: bucket === "" ? "it names no bucket" : "it names a bucket but no object in it"
-        })
+    problem,
+    open: Effect.fnUntraced(function* (resolved) {
+      const { container, path, source } = resolved
+      const wrong = problem(resolved)
+      if (wrong !== undefined) {
+        return yield* new Location.InvalidLocation({ location: `${container.protocol}://${path}`, problem: wrong })
       }
-      const id = JSON.stringify([container, bucket])
+      const { bucket, key } = locate(resolved)
+      const id = JSON.stringify([container, source, bucket])
       // A failure is not kept: what is missing may be there at the next read.
-      const store = yield* Effect.tapError(RcMap.get(stores, id), () => RcMap.invalidate(stores, id))
+      const { prefixes, store } = yield* Effect.tapError(RcMap.get(stores, id), () => RcMap.invalidate(stores, id))
+      if (prefixes !== undefined) {
+        const at = platforms.get(container.platform)?.pathOf?.(container, path) ?? path
+        const place = container.platform === "fs" ? `file://${at}` : `${container.platform}://${at}`
+        if (!CredentialsPolicy.isWithin(place, prefixes)) {
+          return yield* CredentialsPolicy.outside(container, place, prefixes)
+        }
+      }
       return { store, key }
     })
   }

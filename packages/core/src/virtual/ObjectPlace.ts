@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Endpoint from "../values/Endpoint.ts"
 import * as Location from "../values/Location.ts"
 import * as Container from "../values/VirtualChunkContainer.ts"
 import { type ContainerSet, isUnderPrefix, type Resolved } from "./ContainerMatch.ts"
@@ -26,15 +27,12 @@ export interface ObjectPlace {
 }
 
 /** What the place of an object depends on besides its container. */
-type PlaceOptions = Pick<Platform, "defaultEndpoint" | "pathOf"> | undefined
+type PlaceOptions = Pick<Platform, "ownEndpoints" | "pathOf"> | undefined
 
 const endpointOf = (container: Container.VirtualChunkContainer, platform: PlaceOptions): string => {
-  const normal = (endpoint: string | undefined): string => {
-    const url = endpoint === undefined ? null : URL.parse(endpoint)
-    return url === null ? (endpoint ?? "") : `${url.origin}${url.pathname}`.replace(/\/+$/, "")
-  }
-  const endpoint = normal(container.cloud_client_config?.endpoint_url)
-  return endpoint === normal(platform?.defaultEndpoint) ? "" : endpoint
+  const given = container.cloud_client_config?.endpoint_url ?? ""
+  const endpoint = Endpoint.normalise(given) ?? given
+  return platform?.ownEndpoints?.test(endpoint) === true ? "" : endpoint
 }
 
 /**

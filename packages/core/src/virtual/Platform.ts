@@ -8,12 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { ObjectStoreShape } from "../store/ObjectStore.ts"
+import * as MemoryObjectStore from "../store/MemoryObjectStore.ts"
+import { ObjectStore, type ObjectStoreShape, prefixed } from "../store/ObjectStore.ts"
 import type * as Credentials from "../values/Credentials.ts"
-import type * as Container from "../values/VirtualChunkContainer.ts"
+import * as Location from "../values/Location.ts"
+import * as Container from "../values/VirtualChunkContainer.ts"
 
 /**
- * A container needs credentials that were not given.
+ * A container needs credentials that were not given, or those given for it are not for the place where it is. Nothing was
+ * sent.
  *
  * @category errors
  * @since 0.1.0
@@ -21,10 +24,14 @@ import type * as Container from "../values/VirtualChunkContainer.ts"
 export class MissingCredentials extends Schema.TaggedError<MissingCredentials>()("MissingCredentials", {
   container: Schema.String,
   platform: Schema.String,
-  because: Schema.String
+  because: Schema.String,
+  /** What to change in the credentials that were given; absent when none were. */
+  remedy: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    return `Container \`${this.container}\` on \`${this.platform}\` needs credentials: ${this.because}. Pass them as \`credentials: { ${JSON.stringify(this.container)}: ... }\` when the repository is opened.`
+    return this.remedy === undefined
+      ? `Container \`${this.container}\` on \`${this.platform}\` needs credentials: ${this.because}. Pass them as \`credentials: { ${JSON.stringify(this.container)}: ... }\` when the repository is opened.`
+      : `Container \`${this.container}\` on \`${this.platform}\` was not asked with the credentials given for it: ${this.because}. ${this.remedy}`
   }
 }
 
@@ -41,7 +48,12 @@ export class MissingPlatform extends Schema.TaggedError<MissingPlatform>()("Miss
 }) {
   override get message(): string {
     const known = this.known.length === 0 ? "none" : this.known.map((name) => `\`${name}\``).join(", ")
-    return `Container \`${this.container}\` is on platform \`${this.platform}\`, which this program does not provide. Add it to \`Platform.layer\`. Platforms now: ${known}.`
+    const meant = this.known.find((name) => name.toLowerCase() === this.platform.toLowerCase())
+    const remedy =
+      meant === undefined
+        ? "Add it to `Platform.layer`"
+        : `Did you mean \`${meant}\`? Names of platforms are in lower case; correct the container's \`platform\``
+    return `Container \`${this.container}\` is on platform \`${this.platform}\`, which this program does not provide. ${remedy}. Platforms now: ${known}.`
   }
 }
 
@@ -69,16 +81,30 @@ export interface Platform {
   readonly name: Container.PlatformName
   /** The region of a container that names none and is not on the repository's platform. */
   readonly defaultRegion: string | undefined
-  /** The endpoint that an absent one means: naming it makes no difference. */
-  readonly defaultEndpoint?: string | undefined
+  /**
+   * The platform's own endpoints, which whoever has credentials for the platform trusts; matched against the whole of a
+   * normalised base URL, as `https://t3.storage.dev`. An absent endpoint is always the platform's own.
+   */
+  readonly ownEndpoints?: RegExp | undefined
+  /** Kinds of credentials that the platform has a use for (default: all); others are never sent. */
+  readonly accepts?: ReadonlyArray<Credentials.Credentials["_tag"]> | undefined
+  /** Whether a container without an entry needs credentials at all (default true); objects of this process do not. */
+  readonly needsCredentials?: boolean | undefined
   /** Whether the paths start with a bucket. */
   readonly hasBuckets: boolean
+  /**
+   * Whether requests for this bucket have it in their path and not in the host name (default no). Keys with `.` and `..`
+   * segments are then refused, because what is between may resolve them to another bucket.
+   */
+  readonly isBucketInPath?: ((container: Container.VirtualChunkContainer, bucket: string) => boolean) | undefined
   /** Whether the repository's own credentials may serve a container at the same endpoint. */
   readonly sharesCredentials: boolean
   /** Where a container's object is, when that is not where its location says. */
   readonly pathOf?: ((container: Container.VirtualChunkContainer, path: string) => string) | undefined
   /** Makes the store of a bucket; its client is released with the Scope. */
-  readonly open: (request: StoreRequest) => Effect.Effect<ObjectStoreShape, MissingCredentials, Scope.Scope>
+  readonly open: (
+    request: StoreRequest
+  ) => Effect.Effect<ObjectStoreShape, MissingCredentials | Credentials.CredentialsUnavailable, Scope.Scope>
 }
 
 /**
@@ -99,7 +125,7 @@ export class Platforms extends Context.Service<Platforms, ReadonlyMap<string, Pl
  */
 export const layer = <E = never, R = never>(
   platforms: ReadonlyArray<Effect.Effect<Platform, E, R>>
-): Layer.Layer<Platforms, E, R> =>
+): Layer.Layer<Platforms, E, Exclude<R, Scope.Scope>> =>
   Layer.effect(
     Platforms,
     Effect.map(Effect.all(platforms), (all) => new Map(all.map((platform) => [platform.name, platform])))
@@ -112,3 +138,70 @@ export const layer = <E = never, R = never>(
  * @since 0.1.0
  */
 export const layerNone: Layer.Layer<Platforms> = Layer.succeed(Platforms, new Map())
+
+/**
+ * A platform whose objects are all in one store, under `bucket/key`, or for `fs` under their absolute path. Containers
+ * need no credentials, and may be at any endpoint: nothing is sent.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromStore = (name: Container.PlatformName, store: ObjectStoreShape): Platform => ({
+  name,
+  defaultRegion: undefined,
+  ownEndpoints: /^/,
+  needsCredentials: false,
+  hasBuckets: name !== "fs",
+  sharesCredentials: true,
+  open: ({ bucket }) => Effect.succeed(bucket === "" ? store : prefixed(store, bucket))
+})
+
+/**
+ * The same over the store of a Layer, as in `Platform.layer([Platform.fromLayer("s3", FsObjectStore.layer({ directory }))])`:
+ * a program whose refs are on S3 reads them from a directory with a subdirectory for each bucket.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromLayer = <E, R>(
+  name: Container.PlatformName,
+  store: Layer.Layer<ObjectStore, E, R>
+): Effect.Effect<Platform, E, R | Scope.Scope> =>
+  Effect.map(Layer.build(store), (context) => fromStore(name, Context.get(context, ObjectStore)))
+
+/**
+ * Platforms in memory that hold these objects, by location: programs whose virtual chunks are in clouds are tested
+ * without one. As many buckets and platforms as the locations name.
+ *
+ * ```ts
+ * Platform.layerMemory({ "s3://model-output/run-1.nc": bytes, "gs://reference/grid.nc": grid })
+ * ```
+ *
+ * Locations have the protocol of a platform, or its name. Fails with `InvalidLocation` when one is not a location.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory = (
+  objects: Readonly<Record<string, Uint8Array>>
+): Layer.Layer<Platforms, Location.InvalidLocation> =>
+  Layer.effect(
+    Platforms,
+    Effect.gen(function* () {
+      const stores = new Map<string, ObjectStoreShape>()
+      for (const [text, bytes] of Object.entries(objects)) {
+        const location = yield* Effect.fromResult(Location.parse(text))
+        const problem = Location.objectProblem(location)
+        if (location._tag === "Relative" || problem !== undefined) {
+          const why = problem ?? "it is relative to a container"
+          return yield* new Location.InvalidLocation({ location: text, problem: why })
+        }
+        const platform = Container.platformOf(location.protocol)
+        const store = stores.get(platform) ?? (yield* MemoryObjectStore.make({ description: `memory, as ${platform}` }))
+        stores.set(platform, store)
+        // A new store in memory is writable and refuses no key that a location can have.
+        yield* Effect.orDie(store.put(location.path, bytes))
+      }
+      return new Map(Array.from(stores, ([name, store]) => [name, fromStore(name, store)]))
+    })
+  )

@@ -81,9 +81,11 @@ const unreliable = Effect.fnUntraced(function* (options: {
   return { counts, store: wrapped, underlying: store }
 })
 
+const counterOf = (config: Config.RepositoryConfig): unknown => config.additional_fields?.["counter"]
+
 const addOne = (config: Config.RepositoryConfig): Config.RepositoryConfig => ({
   ...config,
-  counter: Number(config["counter"] ?? 0) + 1
+  additional_fields: { ...config.additional_fields, counter: Number(counterOf(config) ?? 0) + 1 }
 })
 
 const thirtyTwo = <A>(value: A): ReadonlyArray<A> => Array.from({ length: 32 }, () => value)
@@ -103,7 +105,10 @@ describe("ConfigFile.read", () => {
     Effect.gen(function* () {
       const store = yield* MemoryObjectStore.make()
       const version = yield* store.put(file, text({ from_the_future: [1], recent_writes: ["id"] }))
-      assert.deepStrictEqual(yield* ConfigFile.read(store), { config: { from_the_future: [1] }, version })
+      assert.deepStrictEqual(yield* ConfigFile.read(store), {
+        config: { additional_fields: { from_the_future: [1] } },
+        version
+      })
     })
   )
 
@@ -121,7 +126,7 @@ describe("ConfigFile.read", () => {
       yield* store.put(file, bytes)
       const error = yield* Effect.flip(ConfigFile.read(store))
       assert.strictEqual(error._tag, "InvalidConfig")
-      assert.include(error.message, "`memory://repository/config.json` is no valid configuration at")
+      assert.include(error.message, "`memory://repository/config.json` is not a valid configuration at")
       assert.include(error, { field })
       const update = yield* Effect.flip(ConfigFile.update(store, addOne))
       assert.strictEqual(update._tag, "InvalidConfig")
@@ -143,14 +148,13 @@ describe("ConfigFile.update", () => {
   it.effect("creates the file, then changes it, and keeps fields that it does not know", () =>
     Effect.gen(function* () {
       const store = yield* MemoryObjectStore.make()
-      const first = yield* ConfigFile.update(store, () => ({
-        from_the_future: { a: [null] },
-        max_concurrent_requests: 5
-      }))
-      assert.deepStrictEqual(first.config, { from_the_future: { a: [null] }, max_concurrent_requests: 5 })
+      const others = { additional_fields: { from_the_future: { a: [null] } } }
+      const first = yield* ConfigFile.update(store, () => ({ ...others, max_concurrent_requests: 5 }))
+      assert.deepStrictEqual(first.config, { ...others, max_concurrent_requests: 5 })
+      assert.deepStrictEqual((yield* stored(store))["from_the_future"], { a: [null] })
       const second = yield* ConfigFile.update(store, Config.setContainer(container("a")))
       assert.deepStrictEqual(second.config, { ...first.config, virtual_chunk_containers: [container("a")] })
-      assert.deepStrictEqual(yield* ConfigFile.read(store), second)
+      assert.deepStrictEqual(yield* ConfigFile.readStored(store), second)
     })
   )
 
@@ -165,13 +169,62 @@ describe("ConfigFile.update", () => {
     })
   )
 
-  it.effect("cannot be fooled by a function that meddles with the ids of writes", () =>
+  it.effect.each(["recent_writes", "published"])("refuses a function that meddles with `%s`", (field) =>
     Effect.gen(function* () {
       const store = yield* MemoryObjectStore.make()
       yield* ConfigFile.update(store, addOne)
-      yield* ConfigFile.update(store, (config) => ({ ...addOne(config), recent_writes: [] }))
-      const { recent_writes } = yield* stored(store)
-      assert.lengthOf(recent_writes as ReadonlyArray<string>, 2)
+      const meddled = { additional_fields: { [field]: [] } }
+      const error = yield* Effect.flip(ConfigFile.update(store, () => meddled))
+      assert.include(error, { _tag: "InvalidConfig", field: `additional_fields.${field}` })
+      assert.lengthOf((yield* stored(store))["recent_writes"] as ReadonlyArray<string>, 1)
+    })
+  )
+
+  it.effect("writes nothing when nothing changes, whatever the order of fields", () =>
+    Effect.gen(function* () {
+      const { counts, store } = yield* unreliable({ seed: 1 })
+      yield* ConfigFile.update(store, () => ({ max_concurrent_requests: 5, inline_chunk_threshold_bytes: 1 }))
+      yield* ConfigFile.update(store, (config) => config)
+      yield* ConfigFile.update(store, () => ({ inline_chunk_threshold_bytes: 1, max_concurrent_requests: 5 }))
+      assert.strictEqual(counts.puts, 1)
+    })
+  )
+
+  it.effect("says that it is not known whether it is saved when neither the write nor the look at it is answered", () =>
+    Effect.gen(function* () {
+      const store = yield* MemoryObjectStore.make({ description: "memory://far" })
+      let isCut = false
+      const cut: ObjectStore.ObjectStoreShape = {
+        ...store,
+        get: (key, options) => (isCut ? Effect.fail(unavailable("get")) : store.get(key, options)),
+        put: (key, bytes, options) =>
+          Effect.suspend(() => {
+            isCut = true
+            return Effect.andThen(store.put(key, bytes, options), Effect.fail(unavailable("put")))
+          })
+      }
+      const error = yield* inTime(Effect.flip(ConfigFile.update(cut, addOne)))
+      assert.strictEqual(error._tag, "ConfigOutcomeUnknown")
+      assert.include(error.message, "It is not known whether the update of `config.json` in `memory://far` was saved")
+      assert.strictEqual((yield* stored(store))["counter"], 1)
+    })
+  )
+
+  it.effect("passes the failure of a look on after a conflict, because then nothing was written", () =>
+    Effect.gen(function* () {
+      const store = yield* MemoryObjectStore.make()
+      let isCut = false
+      const cut: ObjectStore.ObjectStoreShape = {
+        ...store,
+        get: (key, options) => (isCut ? Effect.fail(unavailable("get")) : store.get(key, options)),
+        put: () =>
+          Effect.suspend(() => {
+            isCut = true
+            return Effect.fail(failed("put", new ObjectStoreError.AlreadyExists({})))
+          })
+      }
+      const error = yield* inTime(Effect.flip(ConfigFile.update(cut, addOne)))
+      assert.isTrue(ObjectStoreError.hasReason("Unavailable")(error))
     })
   )
 
@@ -214,7 +267,7 @@ describe("ConfigFile.update", () => {
           })
       }
       const { config } = yield* inTime(ConfigFile.update(losing, addOne))
-      assert.strictEqual(config["counter"], 51, "it returns what is stored by then")
+      assert.strictEqual(counterOf(config), 51, "it returns what is stored by then")
       assert.strictEqual((yield* stored(store))["counter"], 51)
     })
   )
@@ -224,7 +277,7 @@ describe("ConfigFile.update", () => {
       const { counts, store } = yield* unreliable({ seed: 1, lostAnswers: 1 })
       const retry = { attempts: 1, initialDelay: 20, maxDelay: 2000 }
       const { config } = yield* inTime(ConfigFile.update(store, addOne, { retry }))
-      assert.deepStrictEqual(config, { counter: 1 })
+      assert.deepStrictEqual(config, { additional_fields: { counter: 1 } })
       assert.strictEqual(counts.puts, 1)
     })
   )
@@ -249,7 +302,9 @@ describe("ConfigFile.update", () => {
         put: (key, bytes, options) =>
           Effect.gen(function* () {
             puts++
-            yield* Effect.orDie(ConfigFile.update(store, (config) => ({ ...config, others: puts })))
+            yield* Effect.orDie(
+              ConfigFile.update(store, (config) => ({ ...config, additional_fields: { others: puts } }))
+            )
             return yield* store.put(key, bytes, options)
           })
       }
@@ -304,6 +359,7 @@ describe("ConfigFile.update", () => {
     ["a container without a name", { virtual_chunk_containers: [container("")] }],
     ["a container with a slash in its name", { virtual_chunk_containers: [container("a/b")] }],
     ["a wrong type", { max_concurrent_requests: "many" }],
+    ["a field that does not exist", { maxConcurrentRequests: 5 }],
     ["nothing at all", undefined],
     ["containers that are no list", { virtual_chunk_containers: {} }]
   ])("refuses a change that returns %s, and writes nothing", ([, next]) =>

@@ -4,7 +4,6 @@
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import type * as NodePath from "@effect-icechunk/core/NodePath"
-import * as Config from "@effect-icechunk/core/RepositoryConfig"
 import * as Repository from "@effect-icechunk/core/Repository"
 import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
@@ -272,8 +271,7 @@ const virtualChunks = (it: Tests): void => {
     yield* at.objects.put("bucket/runs/a.nc", pattern(1000))
     yield* inWorld(at)(
       Effect.gen(function* () {
-        const repository = yield* Repository.create(open)
-        yield* repository.config.update(Config.setContainer(container))
+        const repository = yield* Repository.create({ ...open, persist: { virtual_chunk_containers: [container] } })
         const session = yield* repository.writableSession("main")
         yield* session.createArray("/v", array([1000], [100]))
         yield* session.setVirtualRefs(
@@ -356,7 +354,7 @@ const virtualChunks = (it: Tests): void => {
       const at = yield* world
       yield* inWorld(at)(
         Effect.gen(function* () {
-          const repository = yield* Repository.create(open)
+          const repository = yield* Repository.create({ credentials: { s3: Credentials.anonymous } })
           const session = yield* repository.writableSession("main")
           yield* session.createArray("/v", array([1000], [100]))
           const rows = {

@@ -23,6 +23,10 @@ const unknownName = fc.oneof(
 )
 const unknownFields = fc.dictionary(unknownName, unknownJson, { maxKeys: 4, noNullPrototype: true })
 
+/** Unknown fields where they are kept in memory. */
+const others = (fields: Readonly<Record<string, unknown>>) =>
+  Object.keys(fields).length === 0 ? {} : { additional_fields: fields }
+
 const splitCondition = fc.letrec<{ readonly condition: Config.SplitCondition }>((tie) => ({
   condition: fc.oneof(
     { maxDepth: 3 },
@@ -46,7 +50,7 @@ const containers = fc
             unknownFields
           )
           .map(([bucket_prefix, region, fields]) =>
-            container(name, { ...fields, bucket_prefix, ...(region === undefined ? {} : { region }) })
+            container(name, { ...others(fields), bucket_prefix, ...(region === undefined ? {} : { region }) })
           )
       )
     )
@@ -92,7 +96,13 @@ const config: fc.Arbitrary<Config.RepositoryConfig> = fc
               },
               { noNullPrototype: true }
             ),
-            preload: fc.record({ max_total_refs: fc.nat(), x_future: unknownJson }, { noNullPrototype: true })
+            preload: fc.record(
+              {
+                max_total_refs: fc.nat({ max: 0xffff_ffff }),
+                additional_fields: fc.record({ x_future: unknownJson }, { noNullPrototype: true })
+              },
+              { noNullPrototype: true }
+            )
           },
           { requiredKeys: [], noNullPrototype: true }
         )
@@ -103,7 +113,7 @@ const config: fc.Arbitrary<Config.RepositoryConfig> = fc
   )
   .map(([unknown, known, virtual_chunk_containers]): Config.RepositoryConfig =>
     Object.fromEntries([
-      ...Object.entries(unknown),
+      ...Object.entries(others(unknown)),
       ...Object.entries(known),
       ...(virtual_chunk_containers.length === 0 ? [] : [["virtual_chunk_containers", virtual_chunk_containers]])
     ])
@@ -178,7 +188,7 @@ describe("RepositoryConfig.parse", () => {
         virtual_chunk_location_compression: { min_num_chunks: 1000, compression_level: -1 }
       }
     }
-    assert.deepStrictEqual(Result.getOrThrow(parse(json)), json)
+    assert.deepStrictEqual<unknown>(Result.getOrThrow(parse(json)), json)
   })
 
   it("takes null for a field that is not set, as Icechunk writes it", () => {
@@ -209,7 +219,7 @@ describe("RepositoryConfig.parse", () => {
       const error = refusal(Config.parse("repo/config.json", text))
       assert.strictEqual(error._tag, "InvalidConfig")
       assert.strictEqual(error.field, "(whole file)")
-      assert.include(error.message, "`repo/config.json` is no valid configuration at `(whole file)`: it is no JSON")
+      assert.include(error.message, "`repo/config.json` is not a valid configuration at `(whole file)`: it is not JSON")
     }
   )
 

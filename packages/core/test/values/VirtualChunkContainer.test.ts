@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as VirtualChunkRef from "@effect-icechunk/core/VirtualChunkRef"
+import * as Config from "@effect-icechunk/core/RepositoryConfig"
+import * as Endpoint from "../../src/values/Endpoint.ts"
+import * as Result from "effect/Result"
 import * as fc from "fast-check"
 
 const good: Container.VirtualChunkContainer = {
@@ -71,7 +74,6 @@ describe("VirtualChunkContainer.problem", () => {
 
   it.each([
     "",
-    "localhost:9000",
     "ftp://host",
     "http://",
     "https:///path",
@@ -91,6 +93,89 @@ describe("VirtualChunkContainer.problem", () => {
     const found = Container.problem({ ...good, cloud_client_config: { endpoint_url } })
     assert.include(found, "`cloud_client_config.endpoint_url` of `model`")
     assert.notInclude(found, "secret", "the message repeats no password")
+  })
+})
+
+describe("Endpoint.withScheme", () => {
+  it.each([
+    ["localhost:9000", "http://localhost:9000"],
+    ["minio.localhost:9000/base", "http://minio.localhost:9000/base"],
+    ["127.0.0.1:9000", "http://127.0.0.1:9000"],
+    ["127.8.9.1", "http://127.8.9.1"],
+    ["[::1]:9000", "http://[::1]:9000"],
+    ["0x7f000001:9000", "http://0x7f000001:9000"],
+    ["minio.example:9000", "https://minio.example:9000"],
+    ["localhost.example:9000", "https://localhost.example:9000"],
+    ["127.0.0.1.example", "https://127.0.0.1.example"],
+    ["10.0.0.1:9000", "https://10.0.0.1:9000"],
+    ["[::2]", "https://[::2]"],
+    ["http://minio.example", "http://minio.example"],
+    ["HTTPS://localhost", "HTTPS://localhost"],
+    ["ftp://localhost", "ftp://localhost"],
+    ["", ""],
+    ["a b", "a b"]
+  ])("of `%s` is `%s`", (endpoint, normal) => {
+    assert.strictEqual(Endpoint.withScheme(endpoint), normal)
+  })
+})
+
+describe("a container that a program sets", () => {
+  const input = (container: unknown): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
+    Config.fromInput("input", { virtual_chunk_containers: [container] })
+
+  it.each([
+    "access_key_id",
+    "secretAccessKey",
+    "session_token",
+    "token",
+    "Password",
+    "sas",
+    "sas_token",
+    "account-key",
+    "credentials",
+    "private_key"
+  ])("holds no secret as `%s`, which is not repeated", (name) => {
+    for (const container of [
+      { ...good, cloud_client_config: { [name]: "hush" } },
+      { ...good, cloud_client_config: { additional_fields: { auth: { [name]: "hush" } } } },
+      { ...good, [name]: "hush" }
+    ]) {
+      const error = Result.getOrThrow(Result.flip(input(container)))
+      assert.include(error.message, `\`${name}\` looks like a secret`)
+      assert.include(error.message, "`credentials`")
+      assert.notInclude(error.message, "hush")
+    }
+  })
+
+  it.each<readonly [Readonly<Record<string, unknown>>, string]>([
+    [{ bucket_prefix: "s3://bucket/a" }, "`bucket_prefix` of `model` starts with a protocol"],
+    [{ protocol: "m", platform: "S3" }, "write `s3`"],
+    [{ protocol: "m", platform: "Tigris" }, "write `tigris`"],
+    [{ bucketPrefix: "bucket" }, "Did you mean `bucket_prefix`?"],
+    [{ cloud_client_config: { endpointUrl: "http://localhost" } }, "Did you mean `endpoint_url`?"],
+    [{ cloud_client_config: { anonimous: true } }, "Did you mean `anonymous`?"],
+    [{ additional_fields: { region: "eu" } }, "`region` is a known field"],
+    [{ quantum: true }, "there is no such field. A field that only other versions"]
+  ])("is refused with %j, which is read where others wrote it", (change, problem) => {
+    const container = { ...good, ...change }
+    assert.include(Result.getOrThrow(Result.flip(input(container))).problem, problem)
+    const read = Config.fromJson("file", { virtual_chunk_containers: [container] })
+    assert.isTrue(Result.isSuccess(read))
+  })
+
+  it("leaves those as they are that somebody else has written", () => {
+    const theirs = { ...good, protocol: "m", platform: "S3", cloud_client_config: { token: "theirs" } }
+    const current = Result.getOrThrow(Config.fromJson("file", { virtual_chunk_containers: [theirs] }))
+    const next = Config.setContainer({ ...good, name: "another" })(current)
+    assert.deepStrictEqual(Config.validateUpdate("file", current, next), Result.succeed(next))
+  })
+
+  it("has its endpoint in full", () => {
+    const container = { ...good, cloud_client_config: { endpoint_url: "localhost:9000" } }
+    for (const config of [input(container), Config.fromJson("file", { virtual_chunk_containers: [container] })]) {
+      const [found] = Result.getOrThrow(config).virtual_chunk_containers ?? []
+      assert.strictEqual(found?.cloud_client_config?.endpoint_url, "http://localhost:9000")
+    }
   })
 })
 

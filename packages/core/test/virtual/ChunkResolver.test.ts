@@ -329,7 +329,7 @@ describe("ChunkResolver and checksums", () => {
       assert.strictEqual(error._tag, "ChecksumMismatch")
       assert.strictEqual(
         error.message,
-        '`models://bucket/out/a` has changed since its chunks were referenced: expected ETag `"of another version"`, but this is no longer so. Restore the object, or write new refs for it.'
+        '`models://bucket/out/a` has changed since its chunks were referenced: expected ETag `"of another version"`, and its store says that this is no longer so. Restore the object, or write new refs for it.'
       )
     })
   )
@@ -353,7 +353,7 @@ describe("ChunkResolver and checksums", () => {
       )
       assert.include(
         newer.message,
-        "expected not modified since 2020-09-13T12:26:39.000Z, but it has been modified at 2020-09-13T12:26:40.000Z."
+        "expected not modified since 2020-09-13T12:26:39.000Z, but it was modified at 2020-09-13T12:26:40.000Z."
       )
       const same = ref(0, 10, { checksum: Checksum.lastModified(1_600_000_000_000) })
       assert.deepStrictEqual(yield* resolver.read(same, fail), object.slice(0, 10))

@@ -48,7 +48,7 @@ const container = fc
     protocol,
     platform: protocol === "models" ? "s3" : protocol,
     bucket_prefix,
-    tag
+    additional_fields: { tag }
   }))
 const containers = fc.uniqueArray(container, { maxLength: 5, selector: ({ name }) => name })
 
@@ -363,7 +363,7 @@ describe("MissingContainer", () => {
     const { message } = failure(set, "models://bucket/key")
     assert.include(
       message,
-      "No container matches `models://bucket/key`. Add one with `protocol` `models` and a `bucket_prefix` that `bucket/key` starts with to the repository's configuration, or pass it as a run-time override."
+      "No container matches `models://bucket/key`. Add one with `protocol` `models` and a `bucket_prefix` that `bucket/key` starts with to the repository's configuration, or pass it in `config` when the repository is opened."
     )
     assert.match(message, /ontainers.*: .*`a`, `b`/)
     assert.include(failure(set, "vcc://c/key").message, "Add one with the name `c`")

@@ -9,14 +9,12 @@ import * as Platform from "@effect-icechunk/core/Platform"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 
 const key = (accessKeyId: string): Credentials.Credentials =>
   Credentials.accessKey({ accessKeyId, secretAccessKey: Redacted.make("secret of the test") })
 const own = key("the repository's")
-const given = key("given")
 
 const origin = (change?: Partial<Origin>): Origin => ({
   platform: "s3",
@@ -32,179 +30,6 @@ const container = (change?: Partial<Container.VirtualChunkContainer>): Container
 })
 const at = (endpoint_url: string): Partial<Container.VirtualChunkContainer> => ({
   cloud_client_config: { endpoint_url }
-})
-
-describe("ContainerStores.credentialsFor", () => {
-  interface Row {
-    readonly rule: string
-    readonly repository?: Partial<Origin>
-    readonly container?: Partial<Container.VirtualChunkContainer>
-    readonly byContainer?: Readonly<Record<string, Credentials.Source>>
-    readonly fallback?: "strict"
-    readonly expected: Credentials.Source | string
-  }
-  const minio = { endpoint: "http://localhost:9000" }
-  const explicitly = "always granted explicitly"
-  const elsewhere = "its endpoint is not the repository's"
-  const files = Credentials.directory("/data")
-
-  const rows: ReadonlyArray<Row> = [
-    { rule: "the same platform, both at its own endpoint", expected: own },
-    { rule: "another platform", repository: { platform: "gcs" }, expected: "on another platform" },
-    {
-      rule: "another platform at the same endpoint",
-      repository: { platform: "tigris", ...minio },
-      container: at(minio.endpoint),
-      expected: "on another platform"
-    },
-    {
-      rule: "a repository on files",
-      repository: { platform: "fs", credentials: files },
-      expected: "on another platform"
-    },
-    { rule: "the same endpoint", repository: minio, container: at("http://localhost:9000"), expected: own },
-    {
-      rule: "the same endpoint but for a last slash",
-      repository: minio,
-      container: at("http://localhost:9000/"),
-      expected: own
-    },
-    {
-      rule: "the same endpoint but for slashes of the repository",
-      repository: { endpoint: "http://localhost:9000//" },
-      container: at("http://localhost:9000"),
-      expected: own
-    },
-    {
-      rule: "the same endpoint in other case",
-      repository: minio,
-      container: at("HTTP://LocalHost:9000"),
-      expected: own
-    },
-    { rule: "another host", repository: minio, container: at("http://attacker.example:9000"), expected: elsewhere },
-    { rule: "another port", repository: minio, container: at("http://localhost:9001"), expected: elsewhere },
-    { rule: "another scheme", repository: minio, container: at("https://localhost:9000"), expected: elsewhere },
-    {
-      rule: "a host that only begins alike",
-      repository: minio,
-      container: at("http://localhost:9000.attacker.example"),
-      expected: elsewhere
-    },
-    { rule: "another path", repository: minio, container: at("http://localhost:9000/path"), expected: elsewhere },
-    {
-      rule: "the same path",
-      repository: { endpoint: "http://localhost:9000/Tenant" },
-      container: at("HTTP://localhost:9000/Tenant/"),
-      expected: own
-    },
-    {
-      rule: "another path, but for its case",
-      repository: { endpoint: "http://localhost:9000/tenant" },
-      container: at("http://localhost:9000/Tenant"),
-      expected: elsewhere
-    },
-    {
-      rule: "a container with an endpoint, a repository without",
-      container: at("http://localhost:9000"),
-      expected: elsewhere
-    },
-    { rule: "a repository with an endpoint, a container without", repository: minio, expected: elsewhere },
-    { rule: "the empty endpoint as none", container: at(""), expected: own },
-    { rule: "strict", fallback: "strict", expected: "turned off" },
-    { rule: "strict, with given ones", fallback: "strict", byContainer: { model: given }, expected: given },
-    {
-      rule: "a repository without credentials",
-      repository: { credentials: undefined },
-      expected: "no credentials to share"
-    },
-    { rule: "given ones before the repository's", byContainer: { model: given }, expected: given },
-    {
-      rule: "given ones at an endpoint of the container's own",
-      byContainer: { model: given },
-      container: at("http://other"),
-      expected: given
-    },
-    {
-      rule: "given ones on another platform",
-      byContainer: { model: given },
-      repository: { platform: "gcs" },
-      expected: given
-    },
-    {
-      rule: "ones given to another container",
-      byContainer: { other: given },
-      fallback: "strict",
-      expected: "turned off"
-    },
-    {
-      rule: "ones given by protocol, which is no name",
-      byContainer: { models: given },
-      fallback: "strict",
-      expected: "turned off"
-    },
-    {
-      rule: "a name that every object has",
-      container: { name: "constructor" },
-      fallback: "strict",
-      expected: "turned off"
-    },
-    {
-      rule: "a name that every object has, given",
-      container: { name: "toString" },
-      byContainer: { toString: given },
-      expected: given
-    },
-    {
-      rule: "files, on a repository on files",
-      repository: { platform: "fs", credentials: files },
-      container: { platform: "fs" },
-      expected: explicitly
-    },
-    {
-      rule: "files, given",
-      repository: { platform: "fs" },
-      container: { platform: "fs" },
-      byContainer: { model: files },
-      expected: files
-    },
-    {
-      rule: "http, on a repository on http",
-      repository: { platform: "http", credentials: Credentials.anonymous },
-      container: { platform: "http" },
-      expected: explicitly
-    },
-    {
-      rule: "http, given",
-      container: { platform: "http" },
-      byContainer: { model: Credentials.anonymous },
-      expected: Credentials.anonymous
-    }
-  ]
-
-  it.each(rows)("$rule", (row) => {
-    const of = container(row.container)
-    const platform = { name: of.platform, sharesCredentials: !["fs", "http"].includes(of.platform) }
-    const result = ContainerStores.credentialsFor(
-      {
-        byContainer: row.byContainer ?? {},
-        fallback: row.fallback ?? "same-endpoint",
-        repository: origin(row.repository)
-      },
-      platform,
-      of
-    )
-    if (typeof row.expected !== "string") {
-      assert.strictEqual(Result.getOrThrow(result), row.expected)
-      return
-    }
-    const error = Result.getOrThrow(Result.flip(result))
-    assert.strictEqual(error._tag, "MissingCredentials")
-    assert.strictEqual(error.container, of.name)
-    assert.include(error.because, row.expected)
-    assert.include(error.message, `Container \`${of.name}\` on \`${of.platform}\` needs credentials`)
-    assert.include(error.message, `credentials: { "${of.name}": ... }`)
-    assert.notInclude(error.message, "secret of the test")
-  })
 })
 
 describe("ContainerStores.regionFor", () => {

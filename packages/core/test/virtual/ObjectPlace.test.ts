@@ -35,7 +35,7 @@ describe("ObjectPlace", () => {
       "s3://b/runs/a",
       "vcc://model/a"
     ])
-    const platform = { defaultEndpoint: "https://own.example" }
+    const platform = { ownEndpoints: /^https:\/\/own\.example$/ }
     const named = { ...model, cloud_client_config: { endpoint_url: "https://OWN.example:443/" } }
     expect(at("model://b/runs/a", [named], platform)).toStrictEqual(at("model://b/runs/a", [model], platform))
   })

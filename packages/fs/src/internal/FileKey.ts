@@ -8,11 +8,18 @@
  */
 const staged = /^[^#]*#\d+$/
 
+export const isStaged = (name: string): boolean => staged.test(name)
+
 /** Directories that hold the contenders for a lock; see `FileLock`. */
 const lock = /^\.[^]*\.icechunk-lock$/
 
+export const isLock = (name: string): boolean => lock.test(name)
+
 /** A name for a file that is being written. */
 export const stagedName = (nonce: string): string => `.${nonce}#1`
+
+/** What `stagedName` made a name of. */
+export const stagedNonce = (name: string): string => name.replace(/^\.|#\d+$/g, "")
 
 /**
  * The name of the directory with the contenders for the lock on a file, beside that file. Made of the file's

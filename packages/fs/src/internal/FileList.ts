@@ -25,14 +25,16 @@ interface Place {
 }
 
 /**
- * Files whose keys start with `prefix`, a directory after the other. Symbolic links are followed. What
+ * Files whose keys start with `prefix`, a directory after the other. Symbolic links are followed as far as `confine` lets
+ * them. What
  * disappears while the listing goes on is left out, and a missing directory is empty.
  */
 export const list = (
   fs: FileSystem.FileSystem,
   path: Path.Path,
   root: string,
-  prefix: string
+  prefix: string,
+  confine: (real: string, named: string) => Effect.Effect<void, Errors.Reason>
 ): Stream.Stream<ObjectMeta, Errors.Reason> => {
   if (!FileKey.isPrefix(prefix)) return Stream.empty
   const base = prefix.slice(0, prefix.lastIndexOf("/") + 1)
@@ -67,11 +69,12 @@ export const list = (
           else if (type === "SymbolicLink" || type === "Unknown") {
             const target = path.join(directory, name)
             const identity = yield* identify(target)
-            if (identity?.type === "File") add(name)
-            else if (identity?.type === "Directory") {
-              const real = yield* asReason("read")(unlessGone(fs.realPath(target), undefined))
-              if (real !== undefined) enter(name, real)
-            }
+            if (identity?.type !== "File" && identity?.type !== "Directory") continue
+            const real = yield* asReason("read")(unlessGone(fs.realPath(target), undefined))
+            if (real === undefined) continue
+            yield* confine(real, target)
+            if (identity.type === "File") add(name)
+            else enter(name, real)
           }
         }
         const found = Stream.fromIterable(inBatches(files)).pipe(
@@ -93,7 +96,14 @@ export const list = (
 
   return Stream.unwrap(
     Effect.map(asReason("read")(unlessGone(fs.realPath(directory), undefined)), (real) =>
-      real === undefined ? Stream.empty : walk({ directory, base, start: prefix.slice(base.length), chain: [real] })
+      real === undefined
+        ? Stream.empty
+        : Stream.unwrap(
+            Effect.as(
+              confine(real, directory),
+              walk({ directory, base, start: prefix.slice(base.length), chain: [real] })
+            )
+          )
     )
   )
 }

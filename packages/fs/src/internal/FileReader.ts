@@ -11,6 +11,7 @@ import type * as PlatformError from "effect/PlatformError"
 import { constants } from "node:buffer"
 import { reasonOf } from "../FileError.ts"
 import * as FileIdentity from "../FileIdentity.ts"
+import * as OpenFiles from "./OpenFiles.ts"
 
 /** A file that may be opened, once it is known to be a regular one. */
 export interface Source {
@@ -67,10 +68,13 @@ export const read = (
   })
 
 const checkConditions = (meta: ObjectMeta, options: GetOptions | undefined): Effect.Effect<void, Errors.Reason> => {
-  const { ifMatch, ifUnmodifiedSince } = options ?? {}
+  const { ifMatch, ifNoneMatch, ifUnmodifiedSince } = options ?? {}
   const matches = ifMatch === undefined || Checksum.opaqueTag(ifMatch) === meta.version.etag
   const unmodified = ifUnmodifiedSince === undefined || meta.lastModified! <= ifUnmodifiedSince
-  return matches && unmodified ? Effect.void : Effect.fail(new Errors.PreconditionFailed({}))
+  if (!matches || !unmodified) return Effect.fail(new Errors.PreconditionFailed({}))
+  return ifNoneMatch !== undefined && Checksum.opaqueTag(ifNoneMatch) === meta.version.etag
+    ? Effect.fail(new Errors.NotModified({}))
+    : Effect.void
 }
 
 /** The bytes, or `undefined` when they may not be of the version that was found. */
@@ -81,8 +85,8 @@ const readSpan = (
 ): Effect.Effect<Uint8Array | undefined, Errors.Reason> =>
   Effect.gen(function* () {
     const bytes = yield* allocate(end - start)
-    if (bytes.length === 0) return bytes
-    const file = yield* asReason("read")(fs.open(path, { noFollow }))
+    if (bytes.length === 0 && inspect === undefined) return bytes
+    const file = yield* asReason("read")(OpenFiles.open(fs, path, { noFollow }))
     if (inspect !== undefined) yield* inspect(file)
     let filled = 0
     while (filled < bytes.length) {

@@ -1,41 +1,59 @@
 /**
- * Who holds a lock, and whether that process still lives.
+ * Who holds a lock or writes a file, and whether that process still lives.
  *
- * A wrong "dead" loses data and a wrong "alive" only makes others wait, so everything that cannot be known
- * counts as alive: processes of other hosts, of other PID namespaces (containers), and of platforms that do
- * not tell.
+ * Everything that cannot be seen counts as alive here: processes of other hosts, of other PID or time namespaces
+ * (containers), and of platforms that do not tell. Those prove that they live by their heartbeat; see `FileLock`.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import { createHash } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
 import { hostname } from "node:os"
 
-/** A process, as told from every other one. Only Linux has more than `host` and `pid`. */
-export interface LockOwner extends Schema.Schema.Type<typeof LockOwner> {}
-
-export const LockOwner = Schema.Struct({
-  host: Schema.String,
-  pid: Schema.Int,
+/** A process, as told from every other one. Only Linux has more than `host`, `pid` and `instance`. */
+export interface LockOwner {
+  /** The name of the host, as far as a file name can have it. */
+  readonly host: string
+  readonly pid: number
   /** When the process started, in clock ticks since the boot: process ids are used again. */
-  start: Schema.optionalKey(Schema.String),
-  /** The PID namespace: within another one the same id is another process. */
-  namespace: Schema.optionalKey(Schema.String),
+  readonly start?: string
+  /**
+   * The PID and time namespaces: within another PID namespace the same id is another process, within another time
+   * namespace the same process has another start.
+   */
+  readonly namespaces?: string
   /** This run of the machine. */
-  boot: Schema.optionalKey(Schema.String),
+  readonly boot?: string
   /** The installation, hashed: machines may have equal host names. */
-  machine: Schema.optionalKey(Schema.String)
-})
+  readonly machine?: string
+  /** This copy of the library in the process: a worker thread has one of its own. */
+  readonly instance: string
+}
 
-const Text = Schema.fromJsonString(LockOwner)
+/** The owner as a part of a file name. */
+export const encode = ({ boot, host, instance, machine, namespaces, pid, start }: LockOwner): string =>
+  [host, pid, start ?? "", namespaces ?? "", boot ?? "", machine ?? "", instance].join("+")
 
-/** The text of a lock file. */
-export const encode: (owner: LockOwner) => string = Schema.encodeSync(Text)
+/** The owner that a part of a file name tells; `undefined` for one that we did not write. */
+export const decode = (text: string): LockOwner | undefined => {
+  const [host, pid, start, namespaces, boot, machine, instance, ...rest] = text.split("+")
+  if (!host || pid === undefined || !/^\d{1,15}$/.test(pid) || !instance || rest.length > 0) return undefined
+  return {
+    host,
+    pid: Number(pid),
+    ...(start ? { start } : {}),
+    ...(namespaces ? { namespaces } : {}),
+    ...(boot ? { boot } : {}),
+    ...(machine ? { machine } : {}),
+    instance
+  }
+}
 
-/** The owner that a lock file names; `undefined` for a text that we did not write. */
-export const decode = (text: string): LockOwner | undefined =>
-  Option.getOrUndefined(Schema.decodeUnknownOption(Text)(text))
+export const equals = (a: LockOwner, b: LockOwner): boolean => encode(a) === encode(b)
+
+/** A text as a part of a file name: long ones are cut. */
+const inName = (text: string): string => text.replaceAll(/[^A-Za-z0-9.-]/g, "_").slice(0, 32) || "_"
+
+const instance = randomBytes(4).toString("hex")
 
 /** This process. */
 export const self = (fs: FileSystem.FileSystem): Effect.Effect<LockOwner> =>
@@ -45,24 +63,31 @@ export const self = (fs: FileSystem.FileSystem): Effect.Effect<LockOwner> =>
         Effect.map((text) => text.trim() || undefined),
         Effect.orElseSucceed(() => undefined)
       )
+    const namespace = (kind: string): Effect.Effect<string> =>
+      fs.readLink(`/proc/self/ns/${kind}`).pipe(
+        Effect.map((text) => text.replaceAll(/\D/g, "")),
+        Effect.orElseSucceed(() => "")
+      )
     const status = yield* line("/proc/self/stat")
-    const namespace = yield* fs.readLink("/proc/self/ns/pid").pipe(Effect.orElseSucceed(() => undefined))
+    const namespaces = `${yield* namespace("pid")}-${yield* namespace("time")}`
     const boot = yield* line("/proc/sys/kernel/random/boot_id")
     const machine = yield* line("/etc/machine-id")
-    const start = status === undefined ? undefined : statusOf(status)?.start
+    // A `/proc` of another PID namespace has other processes under our ids.
+    const isOurs = status?.startsWith(`${process.pid} `) === true
+    const start = isOurs ? statusOf(status)?.start : undefined
     return {
-      host: hostname(),
+      host: inName(hostname()),
       pid: process.pid,
       ...(start === undefined ? {} : { start }),
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(boot === undefined ? {} : { boot }),
-      ...(machine === undefined ? {} : { machine: hash(machine) })
+      ...(namespaces === "-" ? {} : { namespaces }),
+      ...(boot === undefined ? {} : { boot: hash(boot) }),
+      ...(machine === undefined ? {} : { machine: hash(machine) }),
+      instance
     }
   })
 
 // systemd asks not to publish the id itself: machine-id(5).
-const hash = (machine: string): string =>
-  createHash("sha256").update(`effect-icechunk:${machine}`).digest("hex").slice(0, 16)
+const hash = (id: string): string => createHash("sha256").update(`effect-icechunk:${id}`).digest("hex").slice(0, 12)
 
 /** What `/proc/<pid>/stat` says; the name of the command, in parentheses, may contain anything. */
 const statusOf = (
@@ -84,13 +109,15 @@ export const isDead = (fs: FileSystem.FileSystem, here: LockOwner, owner: LockOw
     const restarted = owner.boot !== undefined && here.boot !== undefined
     return Effect.succeed(restarted && owner.machine !== undefined && owner.machine === here.machine)
   }
-  if (owner.machine !== here.machine || owner.namespace !== here.namespace || owner.pid <= 0) {
+  // Linux tells its namespaces, unless there is no `/proc`.
+  if (process.platform === "linux" && here.namespaces === undefined) return Effect.succeed(false)
+  if (owner.machine !== here.machine || owner.namespaces !== here.namespaces || owner.pid <= 0) {
     return Effect.succeed(false)
   }
   return Effect.suspend(() => {
     if (!exists(owner.pid)) return Effect.succeed(true)
     const { start } = owner
-    if (start === undefined) return Effect.succeed(false)
+    if (start === undefined || here.start === undefined) return Effect.succeed(false)
     return fs.readFileString(`/proc/${owner.pid}/stat`).pipe(
       Effect.map((text) => {
         const status = statusOf(text)

@@ -18,6 +18,12 @@ export type TokenClient = Pick<GoogleAuth, "getRequestHeaders">
 /** Names in lower case. */
 export type Headers = Readonly<Record<string, string>>
 
+/** What tokens are for. A store that is only read gets tokens that can only read, where they are made here. */
+export interface Use {
+  readonly audience: string
+  readonly readOnly: boolean
+}
+
 /** Credentials in use. */
 export interface Auth {
   readonly headers: Effect.Effect<Headers, ObjectStoreError.Reason>
@@ -125,12 +131,12 @@ const parseKey = (json: Redacted.Redacted): Result.Result<ServiceAccount, string
  * A service account signs its tokens itself, as in other Icechunk clients: that needs no request and no
  * token endpoint.
  */
-const fromServiceAccount = ({ email, key, keyId }: ServiceAccount, audience: string): Auth => {
+const fromServiceAccount = ({ email, key, keyId }: ServiceAccount, { audience, readOnly }: Use): Auth => {
   const client = new JWT({
     email,
     key,
     ...(keyId === undefined ? {} : { keyId }),
-    scopes: ["https://www.googleapis.com/auth/devstorage.full_control"]
+    scopes: [`https://www.googleapis.com/auth/devstorage.${readOnly ? "read_only" : "full_control"}`]
   })
   client.useJWTAccessWithScope = true
   return fromGoogle(client, audience)
@@ -148,22 +154,18 @@ export const problem = (credentials: Credentials.Credentials): string | undefine
     Directory: () => "a directory is for files; use a service account, a token or the environment"
   })
 
-const fromCredentials = (
-  credentials: Credentials.Credentials,
-  environment: () => TokenClient,
-  audience: string
-): Auth => {
+const fromCredentials = (credentials: Credentials.Credentials, environment: () => TokenClient, use: Use): Auth => {
   const unusable = (wrong: string): Auth => static_(Effect.fail(unauthenticated(wrong)))
   const wrong = problem(credentials)
   if (wrong !== undefined) return unusable(wrong)
   return Credentials.match(credentials, {
     Anonymous: () => none,
-    Environment: () => fromGoogle(environment(), audience),
+    Environment: () => fromGoogle(environment(), use.audience),
     BearerToken: ({ token }) => static_(Effect.succeed({ authorization: `Bearer ${Redacted.value(token).trim()}` })),
     ServiceAccount: ({ key }) =>
       Result.match(parseKey(key), {
         onFailure: unusable,
-        onSuccess: (account) => fromServiceAccount(account, audience)
+        onSuccess: (account) => fromServiceAccount(account, use)
       }),
     AccessKey: () => none,
     Directory: () => none
@@ -180,9 +182,9 @@ const expiry = (credentials: Credentials.Credentials): number =>
 export const make = Effect.fnUntraced(function* (
   source: Credentials.Source,
   environment: () => TokenClient,
-  audience: string
+  use: Use
 ): Effect.fn.Return<Auth> {
-  if (!Effect.isEffect(source)) return fromCredentials(source, environment, audience)
+  if (!Effect.isEffect(source)) return fromCredentials(source, environment, use)
   const lock = yield* Semaphore.make(1)
   let current: { readonly auth: Auth; readonly expiresAt: number } | undefined
   let sent: Headers | undefined
@@ -190,8 +192,11 @@ export const make = Effect.fnUntraced(function* (
   const fresh = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     if (current !== undefined && now < current.expiresAt - margin) return current.auth
-    const credentials = yield* Effect.mapError(source, ({ problem }) => unauthenticated(problem))
-    const auth = fromCredentials(credentials, environment, audience)
+    const credentials = yield* Effect.mapError(
+      source,
+      ({ problem }) => new ObjectStoreError.Unauthenticated({ detail: problem, unavailable: problem })
+    )
+    const auth = fromCredentials(credentials, environment, use)
     current = { auth, expiresAt: expiry(credentials) }
     return auth
   })

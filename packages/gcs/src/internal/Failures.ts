@@ -30,6 +30,7 @@ interface Row {
 
 /** The first row that fits counts. */
 const table: ReadonlyArray<Row> = [
+  { status: 304, reason: "NotModified" },
   // Nothing is redirected here: whoever answers so is not the store, and will do so again.
   { status: "3xx", reason: "InvalidResponse", isFinal: true },
   // A requester pays bucket without a project that pays.
@@ -67,6 +68,7 @@ const reasons: { readonly [K in Tag]: (detail: string) => ObjectStoreError.Reaso
   NotFound: (detail) => new ObjectStoreError.NotFound({ detail }),
   AlreadyExists: (detail) => new ObjectStoreError.AlreadyExists({ detail }),
   PreconditionFailed: (detail) => new ObjectStoreError.PreconditionFailed({ detail }),
+  NotModified: (detail) => new ObjectStoreError.NotModified({ detail }),
   InvalidRange: (detail) => new ObjectStoreError.InvalidRange({ detail }),
   Unauthenticated: (detail) => new ObjectStoreError.Unauthenticated({ detail }),
   PermissionDenied: (detail) => new ObjectStoreError.PermissionDenied({ detail }),

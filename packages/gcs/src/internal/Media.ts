@@ -42,17 +42,19 @@ export const checkRange = (range: ByteRange.ByteRange | undefined): Checked<void
 export const isEmpty = (range: ByteRange.ByteRange | undefined): boolean =>
   range !== undefined && range._tag !== "From" && range.length === 0
 
-/** Fails with `PreconditionFailed` when the object is not the one that the conditions are for. */
-export const checkConditions = (meta: ObjectMeta, { ifMatch, ifUnmodifiedSince }: GetOptions): Checked<void> => {
+/** Fails with `PreconditionFailed` or `NotModified` when the object is not one that the conditions are for. */
+export const checkConditions = (
+  meta: ObjectMeta,
+  { ifMatch, ifNoneMatch, ifUnmodifiedSince }: GetOptions
+): Checked<void> => {
   const changed = (detail: string): Checked<never> => Result.fail(new ObjectStoreError.PreconditionFailed({ detail }))
-  if (
-    ifMatch !== undefined &&
-    !Checksum.agrees(Checksum.etag(ifMatch), {
+  const hasEtag = (etag: string): boolean =>
+    Checksum.agrees(Checksum.etag(etag), {
       etag: meta.version.etag,
       alternateEtags: meta.alternateEtags,
       lastModified: meta.lastModified
     })
-  ) {
+  if (ifMatch !== undefined && !hasEtag(ifMatch)) {
     return changed(`its ETag is \`${meta.version.etag ?? "absent"}\``)
   }
   if (ifUnmodifiedSince !== undefined && (meta.lastModified === undefined || meta.lastModified > ifUnmodifiedSince)) {
@@ -62,7 +64,9 @@ export const checkConditions = (meta: ObjectMeta, { ifMatch, ifUnmodifiedSince }
         : `it was modified at ${new Date(meta.lastModified).toISOString()}`
     )
   }
-  return Result.succeed(undefined)
+  return ifNoneMatch !== undefined && hasEtag(ifNoneMatch)
+    ? Result.fail(new ObjectStoreError.NotModified({ detail: `its ETag is \`${meta.version.etag ?? "absent"}\`` }))
+    : Result.succeed(undefined)
 }
 
 /** The span of a range in an object, or `InvalidRange`. */

@@ -56,7 +56,7 @@ export const read = (
   target: Target,
   api: Api,
   key: string,
-  { ifMatch, ifUnmodifiedSince, range }: GetOptions
+  { ifMatch, ifNoneMatch, ifUnmodifiedSince, range }: GetOptions
 ): Wire => ({
   method: "GET",
   path:
@@ -67,7 +67,8 @@ export const read = (
     "accept-encoding": "gzip",
     ...(range === undefined ? {} : { range: ByteRange.toHttpHeader(range) }),
     // The JSON API's ETags differ from those that others recorded: there, only the response tells.
-    ...(api === "xml" && ifMatch !== undefined ? matches(Checksum.opaqueTag(ifMatch)) : {}),
+    ...(api === "xml" && ifMatch !== undefined ? condition("if-match", ifMatch) : {}),
+    ...(api === "xml" && ifNoneMatch !== undefined ? condition("if-none-match", ifNoneMatch) : {}),
     ...(api === "xml" && ifUnmodifiedSince !== undefined
       ? { "if-unmodified-since": new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000).toUTCString() }
       : {}),
@@ -77,8 +78,10 @@ export const read = (
 })
 
 /** A tag that no header can carry (RFC 9110, section 8.8.3) agrees with no response either. */
-const matches = (tag: string): Readonly<Record<string, string>> =>
-  /^[\x21\x23-\x7e]*$/.test(tag) ? { "if-match": `"${tag}"` } : {}
+const condition = (header: "if-match" | "if-none-match", etag: string): Readonly<Record<string, string>> => {
+  const tag = Checksum.opaqueTag(etag)
+  return /^[\x21\x23-\x7e]*$/.test(tag) ? { [header]: `"${tag}"` } : {}
+}
 
 /** Asks for the metadata of an object. */
 export const head = (target: Target, api: Api, key: string): Wire =>

@@ -231,6 +231,10 @@ const checkEtags = (stored: State.Stored, { headers }: ApiRequest): void => {
   if (match !== undefined && match !== "*" && !match.split(/\s*,\s*/).includes(State.xmlEtag(stored))) {
     throw new Refused(412, "conditionNotMet", "The If-Match condition did not hold.")
   }
+  const known = headers["if-none-match"]
+  if (known !== undefined && (known === "*" || known.split(/\s*,\s*/).includes(State.xmlEtag(stored)))) {
+    throw new Refused(304, "notModified", "")
+  }
   const since = headers["if-unmodified-since"]
   if (since !== undefined && Math.floor(stored.updated / 1000) * 1000 > Date.parse(since)) {
     throw new Refused(412, "conditionNotMet", "The If-Unmodified-Since condition did not hold.")

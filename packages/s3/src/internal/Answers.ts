@@ -85,7 +85,7 @@ export const collect = async (
 }
 
 /** The name of the root element of an XML document that is there to its end, else `undefined`. */
-export const rootOf = (bytes: Uint8Array): string | undefined => {
+const rootOf = (bytes: Uint8Array): string | undefined => {
   const text = new TextDecoder().decode(bytes).trim()
   const root = /^(?:<\?xml[^>]*\?>\s*)?<([A-Za-z][A-Za-z0-9]*)(?=[\s/>])/.exec(text)?.[1]
   if (root === undefined) return undefined

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import type * as Credentials from "@effect-icechunk/core/Credentials"
+import { Unauthenticated } from "@effect-icechunk/core/ObjectStoreError"
 import * as S3Error from "../S3Error.ts"
 
 export interface CredentialsCell {
@@ -51,7 +52,9 @@ export const make = (source: Credentials.Source): CredentialsCell => {
     const fetched = yield* Effect.result(source)
     if (fetched._tag === "Failure") {
       if (current !== undefined && now < expiresAt) return current
-      return yield* S3Error.failure("Unauthenticated", fetched.failure.message)
+      const { problem } = fetched.failure
+      const reason = new Unauthenticated({ detail: problem, unavailable: problem })
+      return yield* new S3Error.S3Failure({ reason, isRetryable: false, mayBeApplied: false })
     }
     const problem = kindProblem(fetched.success)
     if (problem !== undefined) return yield* S3Error.failure("Unauthenticated", `the credentials ${problem}`)

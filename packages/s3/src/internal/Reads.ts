@@ -92,11 +92,13 @@ export const make = (target: Target): Reads => {
   })
 
   const fetch = (key: string, options: GetOptions): Effect.Effect<Fetched, S3Error.S3Failure> => {
-    const { ifMatch, ifUnmodifiedSince, range } = options
-    const etag =
-      ifMatch === undefined
+    const { ifMatch, ifNoneMatch, ifUnmodifiedSince, range } = options
+    const spelled = (etag: string | undefined): string | undefined =>
+      etag === undefined
         ? undefined
-        : Response.conditionEtag(ifMatch, dialect.conditionalEtag === "bare" ? "bare" : "quoted")
+        : Response.conditionEtag(etag, dialect.conditionalEtag === "bare" ? "bare" : "quoted")
+    const etag = spelled(ifMatch)
+    const known = spelled(ifNoneMatch)
     return retrying(
       send({
         operation: "get",
@@ -108,6 +110,7 @@ export const make = (target: Target): Reads => {
             ...request,
             ...(range === undefined ? {} : { Range: ByteRange.toHttpHeader(range) }),
             ...(etag === undefined ? {} : { IfMatch: etag }),
+            ...(known === undefined ? {} : { IfNoneMatch: known }),
             // HTTP dates are whole seconds; the answer is compared exactly.
             ...(ifUnmodifiedSince === undefined
               ? {}
@@ -185,7 +188,7 @@ export const make = (target: Target): Reads => {
               throw S3Error.failure("InvalidResponse", "a list that does not say whether it is all")
             }
             const next = page.NextContinuationToken
-            if (page.IsTruncated === true && (next === undefined || next === "" || next === token)) {
+            if (page.IsTruncated && (next === undefined || next === "" || next === token)) {
               throw S3Error.failure("InvalidResponse", "a truncated list without a new continuation token")
             }
             const found: Array<ObjectMeta> = []
@@ -205,7 +208,7 @@ export const make = (target: Target): Reads => {
                 version: { etag: ETag }
               })
             }
-            return [found, page.IsTruncated === true ? Option.some(next) : Option.none()] as const
+            return [found, page.IsTruncated ? Option.some(next) : Option.none()] as const
           }
         })
       )

@@ -29,7 +29,7 @@ const metadataName = (name: string): string =>
 /** Why the object is not the one that was asked for, or `undefined`. */
 export const mismatch = (
   observed: ObjectMeta,
-  { ifMatch, ifUnmodifiedSince }: Pick<GetOptions, "ifMatch" | "ifUnmodifiedSince">
+  { ifMatch, ifNoneMatch, ifUnmodifiedSince }: Omit<GetOptions, "range">
 ): S3Error.S3Failure | undefined => {
   const { lastModified, version } = observed
   if (ifMatch !== undefined && !Checksum.agrees(Checksum.etag(ifMatch), { etag: version.etag, lastModified })) {
@@ -42,6 +42,9 @@ export const mismatch = (
         ? "the store does not say when it was modified"
         : `it was modified at ${new Date(lastModified).toISOString()}`
     )
+  }
+  if (ifNoneMatch !== undefined && Checksum.agrees(Checksum.etag(ifNoneMatch), { etag: version.etag, lastModified })) {
+    return S3Error.failure("NotModified", `its ETag is ${version.etag ?? "absent"}`)
   }
   return undefined
 }

@@ -182,6 +182,10 @@ export const make = (options: Options = {}): S3Service => {
     if (ifMatch === undefined && unmodified !== undefined && object.lastModified > Date.parse(unmodified)) {
       throw new Refusal(412, "PreconditionFailed")
     }
+    const known = ignores.has("get") ? undefined : headers["if-none-match"]
+    if (known !== undefined && opaque(known) === opaque(object.etag)) {
+      return answer(304, { etag: headersOf(object)["etag"]! })
+    }
     const size = object.bytes.length
     const range = /^bytes=(\d*)-(\d*)$/.exec(headers["range"] ?? "")
     if (range === null) return answer(200, { ...headersOf(object), "content-length": String(size) }, object.bytes)

@@ -236,6 +236,32 @@ export const conditionalReads = (test: Test): void => {
       }
     }))
 
+  test("get with ifNoneMatch fails with NotModified for this ETag, with and without quotes and `W/`", ({
+    key,
+    store
+  }) =>
+    Effect.gen(function* () {
+      const first = yield* store.put(key, text("first"))
+      const second = yield* store.put(key, text("second"))
+      const etag = second.etag ?? assert.fail("put returns an ETag")
+      const opaque = etag.replace(/^W\//, "").replace(/^"(.*)"$/, "$1")
+      for (const ifNoneMatch of [etag, opaque, `"${opaque}"`, `W/"${opaque}"`]) {
+        const error = yield* expectReason(store.get(key, { ifNoneMatch }), "NotModified")
+        assert.isFalse(error.isRetryable)
+        yield* expectReason(store.get(key, { ifNoneMatch, range: ByteRange.bounded(1, 2) }), "NotModified")
+        yield* expectReason(store.get(key, { ifNoneMatch, range: ByteRange.bounded(1, 0) }), "NotModified")
+      }
+      for (const ifNoneMatch of [first.etag ?? "0000", '"0000"', "0000"]) {
+        const { bytes, meta } = yield* store.get(key, { ifNoneMatch })
+        assertBytes(bytes, text("second"))
+        assertSameVersion(meta.version, second)
+        assertBytes((yield* store.get(key, { ifNoneMatch, range: ByteRange.bounded(1, 2) })).bytes, text("ec"))
+      }
+      yield* expectReason(store.get(key, { ifNoneMatch: etag, ifMatch: '"0000"' }), "PreconditionFailed")
+      yield* store.delete([key])
+      yield* expectReason(store.get(key, { ifNoneMatch: etag }), "NotFound")
+    }))
+
   test("get with ifUnmodifiedSince reads objects that are not newer", ({ key, store }) =>
     Effect.gen(function* () {
       yield* store.put(key, text("bytes"))

@@ -1,8 +1,9 @@
 /**
- * `config.json`: read, and changed by optimistic writes. Design, section 5.
+ * `config.json`: read, and changed by optimistic writes.
  *
  * The file remembers the ids of its latest writes in `recent_writes`. A writer whose answer was lost finds
- * its id there, even when others have written since, and does not apply its change twice.
+ * its id there, even when others have written since, and does not apply its change twice. In `published` it remembers
+ * what was published into the repository object; see `Publication`.
  *
  * @since 0.1.0
  */
@@ -10,11 +11,14 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as ObjectStore from "../../store/ObjectStore.ts"
-import { isConflict, isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
+import { hasReason, isConflict, isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
+import * as Json from "../../values/Json.ts"
 import * as Config from "../../values/RepositoryConfig.ts"
 import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
 import * as SplitExpressions from "../SplitExpressions.ts"
+import * as IcechunkConfig from "./IcechunkConfig.ts"
+import * as Publication from "./Publication.ts"
 import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions/RepoObject.ts"
 
 /**
@@ -33,6 +37,23 @@ export class ConfigConflict extends Schema.TaggedError<ConfigConflict>()("Config
 }
 
 /**
+ * It is not known whether an update of `config.json` was saved: the write was not answered, and neither was the look at
+ * what became of it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConfigOutcomeUnknown extends Schema.TaggedError<ConfigOutcomeUnknown>()("ConfigOutcomeUnknown", {
+  store: Schema.String,
+  problem: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `It is not known whether the update of \`config.json\` in \`${this.store}\` was saved: the write was not answered, and it could not be read back: ${this.problem}. Look at \`config.persisted\` before you update it again.`
+  }
+}
+
+/**
  * The configuration with the version it was read at; `undefined` before the first write.
  *
  * @category models
@@ -43,11 +64,20 @@ export interface Versioned {
   readonly version: ObjectStore.Version | undefined
 }
 
-interface Stored extends Versioned {
+/**
+ * All that `config.json` says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stored extends Versioned {
+  /** What may be published of it; see `Publication`. */
+  readonly published: Publication.Base
   readonly recentWrites: ReadonlyArray<string>
 }
 
 const recentWritesField = "recent_writes"
+const publishedField = "published"
 
 /** As many writers may finish between a write whose answer was lost and the look at what became of it. */
 const rememberedWrites = 100
@@ -55,33 +85,74 @@ const rememberedWrites = 100
 const decoder = new TextDecoder("utf-8", { fatal: true })
 const encoder = new TextEncoder()
 
+const isListOf =
+  <A extends Json.Json>(isItem: (item: Json.Json) => item is A) =>
+  (value: unknown): value is ReadonlyArray<A> =>
+    Array.isArray(value) && value.every(isItem)
+const isIds = isListOf((item) => typeof item === "string")
+const isConfigs = isListOf(IcechunkConfig.isObject)
+
 const decode = (source: string, bytes: Uint8Array): Result.Result<Omit<Stored, "version">, Config.InvalidConfig> => {
+  const wrong = (field: string, problem: string): Result.Result<never, Config.InvalidConfig> =>
+    Result.fail(new Config.InvalidConfig({ source, field, problem }))
   let text: string
   try {
     text = decoder.decode(bytes)
   } catch {
-    return Result.fail(new Config.InvalidConfig({ source, field: "(whole file)", problem: "it is no UTF-8 text" }))
+    return wrong("(whole file)", "it is not UTF-8 text")
   }
-  return Result.flatMap(Config.parse(source, text), ({ [recentWritesField]: recent, ...config }) =>
-    recent === undefined || (Array.isArray(recent) && recent.every((id) => typeof id === "string"))
-      ? Result.succeed({ config, recentWrites: recent ?? [] })
-      : Result.fail(new Config.InvalidConfig({ source, field: recentWritesField, problem: "it is no list of strings" }))
-  )
+  return Result.flatMap(Config.parse(source, text), ({ additional_fields, ...config }) => {
+    const {
+      [recentWritesField]: recentWrites = [],
+      [publishedField]: published = [],
+      ...others
+    } = additional_fields ?? {}
+    if (!isIds(recentWrites)) return wrong(recentWritesField, "it is not a list of strings")
+    if (!isConfigs(published)) return wrong(publishedField, "it is not a list of objects")
+    const kept = Object.keys(others).length === 0 ? config : { ...config, additional_fields: others }
+    return Result.succeed({ config: kept, published, recentWrites })
+  })
 }
+
+const encode = ({ config, published, recentWrites }: Omit<Stored, "version">): Uint8Array =>
+  encoder.encode(
+    Config.print({
+      ...config,
+      additional_fields: {
+        ...config.additional_fields,
+        [publishedField]: published,
+        [recentWritesField]: recentWrites.slice(0, rememberedWrites)
+      }
+    })
+  )
 
 const sourceOf = (store: ObjectStore.ObjectStoreShape): string => `${store.description}/${Layout.config}`
 
-const readStored = (
-  store: ObjectStore.ObjectStoreShape
+const nothing: Stored = { config: {}, version: undefined, published: [], recentWrites: [] }
+
+/**
+ * Reads the file; a repository without `config.json` has an empty configuration. When it still is what was read before,
+ * `known`, it is not sent again. Fails with `InvalidConfig`, which names the field.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readStored = (
+  store: ObjectStore.ObjectStoreShape,
+  known?: Stored
 ): Effect.Effect<Stored, ObjectStoreError | Config.InvalidConfig> =>
-  store.get(Layout.config).pipe(
+  store.get(Layout.config, { ifNoneMatch: known?.version?.etag }).pipe(
     Effect.flatMap(({ bytes, meta }) =>
       Effect.map(Effect.fromResult(decode(sourceOf(store), bytes)), (stored): Stored => ({
         ...stored,
         version: meta.version
       }))
     ),
-    Effect.catchIf(isNotFound, () => Effect.succeed<Stored>({ config: {}, version: undefined, recentWrites: [] }))
+    Effect.catchIf(
+      (error) => known !== undefined && hasReason("NotModified")(error),
+      () => Effect.succeed(known ?? nothing)
+    ),
+    Effect.catchIf(isNotFound, () => Effect.succeed(nothing))
   )
 
 /**
@@ -101,50 +172,105 @@ export const read: (
 )
 
 /**
- * Applies `f` to the newest configuration until the result is written, and returns what was written.
+ * Applies `f` to the newest configuration until the result is written, and returns what was written. What changes
+ * nothing is not written.
  *
  * `f` may run several times. Fails with `InvalidConfig` when the result is malformed or misses a container
- * that was there, with `ConfigConflict` when others are always faster; nothing has changed then.
+ * that was there, with `ConfigConflict` when others are always faster; nothing has changed then. With
+ * `ConfigOutcomeUnknown` it may have.
+ *
+ * `carried` is what the repository object says, which the update is to be published over.
  *
  * @category writing
  * @since 0.1.0
  */
-export const update: (
+export const update: <E = never>(
   store: ObjectStore.ObjectStoreShape,
   f: (config: Config.RepositoryConfig) => Config.RepositoryConfig,
-  options?: { readonly retry?: RetryOptions | undefined }
-) => Effect.Effect<Versioned, ObjectStoreError | ObjectStore.WriteForbidden | Config.InvalidConfig | ConfigConflict> =
-  Effect.fn("ConfigFile.update")(function* (store, f, options) {
-    yield* ObjectStore.ensureWritable(store)
-    const retry = options?.retry ?? defaultRetry
-    const ours = new Set<string>()
-    let failure: ObjectStoreError | undefined
-    for (let attempt = 1; ; attempt++) {
-      const current = yield* attempt === 1 ? readStored(store) : patiently(readStored(store))
-      if (current.recentWrites.some((id) => ours.has(id))) return { config: current.config, version: current.version }
-      if (attempt > retry.attempts) {
-        if (failure !== undefined && !isConflict(failure)) return yield* failure
-        return yield* new ConfigConflict({ store: store.description, attempts: retry.attempts })
-      }
-      const next = yield* Effect.fromResult(Config.validateUpdate(sourceOf(store), current.config, f(current.config)))
-      yield* SplitExpressions.check(sourceOf(store), next)
-      const id = yield* RandomId.writeId
-      ours.add(id)
-      const text = Config.print({
-        ...next,
-        [recentWritesField]: [id, ...current.recentWrites].slice(0, rememberedWrites)
-      })
-      const mode = current.version === undefined ? ObjectStore.create : ObjectStore.update(current.version)
-      const written = yield* store
-        .put(Layout.config, encoder.encode(text), { mode, contentType: "application/json" })
-        .pipe(
-          Effect.map(Result.succeed),
-          Effect.catchTag("ObjectStoreError", (error) =>
-            isConflict(error) || error.isRetryable ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
-          )
-        )
-      if (Result.isSuccess(written)) return { config: next, version: written.success }
-      failure = written.failure
-      yield* backOff(attempt + 1, retry)
+  options?: {
+    readonly retry?: RetryOptions | undefined
+    readonly carried?: Effect.Effect<Json.JsonObject, E> | undefined
+  }
+) => Effect.Effect<
+  Stored,
+  E | ObjectStoreError | ObjectStore.WriteForbidden | Config.InvalidConfig | ConfigConflict | ConfigOutcomeUnknown
+> = Effect.fn("ConfigFile.update")(function* (store, f, options) {
+  yield* ObjectStore.ensureWritable(store)
+  const retry = options?.retry ?? defaultRetry
+  const carried = options?.carried ?? Effect.succeed({})
+  const ours = new Set<string>()
+  let failure: ObjectStoreError | undefined
+  for (let attempt = 1; ; attempt++) {
+    const lost = failure
+    // Whether an unanswered write is there is only known from what is there after it.
+    const readBack = patiently(readStored(store)).pipe(
+      Effect.mapError((cause) =>
+        lost === undefined || isConflict(lost)
+          ? cause
+          : new ConfigOutcomeUnknown({ store: store.description, problem: cause.message, cause })
+      )
+    )
+    const [current, carries] = yield* Effect.all(
+      [attempt === 1 ? readStored(store) : readBack, Effect.result(carried)],
+      { concurrency: 2 }
+    )
+    if (current.recentWrites.some((id) => ours.has(id))) return current
+    const seen = yield* Effect.fromResult(carries)
+    if (attempt > retry.attempts) {
+      if (failure !== undefined && !isConflict(failure)) return yield* failure
+      return yield* new ConfigConflict({ store: store.description, attempts: retry.attempts })
     }
+    const next = yield* Effect.fromResult(Config.validateUpdate(sourceOf(store), current.config, f(current.config)))
+    yield* SplitExpressions.check(sourceOf(store), next)
+    if (Json.canonical(next) === Json.canonical(current.config)) return current
+    const id = yield* RandomId.writeId
+    ours.add(id)
+    const stored = {
+      config: next,
+      published: Publication.updatedBase(
+        current.published,
+        IcechunkConfig.publishable(current.config),
+        IcechunkConfig.publishable(next),
+        seen
+      ),
+      recentWrites: [id, ...current.recentWrites]
+    }
+    const written = yield* put(store, current.version, stored).pipe(
+      Effect.map(Result.succeed),
+      Effect.catchTag("ObjectStoreError", (error) =>
+        isConflict(error) || error.isRetryable ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
+      )
+    )
+    if (Result.isSuccess(written)) return { ...stored, version: written.success }
+    failure = written.failure
+    yield* backOff(attempt + 1, retry)
+  }
+})
+
+const put = (
+  store: ObjectStore.ObjectStoreShape,
+  version: ObjectStore.Version | undefined,
+  stored: Omit<Stored, "version">
+): Effect.Effect<ObjectStore.Version, ObjectStoreError | ObjectStore.WriteForbidden> =>
+  store.put(Layout.config, encode(stored), {
+    mode: version === undefined ? ObjectStore.create : ObjectStore.update(version),
+    contentType: "application/json"
   })
+
+/**
+ * Notes in `config.json`, as it was read, that all of it is published. Not at all when somebody has changed it since: who
+ * changes it publishes it.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const settle = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape,
+  stored: Stored
+): Effect.fn.Return<Stored, ObjectStoreError | ObjectStore.WriteForbidden> {
+  const ours = IcechunkConfig.publishable(stored.config)
+  // Without the file nothing is published but what other clients say.
+  if (stored.version === undefined || Publication.isSettled(stored.published, ours)) return stored
+  const settled = { ...stored, published: [ours] }
+  return { ...settled, version: yield* put(store, stored.version, settled) }
+})

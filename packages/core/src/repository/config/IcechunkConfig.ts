@@ -26,7 +26,13 @@ const sharedFields = [
   "num_updates_per_repo_info_file"
 ] as const
 
-const isObject = (value: Json | undefined): value is JsonObject =>
+/**
+ * Whether a value is a JSON object.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 const asString = (value: Json | undefined): string | undefined => (typeof value === "string" ? value : undefined)
@@ -80,7 +86,7 @@ const containerFromIcechunk = (key: string, entry: Json): Container.VirtualChunk
  */
 export const toConfig = (source: string, json: Json): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> => {
   if (!isObject(json)) {
-    return Result.fail(new Config.InvalidConfig({ source, field: "(whole file)", problem: "it is no object" }))
+    return Result.fail(new Config.InvalidConfig({ source, field: "(whole file)", problem: "it is not an object" }))
   }
   const shared: Record<string, Json> = {}
   for (const field of sharedFields) {
@@ -141,35 +147,33 @@ const containerToIcechunk = (container: Container.VirtualChunkContainer): JsonOb
   return { name: container.name, url_prefix: `${scheme}://${prefix}/`, store }
 }
 
+/** A value as Icechunk reads it: what is not set is absent, also in objects in it. */
+const written = (value: Json): Json => {
+  if (Array.isArray(value)) return value.map(written)
+  if (!isObject(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, inner]) =>
+      inner === undefined || inner === null ? [] : [[name, written(inner)] as const]
+    )
+  )
+}
+
 /**
- * Icechunk's configuration with ours published into it: shared fields that ours sets, and containers by
- * name. What Icechunk knows and we do not stays.
+ * The part of our configuration that Icechunk knows: shared fields that are set, and containers by name.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const publish = (icechunk: Json | undefined, config: Config.RepositoryConfig): JsonObject => {
-  const base = isObject(icechunk) ? icechunk : {}
+export const publishable = (config: Config.RepositoryConfig): JsonObject => {
+  const json = Config.toJson(config)
   const shared: Record<string, Json> = {}
   for (const field of sharedFields) {
-    const value = config[field]
-    if (value !== undefined && value !== null) shared[field] = value as Json
+    const value = json[field]
+    if (value !== undefined && value !== null) shared[field] = written(value)
   }
-  const published = (config.virtual_chunk_containers ?? [])
-    .map(containerToIcechunk)
-    .filter((entry) => entry !== undefined)
-  const names = new Set(published.map((entry) => entry["name"]))
-  const kept = Object.entries(
-    isObject(base["virtual_chunk_containers"]) ? base["virtual_chunk_containers"] : {}
-  ).filter(([, entry]) => !(isObject(entry) && names.has(entry["name"] ?? null)))
-  const containers: Record<string, Json> = Object.fromEntries(kept)
-  for (const entry of published) {
-    const prefix = entry["url_prefix"] as string
-    containers[prefix in containers ? (entry["name"] as string) : prefix] = entry
-  }
-  return {
-    ...base,
-    ...shared,
-    ...(Object.keys(containers).length === 0 ? {} : { virtual_chunk_containers: containers })
-  }
+  const containers = (config.virtual_chunk_containers ?? []).flatMap((container) => {
+    const entry = containerToIcechunk(container)
+    return entry === undefined ? [] : [[container.name, entry] as const]
+  })
+  return { ...shared, ...(containers.length === 0 ? {} : { virtual_chunk_containers: Object.fromEntries(containers) }) }
 }

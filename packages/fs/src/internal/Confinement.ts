@@ -1,0 +1,104 @@
+/**
+ * Keeps a directory's store in that directory: what symbolic links lead out of it is not read, listed or written.
+ *
+ * Where a path leads is known for certain only once the file is open, because a directory on the way may become a
+ * link in between. So on Linux an open file is asked where it is, which costs no system call to the disk; elsewhere
+ * the directory is resolved. Writes resolve the directory before they put anything there.
+ */
+import * as Errors from "@effect-icechunk/core/ObjectStoreError"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
+import * as FileIdentity from "../FileIdentity.ts"
+import { asReason, type Source } from "./FileReader.ts"
+import { NodeCalls } from "./NodeCalls.ts"
+
+export interface Confinement {
+  /** The file to read at a path: a regular one. */
+  readonly find: (file: string) => Effect.Effect<Source, Errors.Reason>
+  /** Fails unless a directory, which must exist, really is in the store's. */
+  readonly confine: (directory: string) => Effect.Effect<void, Errors.Reason>
+  /** Fails unless a path without links in it is in the store's directory; `named` is what the error calls it. */
+  readonly confineReal: (real: string, named: string) => Effect.Effect<void, Errors.Reason>
+}
+
+/** Whether a file is below a directory; both are real paths. */
+export const isWithin = (path: Path.Path, directory: string, file: string): boolean =>
+  file.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep)
+
+export const noFollow = process.platform !== "win32"
+
+export const notAFile = (file: string, { type }: FileIdentity.FileIdentity): Errors.Reason =>
+  new Errors.Unsupported({ detail: `\`${file}\` is not a regular file but a ${type}` })
+
+export const make = (options: {
+  readonly fs: FileSystem.FileSystem
+  readonly path: Path.Path
+  readonly root: string
+  readonly followLinks: boolean
+}): Confinement => {
+  const { followLinks, fs, path, root } = options
+
+  const regular = (file: string, identity: FileIdentity.FileIdentity): Effect.Effect<void, Errors.Reason> => {
+    if (identity.type === "File") return Effect.void
+    return Effect.fail(identity.type === "Directory" ? new Errors.NotFound({}) : notAFile(file, identity))
+  }
+
+  if (followLinks) {
+    return {
+      find: (file) =>
+        asReason("read")(FileIdentity.ofPath(file)).pipe(
+          Effect.tap((identity) => regular(file, identity)),
+          Effect.map((identity) => ({ path: file, identity, noFollow: false }))
+        ),
+      confine: () => Effect.void,
+      confineReal: () => Effect.void
+    }
+  }
+
+  /** The directory may be reached by links. It may also have been moved since it was looked at. */
+  let realRoot: string | undefined
+  const findRoot = Effect.map(asReason("read")(fs.realPath(root)), (real) => (realRoot = real))
+
+  const confineReal = (real: string, named: string): Effect.Effect<void, Errors.Reason> =>
+    Effect.suspend(() => {
+      if (realRoot !== undefined && isIn(realRoot, real)) return Effect.void
+      return Effect.flatMap(findRoot, (root) =>
+        isIn(root, real)
+          ? Effect.void
+          : Effect.fail(
+              new Errors.PermissionDenied({
+                detail: `\`${named}\` leads out of \`${options.root}\` by a symbolic link; \`followLinks\` allows that`
+              })
+            )
+      )
+    })
+  const isIn = (root: string, real: string): boolean => real === root || isWithin(path, root, real)
+
+  const confine = (directory: string): Effect.Effect<void, Errors.Reason> =>
+    Effect.flatMap(asReason("read")(fs.realPath(directory)), (real) => confineReal(real, directory))
+
+  const inspect =
+    (file: string) =>
+    (handle: FileSystem.File): Effect.Effect<void, Errors.Reason> =>
+      Effect.flatMap(NodeCalls, ({ pathOf }) => {
+        const real = pathOf(FileIdentity.descriptor(handle) ?? -1)
+        return real === undefined ? confine(path.dirname(file)) : confineReal(real, file)
+      })
+
+  const find = (file: string): Effect.Effect<Source, Errors.Reason> =>
+    Effect.gen(function* () {
+      const identity = yield* asReason("read")(FileIdentity.ofPathNoFollow(file))
+      if (identity.type !== "SymbolicLink") {
+        yield* regular(file, identity)
+        return { path: file, identity, noFollow, inspect: inspect(file) }
+      }
+      const real = yield* asReason("read")(fs.realPath(file))
+      yield* confineReal(real, file)
+      const target = yield* asReason("read")(FileIdentity.ofPathNoFollow(real))
+      yield* regular(file, target)
+      return { path: real, identity: target, noFollow, inspect: inspect(real) }
+    })
+
+  return { find, confine, confineReal }
+}

@@ -1,0 +1,64 @@
+/**
+ * What is needed of the operating system and Effect's `FileSystem` does not have: times as the file system keeps
+ * them (those of `File.Info` are whole milliseconds), `rmdir`, and where an open file is. A test may replace them
+ * together with the `FileSystem`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as PlatformError from "effect/PlatformError"
+import * as NodeFs from "node:fs"
+
+export interface NodeCallsShape {
+  readonly stat: (path: string) => Effect.Effect<NodeFs.BigIntStats, PlatformError.PlatformError>
+  readonly lstat: (path: string) => Effect.Effect<NodeFs.BigIntStats, PlatformError.PlatformError>
+  readonly fstat: (descriptor: number) => Effect.Effect<NodeFs.BigIntStats, PlatformError.PlatformError>
+  /** Removes a directory that is empty; another one fails. */
+  readonly rmdir: (path: string) => Effect.Effect<void, PlatformError.PlatformError>
+  /** The path of an open file, which symbolic links have no part in; `undefined` where the system does not tell. */
+  readonly pathOf: (descriptor: number) => string | undefined
+}
+
+const call = <A>(
+  method: string,
+  pathOrDescriptor: string | number,
+  run: (callback: (error: NodeJS.ErrnoException | null, value: A) => void) => void
+): Effect.Effect<A, PlatformError.PlatformError> =>
+  Effect.callback((resume) =>
+    run((cause, value) =>
+      resume(
+        cause === null
+          ? Effect.succeed(value)
+          : Effect.fail(
+              PlatformError.systemError({
+                _tag: cause.code === "ENOENT" ? "NotFound" : "Unknown",
+                module: "FileSystem",
+                method,
+                pathOrDescriptor,
+                syscall: cause.syscall,
+                cause
+              })
+            )
+      )
+    )
+  )
+
+export const node: NodeCallsShape = {
+  stat: (path) => call("stat", path, (callback) => NodeFs.stat(path, { bigint: true }, callback)),
+  lstat: (path) => call("lstat", path, (callback) => NodeFs.lstat(path, { bigint: true }, callback)),
+  fstat: (descriptor) => call("fstat", descriptor, (callback) => NodeFs.fstat(descriptor, { bigint: true }, callback)),
+  rmdir: (path) => call<void>("rmdir", path, (callback) => NodeFs.rmdir(path, (error) => callback(error, undefined))),
+  pathOf: (descriptor) => {
+    if (process.platform !== "linux") return undefined
+    try {
+      // The kernel answers this from memory: a thread for it would take longer than the answer.
+      return NodeFs.readlinkSync(`/proc/self/fd/${descriptor}`)
+    } catch {
+      return undefined
+    }
+  }
+}
+
+export const NodeCalls: Context.Reference<NodeCallsShape> = Context.Reference<NodeCallsShape>(
+  "@effect-icechunk/fs/NodeCalls",
+  { defaultValue: () => node }
+)
