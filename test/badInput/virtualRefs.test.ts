@@ -92,6 +92,7 @@ describe("a malformed location is refused when its ref is set, with what is wron
     ["vcc://model/%2e%2e/%2e%2e/etc/passwd", "leads out of its container `model`"],
     ["vcc://model/a%00b", "NUL"],
     ["file://host/a.bin", "absolute path and no host"],
+    ["s3://bucket", "no object in it"],
     ["file://a.bin", "absolute path and no host"],
     ["file:///", "names a directory"],
     ["file:///data/%zz", "percent-encoded"],
@@ -122,20 +123,6 @@ describe("a malformed location is refused when its ref is set, with what is wron
         { tag: "InvalidLocation", says: ["`nonsense`"] },
         session
       )
-    )
-  )
-
-  it.live("a bucket without an object is told when it is read, without a request", () =>
-    withSession((session, place) =>
-      Effect.gen(function* () {
-        yield* session.setVirtualRef(array, [0], { location: "s3://bucket", offset: 0, length: 1 })
-        yield* refuses(
-          place,
-          session.chunk(array, [0]),
-          { tag: "InvalidLocation", says: ["`s3://bucket`", "no object in it"] },
-          session
-        )
-      })
     )
   )
 })

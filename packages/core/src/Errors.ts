@@ -7,10 +7,13 @@ export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
-export { CommitConflict, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
+export { CommitConflict, CommitOutcomeUnknown, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
 export {
+  ClockSkew,
   ConfigNotPublished,
+  OutcomeUnknown,
   RepositoryAlreadyExists,
+  RepositoryBusy,
   RepositoryNotFound,
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"

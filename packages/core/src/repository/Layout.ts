@@ -22,6 +22,14 @@ export const repo = "repo"
 export const config = "config.json"
 
 /**
+ * Where a repository of spec version 1 has its branch `main`, which it cannot be without.
+ *
+ * @category keys
+ * @since 0.1.0
+ */
+export const spec1Main = "refs/branch.main/"
+
+/**
  * A snapshot file.
  *
  * @category keys

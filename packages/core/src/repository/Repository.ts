@@ -3,22 +3,17 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { FormatError } from "../encoding/FormatError.ts"
-import * as IcechunkFile from "../format/IcechunkFile.ts"
-import * as RepoInfo from "../format/RepoInfo.ts"
-import type * as Snapshot from "../format/Snapshot.ts"
+import type * as RepoInfo from "../format/RepoInfo.ts"
 import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
-import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
 import type * as Credentials from "../values/Credentials.ts"
 import * as ObjectId from "../values/ObjectId.ts"
@@ -30,21 +25,19 @@ import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
 import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
+import type * as Commit from "./changes/Commit.ts"
 import * as ConfigControl from "./config/ConfigControl.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
+import * as Creation from "./Creation.ts"
 import * as Dependencies from "./Dependencies.ts"
 import * as History from "./versions/History.ts"
-import * as IcechunkConfig from "./config/IcechunkConfig.ts"
-import * as Publication from "./config/Publication.ts"
 import * as Layout from "./Layout.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
-import { RepositoryAlreadyExists, RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
+import { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import * as Session from "./Session.ts"
 import * as SplitExpressions from "./SplitExpressions.ts"
 import * as WritableSession from "./WritableSession.ts"
-import * as TransactionLog from "../format/TransactionLog.ts"
-import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 
 /**
  * Which version of a repository to read: the tip of a branch, a tag, or any snapshot.
@@ -111,12 +104,7 @@ export type ConfigUpdateError = ConfigControl.UpdateError
  * @category errors
  * @since 0.1.0
  */
-export type RefError =
-  | RepoChange.RefNotFound
-  | RepoChange.RefForbidden
-  | ObjectStore.WriteForbidden
-  | ObjectStoreError
-  | FormatError
+export type RefError = RepoChange.RefNotFound | RepoChange.RefForbidden | RepoObject.UpdateError
 
 /**
  * An open repository.
@@ -221,6 +209,17 @@ const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyAr
   return found
 }
 
+/** Which of some commits is in the repository: the one at the tip of the branch before others. */
+const committed = (
+  { branches, snapshots }: RepoInfo.RepoInfo,
+  branch: string,
+  tried: ReadonlyMap<ObjectId.SnapshotId, Commit.Flushed>
+): Commit.Flushed | undefined => {
+  const tip = branches.get(branch)
+  const atTip = tip === undefined ? undefined : tried.get(tip)
+  return atTip ?? [...tried].find(([id]) => snapshots.has(id))?.[1]
+}
+
 const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
   Config.fromInput("run-time override", config ?? {})
 
@@ -239,6 +238,30 @@ const checkNames = (
   return problem === undefined ? Effect.void : Effect.fail(problem)
 }
 
+/** The repository object and `config.json`, whose problems come after those of the other. */
+interface ReadTogether {
+  readonly repo: RepoObject.Versioned
+  /** `undefined`: still to be read. */
+  readonly config: Result.Result<ConfigFile.Stored, ObjectStoreError | Config.InvalidConfig> | undefined
+}
+
+/** Reads both at once; fails with `RepositoryNotFound` where there is no repository object. */
+const readExisting: Effect.Effect<
+  ReadTogether,
+  RepositoryNotFound | Assets.AssetError,
+  ObjectStore.ObjectStore | Zstd
+> = Effect.flatMap(ObjectStore.ObjectStore, (store) =>
+  Effect.all(
+    {
+      repo: Effect.catchIf(RepoObject.read(store), isNotFound, () =>
+        Effect.fail(new RepositoryNotFound({ store: store.description }))
+      ),
+      config: Effect.result(ConfigFile.readStored(store))
+    },
+    { concurrency: 2 }
+  )
+)
+
 /**
  * Opens the repository of the store in the context. Clients of containers are released with the Scope.
  *
@@ -247,164 +270,183 @@ const checkNames = (
  */
 export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> =
   Effect.fn("Repository.open")(function* (options = {}) {
-    const store = yield* ObjectStore.ObjectStore
-    const platforms = yield* Platforms
-    const zstd = yield* Zstd
-    const withZstd = Effect.provideService(Zstd, zstd)
-    const readRepo = withZstd(RepoObject.read(store))
-
-    const [{ info }, file] = yield* Effect.all([readRepo, Effect.result(ConfigFile.readStored(store))], {
-      concurrency: 2
-    }).pipe(Effect.catchIf(isNotFound, () => Effect.fail(new RepositoryNotFound({ store: store.description }))))
-    if (info.specVersion !== 2) {
-      return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
-    }
-    const override = yield* Effect.fromResult(checkOverride(options))
-    const config = yield* ConfigControl.make(store, { info, stored: yield* Effect.fromResult(file) }, override)
-    const policy: CredentialsPolicy.CredentialsPolicy = {
-      byContainer: options.credentials ?? {},
-      fallback: options.credentialsFallback ?? "same-endpoint",
-      repository: store.origin
-    }
-    yield* checkNames(options, config.persisted())
-    const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
-    const assets = yield* Assets.make(store, () => Config.compressionLevel(config.current()))
-
-    const containerSet = (): ContainerMatch.ContainerSet =>
-      ContainerMatch.make({
-        persisted: config.persisted().virtual_chunk_containers ?? [],
-        overrides: config.override.virtual_chunk_containers ?? [],
-        without: options.withoutContainers
+    const known = yield* Effect.catchTag(
+      readExisting,
+      "RepositoryNotFound",
+      Effect.fnUntraced(function* (error): Effect.fn.Return<never, OpenError, ObjectStore.ObjectStore> {
+        const store = yield* ObjectStore.ObjectStore
+        if (!(yield* Creation.hasSpec1(store))) return yield* error
+        return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
       })
-    const sessionContext = (): Session.SessionContext => ({
-      store,
-      assets,
-      checks: options.checks ?? "fail",
-      resolver: ChunkResolver.make({ containers: containerSet(), stores, plan: options.rangePlan })
-    })
-
-    /** Applies a pure change, and publishes the configuration along when that is still to be done. */
-    const change = <E>(
-      change: RepoChange.Change<E>,
-      options?: Pick<Parameters<typeof RepoObject.update>[2], "from" | "onWritten" | "isWrittenIn">
-    ): Effect.Effect<void, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError> =>
-      Effect.andThen(
-        RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
-          level: Config.compressionLevel(config.current()),
-          updatesPerObject: Config.updatesPerRepoObject(config.current()),
-          ...options
-        }),
-        config.published
-      ).pipe(withZstd)
-
-    const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({ branch, flush, onMoved, parent }) {
-      yield* ObjectStore.ensureWritable(store)
-      const current = yield* readRepo
-      yield* RepoObject.ensureOnline(store, current.info)
-      // Known to be lost before anything is written.
-      const tip = yield* Effect.fromResult(RepoChange.branchTip(current.info, branch))
-      if (tip !== parent) return yield* new RepoChange.CommitConflict({ branch, expected: parent, actual: tip })
-      const flushed = yield* flush
-      const { flushedAt, id, message, metadata } = flushed.snapshot
-      yield* change(
-        RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
-        { from: current, onWritten: () => onMoved(flushed), isWrittenIn: ({ snapshots }) => snapshots.has(id) }
-      )
-      return flushed
-    })
-
-    const changeAt = <E>(at: string, make: (id: ObjectId.SnapshotId) => RepoChange.Change<E>) =>
-      Effect.flatMap(Effect.fromResult(parseSnapshotId(at)), (id) => change(make(id)))
-
-    return {
-      description: store.description,
-      config: config.control,
-      containers: Effect.sync(() => containerSet().inOrder),
-      containerAccess: Effect.sync(() => Dependencies.access(containerSet(), policy, platforms)),
-      wholeHistory: History.queries(sessionContext(), readRepo),
-      readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
-        const { info } = yield* config.beside(readRepo)
-        const id = yield* Effect.fromResult(findVersion(info, version))
-        const context = sessionContext()
-        const changes = new ChangedSnapshot(yield* assets.snapshot(id))
-        return Session.make(context, "branch" in version ? version.branch : undefined, () => changes)
-      }),
-      writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
-        yield* ObjectStore.ensureWritable(store)
-        const { info } = yield* config.beside(readRepo)
-        yield* RepoObject.ensureOnline(store, info)
-        const tip = yield* Effect.fromResult(RepoChange.branchTip(info, branch))
-        const context = sessionContext()
-        const snapshot = yield* assets.snapshot(tip)
-        return yield* WritableSession.make({ ...context, config: config.current, moveBranch }, branch, snapshot)
-      }),
-      branches: Effect.map(readRepo, ({ info }) => info.branches),
-      tags: Effect.map(readRepo, ({ info }) => info.tags),
-      history: Effect.fnUntraced(function* (version) {
-        const { info } = yield* readRepo
-        return ancestry(info, yield* Effect.fromResult(findVersion(info, version)))
-      }),
-      createBranch: (name, at) => changeAt(at, (id) => RepoChange.createBranch(name, id)),
-      deleteBranch: (name) => change(RepoChange.deleteBranch(name)),
-      resetBranch: Effect.fnUntraced(function* (name, to, options) {
-        const expected =
-          options?.from === undefined ? undefined : yield* Effect.fromResult(parseSnapshotId(options.from))
-        yield* changeAt(to, (id) => RepoChange.resetBranch(name, id, expected))
-      }),
-      createTag: (name, at) => changeAt(at, (id) => RepoChange.createTag(name, id)),
-      deleteTag: (name) => change(RepoChange.deleteTag(name))
-    }
+    )
+    return yield* connect(options, known)
   })
+
+/** A repository whose files were just read or written. */
+const connect: (
+  options: OpenOptions,
+  known: ReadTogether
+) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
+  const store = yield* ObjectStore.ObjectStore
+  const platforms = yield* Platforms
+  const zstd = yield* Zstd
+  const withZstd = Effect.provideService(Zstd, zstd)
+  const readRepo = withZstd(RepoObject.read(store))
+  const { info } = known.repo
+  if (info.specVersion !== 2) {
+    return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
+  }
+  const override = yield* Effect.fromResult(checkOverride(options))
+  const stored =
+    known.config === undefined ? yield* ConfigFile.readStored(store) : yield* Effect.fromResult(known.config)
+  const config = yield* ConfigControl.make(store, { info, stored }, override)
+  const policy: CredentialsPolicy.CredentialsPolicy = {
+    byContainer: options.credentials ?? {},
+    fallback: options.credentialsFallback ?? "same-endpoint",
+    repository: store.origin
+  }
+  yield* checkNames(options, config.persisted())
+  const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
+  const assets = yield* Assets.make(store, () => Config.compressionLevel(config.current()))
+
+  const containerSet = (): ContainerMatch.ContainerSet =>
+    ContainerMatch.make({
+      persisted: config.persisted().virtual_chunk_containers ?? [],
+      overrides: config.override.virtual_chunk_containers ?? [],
+      without: options.withoutContainers
+    })
+  const sessionContext = (): Session.SessionContext => ({
+    store,
+    assets,
+    checks: options.checks ?? "fail",
+    resolver: ChunkResolver.make({ containers: containerSet(), stores, plan: options.rangePlan })
+  })
+
+  /** Applies a pure change, and publishes the configuration along when that is still to be done. */
+  const change = <E>(
+    change: RepoChange.Change<E>,
+    options?: Pick<RepoObject.UpdateOptions, "from" | "onWritten" | "isWrittenIn">
+  ): Effect.Effect<void, E | RepoObject.UpdateError> =>
+    RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
+      level: Config.compressionLevel(config.current()),
+      updatesPerObject: Config.updatesPerRepoObject(config.current()),
+      ...options
+    }).pipe(Effect.andThen(config.published), withZstd)
+
+  const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({
+    branch,
+    flush,
+    onMoved,
+    parent,
+    tried
+  }) {
+    yield* ObjectStore.ensureWritable(store)
+    const current = yield* readRepo
+    const done = committed(current.info, branch, tried)
+    if (done !== undefined) {
+      onMoved(done)
+      return done
+    }
+    yield* RepoObject.ensureOnline(store, current.info)
+    // Known to be lost before anything is written.
+    const tip = yield* Effect.fromResult(RepoChange.branchTip(current.info, branch))
+    if (tip !== parent) return yield* new RepoChange.CommitConflict({ branch, expected: parent, actual: tip })
+    const flushed = yield* flush
+    const { flushedAt, id, message, metadata } = flushed.snapshot
+    return yield* change(
+      RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
+      { from: current, onWritten: () => onMoved(flushed), isWrittenIn: ({ snapshots }) => snapshots.has(id) }
+    ).pipe(
+      Effect.as(flushed),
+      Effect.catchTag("OutcomeUnknown", ({ cause, problem }) =>
+        Effect.fail(new RepoChange.CommitOutcomeUnknown({ branch, snapshotId: id, problem, cause }))
+      ),
+      Effect.catchTag(
+        "CommitConflict",
+        Effect.fnUntraced(function* (error): Effect.fn.Return<
+          Commit.Flushed,
+          RepoChange.CommitConflict | Assets.AssetError
+        > {
+          if (tried.size < 2) return yield* error
+          // Beside this one: an earlier commit of the session may have been under way all the time.
+          const done = committed((yield* readRepo).info, branch, tried)
+          if (done === undefined) return yield* error
+          onMoved(done)
+          return done
+        })
+      )
+    )
+  })
+
+  const changeAt = <E>(at: string, make: (id: ObjectId.SnapshotId) => RepoChange.Change<E>) =>
+    Effect.flatMap(Effect.fromResult(parseSnapshotId(at)), (id) => change(make(id)))
+
+  return {
+    description: store.description,
+    config: config.control,
+    containers: Effect.sync(() => containerSet().inOrder),
+    containerAccess: Effect.sync(() => Dependencies.access(containerSet(), policy, platforms)),
+    wholeHistory: History.queries(sessionContext(), readRepo),
+    readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
+      const { info } = yield* config.beside(readRepo)
+      const id = yield* Effect.fromResult(findVersion(info, version))
+      const context = sessionContext()
+      const changes = new ChangedSnapshot(yield* assets.snapshot(id))
+      return Session.make(context, "branch" in version ? version.branch : undefined, () => changes)
+    }),
+    writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
+      yield* ObjectStore.ensureWritable(store)
+      const { info } = yield* config.beside(readRepo)
+      yield* RepoObject.ensureOnline(store, info)
+      const context = sessionContext()
+      const tip = yield* Effect.fromResult(RepoChange.branchTip(info, branch))
+      const snapshot = yield* assets.snapshot(tip)
+      return yield* WritableSession.make({ ...context, config: config.current, moveBranch }, branch, snapshot)
+    }),
+    branches: Effect.map(readRepo, ({ info }) => info.branches),
+    tags: Effect.map(readRepo, ({ info }) => info.tags),
+    history: Effect.fnUntraced(function* (version) {
+      const { info } = yield* readRepo
+      return ancestry(info, yield* Effect.fromResult(findVersion(info, version)))
+    }),
+    createBranch: (name, at) => changeAt(at, (id) => RepoChange.createBranch(name, id)),
+    deleteBranch: (name) => change(RepoChange.deleteBranch(name)),
+    resetBranch: Effect.fnUntraced(function* (name, to, options) {
+      const expected = options?.from === undefined ? undefined : yield* Effect.fromResult(parseSnapshotId(options.from))
+      yield* changeAt(to, (id) => RepoChange.resetBranch(name, id, expected))
+    }),
+    createTag: (name, at) => changeAt(at, (id) => RepoChange.createTag(name, id)),
+    deleteTag: (name) => change(RepoChange.deleteTag(name))
+  }
+})
 
 /**
  * Creates a repository in the store of the context and opens it. `persist` becomes its `config.json`.
  *
- * Fails with `RepositoryAlreadyExists` when the store is not empty; of two creators one wins. What a creator
- * left that was stopped half-way is no obstacle.
+ * Fails with `RepositoryAlreadyExists` when the store is not empty; of several creators one wins, and what it persists
+ * is in force. What a creator left that was stopped half-way is no obstacle. Fails with `OutcomeUnknown` when the
+ * answer of the store was lost and it could not be found out what became of it.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const create: (
   options?: OpenOptions & { readonly persist?: Config.RepositoryConfig | undefined }
-) => Effect.Effect<
-  RepositoryShape,
-  | RepositoryAlreadyExists
-  | ObjectStore.WriteForbidden
-  | ConfigFile.ConfigConflict
-  | ConfigFile.ConfigOutcomeUnknown
-  | OpenError,
-  Services | Scope.Scope
-> = Effect.fn("Repository.create")(function* (options = {}) {
+) => Effect.Effect<RepositoryShape, Creation.CreationError | OpenError, Services | Scope.Scope> = Effect.fn(
+  "Repository.create"
+)(function* (options = {}) {
   const store = yield* ObjectStore.ObjectStore
   yield* ObjectStore.ensureWritable(store)
   // What would be refused later is refused before anything is written.
-  const persist = yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist ?? {}))
-  yield* SplitExpressions.check("new configuration", persist)
+  const persist =
+    options.persist === undefined
+      ? undefined
+      : yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist))
+  yield* SplitExpressions.check("new configuration", persist ?? {})
   yield* Effect.fromResult(checkOverride(options))
-  yield* checkNames(options, persist)
-  const [found] = yield* store.list("").pipe(
-    Stream.filter(({ key }) => !initialFiles.has(key)),
-    Stream.take(1),
-    Stream.runCollect
-  )
-  if (found !== undefined) {
-    const isRepository = yield* exists
-    return yield* new RepositoryAlreadyExists({
-      store: store.description,
-      found: isRepository ? Layout.repo : found.key
-    })
-  }
-  yield* writeInitial(store, persist).pipe(
-    Effect.catchIf(hasReason("AlreadyExists"), () =>
-      Effect.fail(new RepositoryAlreadyExists({ store: store.description, found: Layout.repo }))
-    )
-  )
-  if (options.persist !== undefined) {
-    const stored = yield* ConfigFile.update(store, (config) => Config.merge(config, persist))
-    yield* ConfigFile.settle(store, stored)
-  }
-  return yield* open(options)
+  yield* checkNames(options, persist ?? {})
+  const { config, repo } = yield* Creation.create(store, persist)
+  return yield* connect(options, { repo, config: config && Result.succeed(config) })
 })
 
 /**
@@ -413,15 +455,18 @@ export const create: (
  * @category constructors
  * @since 0.1.0
  */
-export const openOrCreate = (options?: Parameters<typeof create>[0]): ReturnType<typeof create> =>
-  open(options).pipe(
-    Effect.catchTag("RepositoryNotFound", () => create(options)),
+export const openOrCreate: (options?: Parameters<typeof create>[0]) => ReturnType<typeof create> = Effect.fn(
+  "Repository.openOrCreate"
+)(function* (options = {}) {
+  const known = yield* Effect.catchTag(readExisting, "RepositoryNotFound", () => Effect.succeed(undefined))
+  if (known !== undefined) return yield* connect(options, known)
+  return yield* Effect.catchIf(
+    create(options),
     // Somebody else was faster.
-    Effect.catchIf(
-      (error) => error._tag === "RepositoryAlreadyExists" && error.found === Layout.repo,
-      () => open(options)
-    )
+    (error) => error._tag === "RepositoryAlreadyExists" && error.found === Layout.repo,
+    () => open(options)
   )
+})
 
 /**
  * Opens the repository as a service.
@@ -442,76 +487,3 @@ export const layerOpenOrCreate = (
   options?: Parameters<typeof create>[0]
 ): Layer.Layer<Repository, Effect.Error<ReturnType<typeof create>>, Services> =>
   Layer.effect(Repository, openOrCreate(options))
-
-/** A time of this millisecond, in microseconds: those below the clock's are made up, and tell writers apart. */
-const distinctNow: Effect.Effect<number> = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-  Effect.map(Random.nextIntBetween(0, 999), (micros) => now * 1000 + micros)
-)
-
-/** What is written before the repository object: the same names in every repository. */
-const initialFiles: ReadonlySet<string> = new Set([
-  Layout.snapshot(ObjectId.initialSnapshotId),
-  Layout.transaction(ObjectId.initialSnapshotId)
-])
-
-/** The first snapshot, its empty log, and last the repository object, by a write that only one can win. */
-const writeInitial = Effect.fnUntraced(function* (
-  store: ObjectStore.ObjectStoreShape,
-  config: Config.RepositoryConfig
-): Effect.fn.Return<void, ObjectStoreError | ObjectStore.WriteForbidden, Zstd> {
-  const now = (yield* Clock.currentTimeMillis) * 1000
-  const [setAt, updatedAt] = yield* Effect.all([distinctNow, distinctNow])
-  const id = ObjectId.initialSnapshotId
-  const message = "Repository initialized"
-  const metadata = { __icechunk: { is_root: true } }
-  const level = Config.compressionLevel(config)
-  const assets = yield* Assets.make(store, () => level)
-  const snapshot: Snapshot.Snapshot = {
-    id,
-    parentId: undefined,
-    nodes: [],
-    flushedAt: now,
-    message,
-    metadata,
-    manifestFiles: [],
-    extra: undefined
-  }
-  yield* assets.writeSnapshot(snapshot)
-  yield* assets.writeTransactionLog(TransactionLog.empty(id))
-  const published = Publication.publication([], IcechunkConfig.publishable(config), {})
-  const info: RepoInfo.RepoInfo = {
-    specVersion: 2,
-    tags: new Map(),
-    branches: new Map([["main", id]]),
-    deletedTags: new Set(),
-    snapshots: new Map([
-      [id, { id, parentId: undefined, flushedAt: now, message, metadata, prunedAncestorTxLogs: [] }]
-    ]),
-    status: { availability: "Online", setAt, reason: undefined },
-    metadata: {},
-    latestUpdates: [{ update: { _tag: "RepoInitialized" }, updatedAt, backupPath: undefined }],
-    repoBeforeUpdates: undefined,
-    config: Object.keys(published).length === 0 ? undefined : Flexbuffer.encode(published),
-    enabledFeatureFlags: undefined,
-    disabledFeatureFlags: undefined,
-    extra: undefined
-  }
-  const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(info), { level })
-  const isOurs = ({ latestUpdates, status }: RepoInfo.RepoInfo): boolean =>
-    status.setAt === setAt && latestUpdates.at(-1)?.updatedAt === updatedAt
-  yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create }).pipe(
-    // The answer may be lost, and the client's own retry then meets what it has written itself. What tells is in the
-    // object: not every store keeps metadata, and others may have built on it already.
-    Effect.catchTag("ObjectStoreError", (error) =>
-      RepoObject.mayHaveHappened(error)
-        ? RepoObject.patiently(RepoObject.read(store)).pipe(
-            Effect.orElseSucceed(() => undefined),
-            Effect.filterOrFail(
-              (found) => found !== undefined && isOurs(found.info),
-              () => error
-            )
-          )
-        : Effect.fail(error)
-    )
-  )
-})

@@ -57,6 +57,54 @@ export class UnsupportedSpecVersion extends Schema.TaggedError<UnsupportedSpecVe
 }
 
 /**
+ * Others changed the repository object at each attempt to write it. Nothing of the change was made.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RepositoryBusy extends Schema.TaggedError<RepositoryBusy>()("RepositoryBusy", {
+  store: Schema.String,
+  attempts: Schema.Int
+}) {
+  override get message(): string {
+    return `The repository in \`${this.store}\` has too many writers at once: others changed it during each of ${this.attempts} attempts to write. Nothing was changed. Try again when fewer writers are at work, or let fewer of them write at the same time.`
+  }
+}
+
+/**
+ * It is not known whether a change of the repository was made: the store did not answer, and what is there now
+ * could not be read. A commit has `CommitOutcomeUnknown` instead.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
+  store: Schema.String,
+  problem: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `It is not known whether the change of the repository in \`${this.store}\` was made: the answer of the store was lost, and what is there now could not be found out (${this.problem}). Look at the repository again before you repeat the change.`
+  }
+}
+
+/**
+ * No later time can be given to a change, because an earlier one is dated in the far future. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ClockSkew extends Schema.TaggedError<ClockSkew>()("ClockSkew", {
+  store: Schema.String,
+  /** Time of the latest change, in microseconds since 1970. */
+  latest: Schema.Number
+}) {
+  override get message(): string {
+    return `The latest change of the repository in \`${this.store}\` is dated ${new Date(this.latest / 1000).toISOString()}, and no change after it can be dated: the clock of whoever made it was wrong. Set that clock right, and replace \`repo\` by its newest copy in \`overwritten/\` that is dated correctly.`
+  }
+}
+
+/**
  * `config.json` was updated, but the repository object, where other Icechunk clients look, was not.
  *
  * @category errors

@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import type { FormatError } from "../encoding/FormatError.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ManifestTooLarge } from "../format/manifest/ManifestWriter.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
@@ -27,9 +26,12 @@ import type { AssetError } from "./Assets.ts"
 import { ChangedSnapshot, gridShape, type Node, type Status } from "./changes/ChangedSnapshot.ts"
 import * as ChangeSet from "./changes/ChangeSet.ts"
 import * as Commit from "./changes/Commit.ts"
+import * as Continued from "./changes/Continued.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
-import type { CommitConflict, RefNotFound } from "./versions/RepoChange.ts"
+import type { OutcomeUnknown } from "./RepositoryError.ts"
+import type { CommitConflict, CommitOutcomeUnknown, RefNotFound } from "./versions/RepoChange.ts"
+import type { UpdateError } from "./versions/RepoObject.ts"
 import * as Session from "./Session.ts"
 import {
   InvalidChunk,
@@ -52,23 +54,25 @@ export type MoveBranch = (options: {
   readonly branch: string
   readonly flush: Effect.Effect<Commit.Flushed, AssetError | ManifestTooLarge | WriteForbidden>
   readonly parent: ObjectId.SnapshotId
+  /** Earlier commits from the same parent that failed, and that may have happened all the same. */
+  readonly tried: ReadonlyMap<ObjectId.SnapshotId, Commit.Flushed>
   /** Runs as soon as the branch has moved, whatever interrupts the rest. */
   readonly onMoved: (flushed: Commit.Flushed) => void
 }) => Effect.Effect<Commit.Flushed, CommitError>
 
 /**
- * Why a commit can fail. Nothing of it is visible then, and the session keeps its changes.
+ * Why a commit can fail. Nothing of it is visible then, except that with `CommitOutcomeUnknown` it may be, and the
+ * session keeps its changes.
  *
  * @category errors
  * @since 0.1.0
  */
 export type CommitError =
   | CommitConflict
+  | CommitOutcomeUnknown
   | RefNotFound
   | ManifestTooLarge
-  | WriteForbidden
-  | ObjectStoreError
-  | FormatError
+  | Exclude<UpdateError, OutcomeUnknown>
 
 /**
  * Why virtual refs can be refused. Nothing was set then.
@@ -169,6 +173,10 @@ export interface WritableSession extends Session.Session {
   /**
    * Makes the changes a snapshot at the tip of the branch. When it is interrupted the session is as after a
    * commit that succeeded or as before it, whichever happened.
+   *
+   * After `CommitOutcomeUnknown` the next call finds out. If the earlier commit happened the session goes on from it:
+   * what was changed since is committed on top, and without such changes its id is the answer. If it did not happen
+   * all changes are committed.
    */
   readonly commit: (
     message: string,
@@ -197,7 +205,19 @@ export const make = Effect.fnUntraced(function* (
   let changes = new ChangedSnapshot(snapshot)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
-  const exclusive = lock.withPermits(1)
+  const alone = lock.withPermits(1)
+  // How often something was changed: tells whether a commit that was tried has all changes.
+  let revision = 0
+  const exclusive = <A, E>(change: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    alone(
+      Effect.tap(change, () =>
+        Effect.sync(() => {
+          revision++
+        })
+      )
+    )
+  // Commits of these changes that failed, with the revision that each has; see `MoveBranch`.
+  const tried = new Map<ObjectId.SnapshotId, Commit.Flushed & { readonly revision: number }>()
 
   const existing = (path: NodePath.NodePath, node: Node): Effect.Effect<never, NodeAlreadyExists> =>
     Effect.fail(new NodeAlreadyExists({ path, found: node.data._tag === "Group" ? "group" : "array" }))
@@ -382,34 +402,46 @@ export const make = Effect.fnUntraced(function* (
     setVirtualRef,
     setVirtualRefs,
     status: Effect.suspend(() => Effect.map(Commit.settle(context.assets, changes), (settled) => settled.status())),
-    discard: exclusive(
+    discard: alone(
       Effect.sync(() => {
+        tried.clear()
         changes = new ChangedSnapshot(changes.base)
       })
     ),
     commit: Effect.fn("Session.commit")(function* (message, options) {
       const metadata = yield* Effect.fromResult(ZarrMetadata.ofCommit(options?.metadata ?? {}))
-      return yield* exclusive(
+      /** Moves the branch to the changes, or finds that an earlier commit has moved it. */
+      const move = Effect.fnUntraced(function* (settled: ChangedSnapshot) {
+        const before = new Set(tried.keys())
+        const now = yield* Clock.currentTimeMillis
+        const { snapshot } = yield* context.moveBranch({
+          branch,
+          parent: changes.base.id,
+          tried,
+          flush: Commit.flush(context.assets, settled, {
+            config: context.config(),
+            message,
+            metadata,
+            // Icechunk commits only on top of what is older, whatever the clocks of others say.
+            flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
+          }).pipe(Effect.tap((flushed) => Effect.sync(() => tried.set(flushed.snapshot.id, { ...flushed, revision })))),
+          onMoved: ({ snapshot }) => {
+            const isWhole = tried.get(snapshot.id)?.revision === revision
+            changes = isWhole ? new ChangedSnapshot(snapshot) : Continued.onTopOf(changes, snapshot)
+            tried.clear()
+          }
+        })
+        return { id: snapshot.id, isEarlier: before.has(snapshot.id) }
+      })
+      return yield* alone(
         Effect.gen(function* () {
           const settled = yield* Commit.settle(context.assets, changes)
-          if (ChangeSet.isEmpty(settled.changes) && options?.allowEmpty !== true)
+          if (ChangeSet.isEmpty(settled.changes) && tried.size === 0 && options?.allowEmpty !== true)
             return yield* new NothingToCommit({ branch })
-          const now = yield* Clock.currentTimeMillis
-          const flushed = yield* context.moveBranch({
-            branch,
-            parent: changes.base.id,
-            flush: Commit.flush(context.assets, settled, {
-              config: context.config(),
-              message,
-              metadata,
-              // Icechunk commits only on top of what is older, whatever the clocks of others say.
-              flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
-            }),
-            onMoved: ({ snapshot }) => {
-              changes = new ChangedSnapshot(snapshot)
-            }
-          })
-          return flushed.snapshot.id
+          const moved = yield* move(settled)
+          if (!moved.isEarlier) return moved.id
+          const since = yield* Commit.settle(context.assets, changes)
+          return ChangeSet.isEmpty(since.changes) ? moved.id : (yield* move(since)).id
         })
       )
     })

@@ -73,7 +73,7 @@ export const open = (
     fs.open(path, options).pipe(
       Effect.retry({
         while: (error) => codeOf(error) === "EMFILE" || codeOf(error) === "ENFILE",
-        times: 8,
+        times: 6,
         schedule: whenExhausted
       })
     )

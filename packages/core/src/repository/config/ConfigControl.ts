@@ -8,7 +8,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Semaphore from "effect/Semaphore"
 import * as Flexbuffer from "../../encoding/Flexbuffer.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
@@ -21,6 +20,8 @@ import * as ConfigFile from "./ConfigFile.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Publication from "./Publication.ts"
 import * as Layout from "../Layout.ts"
+import * as Turns from "../Turns.ts"
+import * as Origin from "../versions/Origin.ts"
 import type { Changed } from "../versions/RepoChange.ts"
 import * as RepoChange from "../versions/RepoChange.ts"
 import * as RepoObject from "../versions/RepoObject.ts"
@@ -81,7 +82,7 @@ export interface ConfigControl {
    * Publishes `config.json` into the repository object, as far as that does not say so already. What another client has
    * changed there since stays as it is.
    */
-  readonly publish: Effect.Effect<void, ObjectStoreError | WriteForbidden | Config.InvalidConfig | FormatError>
+  readonly publish: Effect.Effect<void, Config.InvalidConfig | RepoObject.UpdateError>
 }
 
 /**
@@ -156,9 +157,10 @@ export const make = Effect.fnUntraced(function* (
   const zstd = yield* Zstd
   const withZstd = Effect.provideService(Zstd, zstd)
   // Updates of one program take turns, which is cheaper than losing races against each other.
-  const exclusive = (yield* Semaphore.make(1)).withPermits(1)
+  const exclusive = Turns.inTurn(store, Layout.config)
   let info = read.info
-  let stored = read.stored
+  const origin = Origin.of(info)
+  let stored = yield* Effect.fromResult(ConfigFile.belonging(store, read.stored, origin))
   let persisted = yield* Effect.fromResult(combine(store, info, stored))
   /** An update is under way, or did not end well, so that `config.json` may not be what was read last. */
   let isInDoubt = false
@@ -176,7 +178,7 @@ export const make = Effect.fnUntraced(function* (
   const look = Effect.gen(function* () {
     for (;;) {
       const known = stored
-      const file = yield* ConfigFile.readStored(store, known)
+      const file = yield* ConfigFile.readStored(store, known, origin)
       // Somebody else in this program may have looked, or updated it, since this one was asked for.
       if (stored === known) return file
     }
@@ -198,7 +200,7 @@ export const make = Effect.fnUntraced(function* (
     const { info: written } = yield* RepoObject.update(
       store,
       Effect.fnUntraced(function* (info) {
-        published = yield* ConfigFile.readStored(store, published)
+        published = yield* ConfigFile.readStored(store, published, origin)
         const next = yield* Effect.fromResult(publishedInto(info, published))
         return next === undefined ? undefined : Result.getOrThrow(RepoChange.setConfig(Flexbuffer.encode(next))(info))
       }),
@@ -243,7 +245,7 @@ export const make = Effect.fnUntraced(function* (
     }),
     control: {
       effective: Effect.sync(current),
-      persisted: Effect.map(ConfigFile.readStored(store), ({ config }) => config),
+      persisted: Effect.map(ConfigFile.readStored(store, undefined, origin), ({ config }) => config),
       update: Effect.fn("Config.update")(function* (f) {
         const seen = RepoObject.read(store).pipe(
           Effect.tap(({ info }) => RepoObject.ensureOnline(store, info)),
@@ -255,7 +257,7 @@ export const make = Effect.fnUntraced(function* (
           Effect.gen(function* () {
             // Until it is known what became of it: whoever is interrupted here may have written.
             isInDoubt = true
-            const written = yield* ConfigFile.update(store, f, { carried: seen })
+            const written = yield* ConfigFile.update(store, f, { carried: seen, origin })
             yield* take(info, written)
             isInDoubt = false
             return written

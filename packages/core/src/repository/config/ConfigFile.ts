@@ -19,6 +19,7 @@ import * as RandomId from "../RandomId.ts"
 import * as SplitExpressions from "../SplitExpressions.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Publication from "./Publication.ts"
+import * as Origin from "../versions/Origin.ts"
 import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions/RepoObject.ts"
 
 /**
@@ -74,10 +75,13 @@ export interface Stored extends Versioned {
   /** What may be published of it; see `Publication`. */
   readonly published: Publication.Base
   readonly recentWrites: ReadonlyArray<string>
+  /** The creation of a repository that the file belongs to; see `Origin`. */
+  readonly creation: string | undefined
 }
 
 const recentWritesField = "recent_writes"
 const publishedField = "published"
+const creationField = "creation"
 
 /** As many writers may finish between a write whose answer was lost and the look at what became of it. */
 const rememberedWrites = 100
@@ -105,21 +109,24 @@ const decode = (source: string, bytes: Uint8Array): Result.Result<Omit<Stored, "
     const {
       [recentWritesField]: recentWrites = [],
       [publishedField]: published = [],
+      [creationField]: creation,
       ...others
     } = additional_fields ?? {}
     if (!isIds(recentWrites)) return wrong(recentWritesField, "it is not a list of strings")
     if (!isConfigs(published)) return wrong(publishedField, "it is not a list of objects")
+    if (creation !== undefined && typeof creation !== "string") return wrong(creationField, "it is not a string")
     const kept = Object.keys(others).length === 0 ? config : { ...config, additional_fields: others }
-    return Result.succeed({ config: kept, published, recentWrites })
+    return Result.succeed({ config: kept, published, recentWrites, creation })
   })
 }
 
-const encode = ({ config, published, recentWrites }: Omit<Stored, "version">): Uint8Array =>
+const encode = ({ config, creation, published, recentWrites }: Omit<Stored, "version">): Uint8Array =>
   encoder.encode(
     Config.print({
       ...config,
       additional_fields: {
         ...config.additional_fields,
+        ...(creation === undefined ? {} : { [creationField]: creation }),
         [publishedField]: published,
         [recentWritesField]: recentWrites.slice(0, rememberedWrites)
       }
@@ -128,18 +135,26 @@ const encode = ({ config, published, recentWrites }: Omit<Stored, "version">): U
 
 const sourceOf = (store: ObjectStore.ObjectStoreShape): string => `${store.description}/${Layout.config}`
 
-const nothing: Stored = { config: {}, version: undefined, published: [], recentWrites: [] }
+/**
+ * Where there is no file.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const nothing: Stored = { config: {}, version: undefined, published: [], recentWrites: [], creation: undefined }
 
 /**
  * Reads the file; a repository without `config.json` has an empty configuration. When it still is what was read before,
- * `known`, it is not sent again. Fails with `InvalidConfig`, which names the field.
+ * `known`, it is not sent again. Where the file belongs to another creation than `origin`, what was persisted at that
+ * one counts. Fails with `InvalidConfig`, which names the field.
  *
  * @category reading
  * @since 0.1.0
  */
 export const readStored = (
   store: ObjectStore.ObjectStoreShape,
-  known?: Stored
+  known?: Stored,
+  origin?: Origin.Origin
 ): Effect.Effect<Stored, ObjectStoreError | Config.InvalidConfig> =>
   store.get(Layout.config, { ifNoneMatch: known?.version?.etag }).pipe(
     Effect.flatMap(({ bytes, meta }) =>
@@ -152,8 +167,66 @@ export const readStored = (
       (error) => known !== undefined && hasReason("NotModified")(error),
       () => Effect.succeed(known ?? nothing)
     ),
-    Effect.catchIf(isNotFound, () => Effect.succeed(nothing))
+    Effect.catchIf(isNotFound, () => Effect.succeed(nothing)),
+    Effect.flatMap((stored) => Effect.fromResult(belonging(store, stored, origin)))
   )
+
+/**
+ * What counts of a file that was read: a file that another creator left, who has not made the repository, is as one
+ * that its own creator wrote.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const belonging = (
+  store: ObjectStore.ObjectStoreShape,
+  stored: Stored,
+  origin: Origin.Origin | undefined
+): Result.Result<Stored, Config.InvalidConfig> => {
+  if (origin === undefined || stored.creation === undefined || stored.creation === origin.id) {
+    return Result.succeed(stored)
+  }
+  return Result.map(Origin.config(store.description, origin), (config) => ({
+    config,
+    version: stored.version,
+    published: [IcechunkConfig.publishable(config)],
+    recentWrites: [],
+    creation: origin.id
+  }))
+}
+
+/**
+ * Whether the file was written by somebody who was about to create a repository, or belongs to one.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const namesCreation = (store: ObjectStore.ObjectStoreShape): Effect.Effect<boolean, ObjectStoreError> =>
+  readStored(store).pipe(
+    Effect.map(({ creation }) => creation !== undefined),
+    Effect.catchTag("InvalidConfig", () => Effect.succeed(false))
+  )
+
+/**
+ * Writes the first file of a repository that is being created, all of which is published. Fails with `AlreadyExists`
+ * when there is one.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const create = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape,
+  config: Config.RepositoryConfig,
+  origin: Origin.Origin
+): Effect.fn.Return<Stored, ObjectStoreError | ObjectStore.WriteForbidden> {
+  const stored = {
+    config,
+    published: [IcechunkConfig.publishable(config)],
+    recentWrites: [yield* RandomId.writeId],
+    creation: origin.id
+  }
+  return { ...stored, version: yield* put(store, undefined, stored) }
+})
 
 /**
  * Reads the configuration; a repository without `config.json` has an empty one. Fails with `InvalidConfig`,
@@ -190,6 +263,7 @@ export const update: <E = never>(
   options?: {
     readonly retry?: RetryOptions | undefined
     readonly carried?: Effect.Effect<Json.JsonObject, E> | undefined
+    readonly origin?: Origin.Origin | undefined
   }
 ) => Effect.Effect<
   Stored,
@@ -203,7 +277,7 @@ export const update: <E = never>(
   for (let attempt = 1; ; attempt++) {
     const lost = failure
     // Whether an unanswered write is there is only known from what is there after it.
-    const readBack = patiently(readStored(store)).pipe(
+    const readBack = patiently(readStored(store, undefined, options?.origin)).pipe(
       Effect.mapError((cause) =>
         lost === undefined || isConflict(lost)
           ? cause
@@ -211,7 +285,7 @@ export const update: <E = never>(
       )
     )
     const [current, carries] = yield* Effect.all(
-      [attempt === 1 ? readStored(store) : readBack, Effect.result(carried)],
+      [attempt === 1 ? readStored(store, undefined, options?.origin) : readBack, Effect.result(carried)],
       { concurrency: 2 }
     )
     if (current.recentWrites.some((id) => ours.has(id))) return current
@@ -233,7 +307,8 @@ export const update: <E = never>(
         IcechunkConfig.publishable(next),
         seen
       ),
-      recentWrites: [id, ...current.recentWrites]
+      recentWrites: [id, ...current.recentWrites],
+      creation: current.creation ?? options?.origin?.id
     }
     const written = yield* put(store, current.version, stored).pipe(
       Effect.map(Result.succeed),

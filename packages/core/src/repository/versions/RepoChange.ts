@@ -62,6 +62,25 @@ export class CommitConflict extends Schema.TaggedError<CommitConflict>()("Commit
 }
 
 /**
+ * It is not known whether a commit succeeded: the store did not answer, and what is there now could not be read.
+ * The session keeps its changes, and its next `commit` finds out.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CommitOutcomeUnknown extends Schema.TaggedError<CommitOutcomeUnknown>()("CommitOutcomeUnknown", {
+  branch: Schema.String,
+  /** The snapshot that the branch is at if the commit succeeded. */
+  snapshotId: Schema.String,
+  problem: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `It is not known whether snapshot \`${this.snapshotId}\` was committed to branch \`${this.branch}\`: the answer of the store was lost, and what is there now could not be found out (${this.problem}). Call \`commit\` of the same session again: it settles this and never commits twice.`
+  }
+}
+
+/**
  * One change: the new repository object without its new entry in the operations log, and what that entry
  * says.
  *
@@ -273,6 +292,8 @@ const featureProblem = (info: RepoInfo, flag: number, name: string): string | un
  * replaced; times strictly increase; the log keeps at most `limit` entries and then points at the copy
  * that holds the older ones. Source: Icechunk spec 2, "Update".
  *
+ * The name of the copy is always in the result: by it a writer recognises its own work (`OwnWrite`).
+ *
  * @category changes
  * @since 0.1.0
  */
@@ -281,10 +302,14 @@ export const log = (
   options: { readonly now: number; readonly backup: string; readonly limit: number }
 ): RepoInfo => {
   const [latest, ...older] = changed.info.latestUpdates
-  const updatedAt = latest === undefined ? options.now : Math.max(options.now, latest.updatedAt + 1)
+  if (latest === undefined) {
+    const entry = { update: changed.update, updatedAt: options.now, backupPath: undefined }
+    return { ...changed.info, latestUpdates: [entry], repoBeforeUpdates: options.backup }
+  }
+  const updatedAt = Math.max(options.now, latest.updatedAt + 1)
   const entries = [
     { update: changed.update, updatedAt, backupPath: undefined },
-    ...(latest === undefined ? [] : [{ ...latest, backupPath: options.backup }]),
+    { ...latest, backupPath: options.backup },
     ...older
   ]
   // The chain continues at the first entry that is left out and has a copy to point at.

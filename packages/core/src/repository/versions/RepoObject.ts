@@ -2,7 +2,7 @@
  * Reads and changes the repository object, the only mutable file of Icechunk.
  *
  * Every change is one conditional write. A lost answer is recognised: the copy made before each write has
- * a name of its own, and that name is in the operations log of every later version.
+ * a name of its own, which the operations log leads to from every later version.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import type { FormatError } from "../../encoding/FormatError.ts"
+import { FormatError } from "../../encoding/FormatError.ts"
 import * as IcechunkFile from "../../format/IcechunkFile.ts"
 import * as RepoInfo from "../../format/RepoInfo.ts"
 import type { Zstd } from "../../encoding/Zstd.ts"
@@ -19,6 +19,9 @@ import * as ObjectStore from "../../store/ObjectStore.ts"
 import { isConflict, ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
+import * as Turns from "../Turns.ts"
+import { ClockSkew, OutcomeUnknown, RepositoryBusy } from "../RepositoryError.ts"
+import * as OwnWrite from "./OwnWrite.ts"
 import { type Changed, log } from "./RepoChange.ts"
 
 /**
@@ -32,20 +35,27 @@ export interface Versioned {
   readonly version: ObjectStore.Version
 }
 
+const readAt = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape,
+  key: string
+): Effect.fn.Return<Versioned, ObjectStoreError | FormatError, Zstd> {
+  const { bytes, meta } = yield* store.get(key)
+  const { maxHeld, payload } = yield* IcechunkFile.decode(key, bytes, "RepoInfo")
+  const info = yield* Effect.fromResult(RepoInfo.decode(key, payload, { maxHeld }))
+  return { info, version: meta.version }
+})
+
 /**
  * Reads the repository object.
  *
  * @category reading
  * @since 0.1.0
  */
-export const read = Effect.fn("RepoObject.read")(function* (
+export const read: (
   store: ObjectStore.ObjectStoreShape
-): Effect.fn.Return<Versioned, ObjectStoreError | FormatError, Zstd> {
-  const { bytes, meta } = yield* store.get(Layout.repo)
-  const { maxHeld, payload } = yield* IcechunkFile.decode(Layout.repo, bytes, "RepoInfo")
-  const info = yield* Effect.fromResult(RepoInfo.decode(Layout.repo, payload, { maxHeld }))
-  return { info, version: meta.version }
-})
+) => Effect.Effect<Versioned, ObjectStoreError | FormatError, Zstd> = Effect.fn("RepoObject.read")((store) =>
+  readAt(store, Layout.repo)
+)
 
 /**
  * Fails with `WriteForbidden` when the repository has been set read-only or offline.
@@ -87,16 +97,27 @@ export interface RetryOptions {
  */
 export const defaultRetry: RetryOptions = { attempts: 100, initialDelay: 20, maxDelay: 2000 }
 
+/** Writes that are tried again without waiting for the clock. */
+const promptAttempts = 8
+
 /**
  * Waits before write number `attempt` (from 2): a random part of an exponentially growing delay, so that
  * writers that collided do not collide again.
+ *
+ * The first times only the other fibers of this process get their turns: writers of one process settle so among
+ * themselves, also where nobody moves the clock, and on a remote store the requests of a round take longer than
+ * a delay would.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const backOff = (attempt: number, options: RetryOptions): Effect.Effect<void> =>
   Effect.flatMap(Random.next, (share) =>
-    Effect.sleep(share * Math.min(options.maxDelay, options.initialDelay * 2 ** Math.min(attempt - 2, 30)))
+    attempt <= promptAttempts
+      ? Effect.repeat(Effect.yieldNow, { times: Math.floor(share * 2 ** attempt) })
+      : Effect.sleep(
+          share * Math.min(options.maxDelay, options.initialDelay * 2 ** Math.min(attempt - 1 - promptAttempts, 30))
+        )
   )
 
 /**
@@ -114,15 +135,35 @@ export const patiently = <A, E extends { readonly _tag: string }, R>(
     schedule: Schedule.exponential("100 millis").pipe(Schedule.jittered)
   })
 
-const copiesNamedIn = (info: RepoInfo.RepoInfo): ReadonlyArray<string> =>
-  [...info.latestUpdates.map(({ backupPath }) => backupPath), info.repoBeforeUpdates].filter(
-    (name) => name !== undefined
-  )
+/** Copies of older objects that the search for an own write reads at most. */
+const maxPages = 1000
+
+/** Looks for an own write in the log of `now`, and in the copies that continue it. */
+const findOwnWrite = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape,
+  now: RepoInfo.RepoInfo,
+  sought: OwnWrite.Sought
+): Effect.fn.Return<"Written" | "Pending" | "Lost", ObjectStoreError | FormatError, Zstd> {
+  let page = now
+  let file: string = Layout.repo
+  for (let pages = 0; ; pages++) {
+    const found = OwnWrite.find(page, sought, pages === 0)
+    if (found._tag !== "Before" && found._tag !== "Broken") return found._tag
+    if (found._tag === "Broken" || pages === maxPages) {
+      const problem = found._tag === "Broken" ? found.problem : `it goes on in more than ${maxPages} older copies`
+      return yield* new FormatError({ file, field: "latest_updates", problem })
+    }
+    file = Layout.overwritten(found.copy)
+    page = (yield* patiently(readAt(store, file))).info
+  }
+})
 
 /** What a write has come to: the object as it is now, and why it is not the one that was written. */
 interface Settled {
   readonly now: Versioned
   readonly failure: ObjectStoreError | undefined
+  /** The write may not have reached the store yet, and the object that it is to replace is still there. */
+  readonly isPending: boolean
 }
 
 /**
@@ -134,34 +175,77 @@ interface Settled {
 export const mayHaveHappened = (error: ObjectStoreError): boolean => isConflict(error) || error.isRetryable
 
 /**
- * Applies `change` to the newest repository object until it is written. `from` saves the first read.
+ * Why the repository object could not be changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type UpdateError =
+  | ObjectStoreError
+  | ObjectStore.WriteForbidden
+  | FormatError
+  | RepositoryBusy
+  | OutcomeUnknown
+  | ClockSkew
+
+/**
+ * How a change is written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UpdateOptions {
+  /** The zstd level. */
+  readonly level: number
+  /** Operations that the object lists. */
+  readonly updatesPerObject: number
+  /** The object as it was read last, which saves a read unless this program has written since. */
+  readonly from?: Versioned | undefined
+  readonly retry?: RetryOptions | undefined
+  readonly onWritten?: (() => void) | undefined
+  /** Tells the write by what it wrote, which saves the search in the log where it is. */
+  readonly isWrittenIn?: ((info: RepoInfo.RepoInfo) => boolean) | undefined
+}
+
+/**
+ * Applies `change` to the newest repository object until it is written.
  *
  * The former object is copied to `overwritten/` before it is replaced. `change` may run several times; when
  * it returns `undefined` there is nothing to write.
  *
  * While the write is under way an interruption waits until it is known what became of it; `onWritten` runs
- * before the interruption does.
+ * before the interruption does. Fails with `OutcomeUnknown` when that cannot be known.
  *
  * @category writing
  * @since 0.1.0
  */
-export const update = Effect.fn("RepoObject.update")(function* <E>(
+export const update: <E>(
   store: ObjectStore.ObjectStoreShape,
   change: (info: RepoInfo.RepoInfo) => Effect.Effect<Changed | undefined, E>,
-  options: {
-    readonly level: number
-    readonly updatesPerObject: number
-    readonly from?: Versioned | undefined
-    readonly retry?: RetryOptions | undefined
-    readonly onWritten?: (() => void) | undefined
-    /** Tells the write by what it wrote, where the log is so short that others have pushed its entry out. */
-    readonly isWrittenIn?: ((info: RepoInfo.RepoInfo) => boolean) | undefined
-  }
-): Effect.fn.Return<Versioned, E | ObjectStoreError | ObjectStore.WriteForbidden | FormatError, Zstd> {
-  yield* ObjectStore.ensureWritable(store)
+  options: UpdateOptions
+) => Effect.Effect<Versioned, E | UpdateError, Zstd> = Effect.fn("RepoObject.update")((store, change, options) =>
+  Effect.andThen(
+    ObjectStore.ensureWritable(store),
+    Turns.inTurn(store, Layout.repo)(Effect.suspend(() => updateInTurn(store, change, options)))
+  )
+)
+
+/** When the latest operation happened. */
+const timeOf = ({ info }: Versioned): number => info.latestUpdates[0]?.updatedAt ?? 0
+
+/** The time of what this program wrote last. */
+const lastWritten = new WeakMap<ObjectStore.ObjectStoreShape, number>()
+
+const updateInTurn = Effect.fnUntraced(function* <E>(
+  store: ObjectStore.ObjectStoreShape,
+  change: (info: RepoInfo.RepoInfo) => Effect.Effect<Changed | undefined, E>,
+  options: UpdateOptions
+): Effect.fn.Return<Versioned, E | UpdateError, Zstd> {
   const retry = options.retry ?? defaultRetry
-  const ours = new Set<string>()
-  let current = options.from ?? (yield* read(store))
+  // Names of the copies of `current` that were made before a write that may still happen.
+  const copies = new Set<string>()
+  const { from } = options
+  let current = from === undefined || timeOf(from) < (lastWritten.get(store) ?? 0) ? yield* read(store) : from
   for (let attempt = 1; ; attempt++) {
     yield* ensureOnline(store, current.info)
     const changed = yield* change(current.info)
@@ -169,8 +253,12 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
     const now = yield* Clock.currentTimeMillis
     const backup = Layout.backupName(now, yield* RandomId.writeId)
     const next = log(changed, { now: now * 1000, backup, limit: options.updatesPerObject })
+    if (!Number.isSafeInteger(next.latestUpdates[0]!.updatedAt)) {
+      return yield* new ClockSkew({ store: store.description, latest: current.info.latestUpdates[0]!.updatedAt })
+    }
     const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level: options.level })
-    ours.add(backup)
+    copies.add(backup)
+    const replaced = current.info
     const settled: Settled = yield* Effect.uninterruptibleMask(
       Effect.fnUntraced(function* (restore) {
         // A copy of a newer object than `current` does no harm: the put that follows is refused.
@@ -183,20 +271,36 @@ export const update = Effect.fn("RepoObject.update")(function* <E>(
         )
         if (Result.isSuccess(written)) {
           options.onWritten?.()
-          return { now: { info: next, version: written.success }, failure: undefined }
+          return { now: { info: next, version: written.success }, failure: undefined, isPending: false }
         }
         // Whoever is interrupted does not wait longer, and still looks.
         yield* Effect.exit(restore(backOff(attempt + 1, retry)))
-        const now = yield* patiently(read(store))
-        const isOurs =
-          copiesNamedIn(now.info).some((name) => ours.has(name)) || options.isWrittenIn?.(now.info) === true
-        if (!isOurs) return { now, failure: written.failure }
-        options.onWritten?.()
-        return { now, failure: undefined }
+        const unknown = (cause: ObjectStoreError | FormatError): OutcomeUnknown =>
+          new OutcomeUnknown({ store: store.description, problem: cause.message, cause })
+        const now = yield* Effect.mapError(patiently(read(store)), unknown)
+        const found =
+          options.isWrittenIn?.(now.info) === true
+            ? "Written"
+            : yield* Effect.mapError(restore(findOwnWrite(store, now.info, { replaced, copies })), unknown)
+        if (found === "Written") options.onWritten?.()
+        return {
+          now,
+          failure: found === "Written" ? undefined : written.failure,
+          isPending: found === "Pending"
+        }
       })
     )
-    if (settled.failure === undefined) return settled.now
-    if (attempt >= retry.attempts) return yield* settled.failure
+    if (settled.failure === undefined) {
+      lastWritten.set(store, timeOf(settled.now))
+      return settled.now
+    }
+    if (attempt >= retry.attempts) {
+      return yield* isConflict(settled.failure)
+        ? new RepositoryBusy({ store: store.description, attempts: attempt })
+        : settled.failure
+    }
+    // Once another writer has replaced the object that they were for, earlier writes cannot happen any more.
+    if (!settled.isPending) copies.clear()
     current = settled.now
   }
 })

@@ -1,0 +1,181 @@
+/**
+ * A repository as a small pure model: what its refs, snapshots, configuration and log of operations are, and
+ * what each operation makes of them. Snapshots go by their messages.
+ */
+
+export interface State {
+  readonly exists: boolean
+  readonly branches: Readonly<Record<string, string>>
+  readonly tags: Readonly<Record<string, string>>
+  readonly deletedTags: ReadonlyArray<string>
+  /** Each snapshot with its parent; the first has none. */
+  readonly snapshots: Readonly<Record<string, string>>
+  /** Names of the containers of `config.json`. */
+  readonly containers: ReadonlyArray<string>
+  /** Oldest first; without publications of the configuration, which may be done along with other operations. */
+  readonly log: ReadonlyArray<string>
+}
+
+export const nothing: State = {
+  exists: false,
+  branches: {},
+  tags: {},
+  deletedTags: [],
+  snapshots: {},
+  containers: [],
+  log: []
+}
+
+/** The message of the first snapshot of every repository. */
+export const root = "Repository initialized"
+
+/** Text that is equal for equal states. */
+export const print = (state: State): string =>
+  JSON.stringify(state, (_, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : value
+  )
+
+/** What an operation has remembered from its earlier steps. */
+export type Memory = string | undefined
+
+/** What a step of an operation makes of the repository, and what it answers: `ok`, what was read, or an error's tag. */
+export interface Outcome {
+  readonly state: State
+  readonly answer: string
+  readonly memory: Memory
+}
+
+/** A step of an operation happens at one moment. */
+export type Action = (state: State, memory: Memory) => Outcome
+
+const errors = [
+  "RefNotFound",
+  "RefForbidden",
+  "CommitConflict",
+  "RepositoryNotFound",
+  "RepositoryAlreadyExists"
+]
+
+/** Whether an answer is an error, of those that say what is in the repository. */
+export const isError = (answer: string): boolean => errors.includes(answer)
+
+const unchanged = (state: State, answer: string, memory: Memory = undefined): Outcome => ({ state, answer, memory })
+
+const changed = (state: State, change: Partial<State>, entry: string): Outcome => ({
+  state: { ...state, ...change, log: [...state.log, entry] },
+  answer: "ok",
+  memory: undefined
+})
+
+const without = (record: Readonly<Record<string, string>>, name: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(record).filter(([key]) => key !== name))
+
+const containersOf = (names: ReadonlyArray<string>): string => `containers ${names.join(" ")}`
+
+export const readContainers: Action = (state) => unchanged(state, containersOf(state.containers))
+
+/** Where there is no repository nothing can be opened. */
+export const open: Action = (state) => unchanged(state, state.exists ? "ok" : "RepositoryNotFound")
+
+const created = (containers: ReadonlyArray<string>): State => ({
+  exists: true,
+  branches: { main: root },
+  tags: {},
+  deletedTags: [],
+  snapshots: { [root]: "" },
+  containers,
+  log: ["RepoInitialized"]
+})
+
+export const create =
+  (containers: ReadonlyArray<string>): Action =>
+  (state) =>
+    state.exists ? unchanged(state, "RepositoryAlreadyExists") : { ...unchanged(created(containers), "ok") }
+
+export const openOrCreate =
+  (containers: ReadonlyArray<string>): Action =>
+  (state) =>
+    state.exists ? unchanged(state, "ok") : unchanged(created(containers), "ok")
+
+/** A writable session remembers the tip. */
+export const openSession =
+  (branch: string): Action =>
+  (state) => {
+    const tip = state.branches[branch]
+    return tip === undefined ? unchanged(state, "RefNotFound") : unchanged(state, "ok", tip)
+  }
+
+export const commit =
+  (branch: string, message: string): Action =>
+  (state, parent) => {
+    const tip = state.branches[branch]
+    if (tip === undefined) return unchanged(state, "RefNotFound", parent)
+    if (tip !== parent) return unchanged(state, "CommitConflict", parent)
+    return changed(
+      state,
+      { branches: { ...state.branches, [branch]: message }, snapshots: { ...state.snapshots, [message]: tip } },
+      `NewCommit ${branch} ${message}`
+    )
+  }
+
+export const createBranch =
+  (name: string, at: string): Action =>
+  (state) =>
+    name in state.branches
+      ? unchanged(state, "RefForbidden")
+      : changed(state, { branches: { ...state.branches, [name]: at } }, `BranchCreated ${name}`)
+
+export const deleteBranch =
+  (name: string): Action =>
+  (state) => {
+    const tip = state.branches[name]
+    return tip === undefined
+      ? unchanged(state, "RefNotFound")
+      : changed(state, { branches: without(state.branches, name) }, `BranchDeleted ${name} ${tip}`)
+  }
+
+export const resetBranch =
+  (name: string, to: string): Action =>
+  (state) => {
+    const tip = state.branches[name]
+    return tip === undefined
+      ? unchanged(state, "RefNotFound")
+      : changed(state, { branches: { ...state.branches, [name]: to } }, `BranchReset ${name} ${tip}`)
+  }
+
+export const createTag =
+  (name: string, at: string): Action =>
+  (state) =>
+    name in state.tags || state.deletedTags.includes(name)
+      ? unchanged(state, "RefForbidden")
+      : changed(state, { tags: { ...state.tags, [name]: at } }, `TagCreated ${name}`)
+
+export const deleteTag =
+  (name: string): Action =>
+  (state) => {
+    const target = state.tags[name]
+    return target === undefined
+      ? unchanged(state, "RefNotFound")
+      : changed(
+          state,
+          { tags: without(state.tags, name), deletedTags: [...state.deletedTags, name].toSorted() },
+          `TagDeleted ${name} ${target}`
+        )
+  }
+
+export const addContainer =
+  (name: string): Action =>
+  (state) =>
+    unchanged({ ...state, containers: [...state.containers, name].toSorted() }, "ok")
+
+/** The tip of a branch, as a reader finds it. */
+export const readTip =
+  (branch: string): Action =>
+  (state) => {
+    const tip = state.branches[branch]
+    return unchanged(state, tip === undefined ? "RefNotFound" : `tip ${tip}`)
+  }
+
+export const answerOfContainers = containersOf
