@@ -50,18 +50,18 @@ export interface Outcome {
 /** A step of an operation happens at one moment. */
 export type Action = (state: State, memory: Memory) => Outcome
 
-const errors = [
+const errors: ReadonlySet<string> = new Set([
   "RefNotFound",
   "RefForbidden",
   "CommitConflict",
   "RepositoryNotFound",
   "RepositoryAlreadyExists"
-]
+])
 
 /** Whether an answer is an error, of those that say what is in the repository. */
-export const isError = (answer: string): boolean => errors.includes(answer)
+export const isError = (answer: string): boolean => errors.has(answer)
 
-const unchanged = (state: State, answer: string, memory: Memory = undefined): Outcome => ({ state, answer, memory })
+const unchanged = (state: State, answer: string, memory?: Memory): Outcome => ({ state, answer, memory })
 
 const changed = (state: State, change: Partial<State>, entry: string): Outcome => ({
   state: { ...state, ...change, log: [...state.log, entry] },

@@ -114,11 +114,7 @@ const put = (
   return Result.succeed({ etag })
 }
 
-const run = (
-  objects: Map<string, Entry>,
-  request: Request,
-  now: number
-): Result.Result<unknown, Errors.Reason> => {
+const run = (objects: Map<string, Entry>, request: Request, now: number): Result.Result<unknown, Errors.Reason> => {
   switch (request.op) {
     case "get": {
       const entry = objects.get(request.key)

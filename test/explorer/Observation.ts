@@ -83,10 +83,7 @@ const checkCopies = (objects: Objects.Image, info: RepoInfo.RepoInfo, problems: 
   }
 }
 
-const printEntry = (
-  { update }: RepoInfo.UpdateEntry,
-  message: (id: string) => string
-): ReadonlyArray<string> => {
+const printEntry = ({ update }: RepoInfo.UpdateEntry, message: (id: string) => string): ReadonlyArray<string> => {
   switch (update._tag) {
     case "ConfigChanged":
       return []
@@ -142,7 +139,8 @@ export const observe = (world: World, known: Objects.Image): Observation => {
     const file = `snapshots/${id}`
     const log = objects.get(`transactions/${id}`)
     if (log === undefined) problems.push(`the snapshot ${message(id)} has no transaction log`)
-    else if (Result.isFailure(TransactionLog.decode(id, payload(log)))) problems.push(`the transaction log of ${message(id)} is damaged`)
+    else if (Result.isFailure(TransactionLog.decode(id, payload(log))))
+      problems.push(`the transaction log of ${message(id)} is damaged`)
     return known.get(file) === undefined || known.get(file) !== objects.get(file)
   })
   const read = world.now(world.actors.length - 1, readAll(unread))

@@ -62,7 +62,7 @@ const leaveUnpublished = (world: World): void => {
   const isWritten = (): boolean =>
     world.events.some(({ request }) => request?.op === "put" && request.key === "config.json")
   while (!isWritten()) world.step(world.steps([])[0]!)
-  const [next] = world.steps(["cut"]).filter(({ kind }) => kind === "cut")
+  const next = world.steps(["cut"]).find(({ kind }) => kind === "cut")
   world.step(next!)
   world.direct = true
 }
@@ -95,10 +95,7 @@ interface ScenarioRun extends Search.Run {
   readonly programs: ReadonlyArray<Operation.Program>
 }
 
-const begin = (
-  { log, operations, place }: Scenario,
-  { faults = 1, kinds = allFaults, seed }: Options
-): ScenarioRun => {
+const begin = ({ log, operations, place }: Scenario, { faults = 1, kinds = allFaults, seed }: Options): ScenarioRun => {
   const { image, target } = startOf(place, log)
   const world = new World(image, 3, seed)
   const programs = operations.map((operation, index): Operation.Program => {
@@ -114,7 +111,10 @@ const begin = (
   world.direct = false
   world.configChanges = place === "unpublished" || operations.some(({ changesConfig }) => changesConfig)
   for (const [index, operation] of operations.entries()) {
-    world.start(index, Effect.suspend(() => operation.run(programs[index]!)))
+    world.start(
+      index,
+      Effect.suspend(() => operation.run(programs[index]!))
+    )
   }
   let left = faults
   return {
@@ -136,11 +136,7 @@ interface Result {
   readonly problem?: string
 }
 
-const resultOf = (
-  { actors }: World,
-  index: number,
-  message: (id: string) => string
-): Result => {
+const resultOf = ({ actors }: World, index: number, message: (id: string) => string): Result => {
   const { exit, faulty, interrupted } = actors[index]!
   const unknown: Checker.Outcome = { _tag: "unknown" }
   if (exit === undefined) return { outcome: unknown, problem: "waits for ever" }
@@ -148,7 +144,9 @@ const resultOf = (
     const answers = (exit.value as Operation.Answers).map((answer) => {
       const [kind, id, chunk] = answer.split(/ (\S+) (.*)/)
       if (kind !== "snapshot") return answer
-      return message(id!) === chunk ? `tip ${chunk}` : `a torn state: snapshot ${message(id!)} with the chunk of ${chunk}`
+      return message(id!) === chunk
+        ? `tip ${chunk}`
+        : `a torn state: snapshot ${message(id!)} with the chunk of ${chunk}`
     })
     return { outcome: { _tag: "done", answers } }
   }
@@ -172,7 +170,8 @@ const overlaps = (events: ReadonlyArray<Event>, early: number, late: number): bo
   const before: Array<Event> = []
   for (const event of events) {
     if (event.actor === late) before.push(event)
-    if (event.actor === early && before.some((other) => Objects.dependent(other.footprint, event.footprint))) return true
+    if (event.actor === early && before.some((other) => Objects.dependent(other.footprint, event.footprint)))
+      return true
   }
   return false
 }
@@ -219,10 +218,12 @@ const settle = (
   const again = afterwards(world, index, session.commit(name))
   const after = Observation.observe(world, new Map())
   const error = Exit.isFailure(again)
-    ? (again.cause.reasons.find((reason) => reason._tag === "Fail")?.error as { readonly _tag: string } | undefined)?._tag
+    ? (again.cause.reasons.find((reason) => reason._tag === "Fail")?.error as { readonly _tag: string } | undefined)
+        ?._tag
     : undefined
   const isThere = name in after.state.snapshots
-  if (happened && error !== undefined && error !== "NothingToCommit") problems.push(`its session does not know that it has committed: ${error}`)
+  if (happened && error !== undefined && error !== "NothingToCommit")
+    problems.push(`its session does not know that it has committed: ${error}`)
   if (!happened && error === "NothingToCommit") problems.push("its session has lost its changes")
   if (error === undefined && !isThere) problems.push("a second commit is acknowledged and not there")
   return [...problems, ...after.problems.map((problem) => `after a second commit ${problem}`)]
@@ -251,13 +252,16 @@ const publishes = (
     const { published, state } = Observation.observe(world, image)
     if (Exit.isFailure(made)) problems.push(`${who} cannot write: ${Cause.pretty(made.cause).split("\n")[0]}`)
     else if (published.join() !== state.containers.join()) {
-      problems.push(`the next write by ${who} publishes \`${published.join(" ")}\`, not \`${state.containers.join(" ")}\``)
+      problems.push(
+        `the next write by ${who} publishes \`${published.join(" ")}\`, not \`${state.containers.join(" ")}\``
+      )
     }
   }
   write("a new program", observer, undefined)
   for (const [index, { repository }] of programs.entries()) {
     const { faulty } = world.actors[index]!
-    if (operations[index]!.changesConfig && faulty && repository !== undefined) write(`program ${"ab"[index]}`, index, repository)
+    if (operations[index]!.changesConfig && faulty && repository !== undefined)
+      write(`program ${"ab"[index]}`, index, repository)
   }
   world.objects.clear()
   for (const [key, entry] of image) world.objects.set(key, entry)
@@ -362,7 +366,8 @@ export const replay = (
   const run = begin(scenario, { faults: Infinity, seed })
   for (const decision of Schedule.parse(schedule)) {
     const step = run.steps().find((step: Step) => Schedule.matches(decision, step))
-    if (step === undefined) throw new Error(`\`${decision.text}\` cannot be decided here: the schedule is of another program.`)
+    if (step === undefined)
+      throw new Error(`\`${decision.text}\` cannot be decided here: the schedule is of another program.`)
     run.step(step)
   }
   const trace = run.world.events.map(Schedule.printEvent)

@@ -4,9 +4,21 @@
  */
 import * as Operation from "./Operation.ts"
 import type { Place, Scenario } from "./Scenario.ts"
+import type { Fault } from "./World.ts"
 
-const { commit, create, createBranch, createTag, deleteBranch, deleteTag, openOrCreate, publish, reader, resetBranch, updateConfig } =
-  Operation
+const {
+  commit,
+  create,
+  createBranch,
+  createTag,
+  deleteBranch,
+  deleteTag,
+  openOrCreate,
+  publish,
+  reader,
+  resetBranch,
+  updateConfig
+} = Operation
 
 /** What is done to a repository, on refs that are there and on such as the other operation makes. */
 const onRepository: ReadonlyArray<Operation.Operation> = [
@@ -63,4 +75,44 @@ export const all: ReadonlyArray<Scenario> = [
   ...scenarios("empty", [...pairs(creators), ...across(creators, whileCreated)])
 ]
 
-export const reduced = all
+/**
+ * The faults of the reduced set. What is left to `pnpm explore`: requests that are refused for good, and networks
+ * that do not come back.
+ */
+export const reducedFaults: ReadonlyArray<Fault> = ["error", "lost", "interrupt", "interrupt-after"]
+
+/** For each two kinds of operation on a repository one pair, on the refs on which they meet. */
+const meeting: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]> = (() => {
+  const usual = [
+    commit("main"),
+    createBranch("new"),
+    deleteBranch("dev"),
+    resetBranch("main"),
+    createTag("new"),
+    deleteTag("v1"),
+    updateConfig,
+    publish,
+    reader("main")
+  ]
+  const kindOf = ({ name }: Operation.Operation): string => name.split("(")[0]!
+  const special = new Map(
+    [
+      [commit("dev"), deleteBranch("dev")] as const,
+      [createBranch("dev"), deleteBranch("dev")] as const,
+      [deleteBranch("dev"), resetBranch("dev")] as const,
+      [deleteBranch("dev"), reader("dev")] as const,
+      [createTag("new"), deleteTag("new")] as const
+    ].map((pair) => [pair.map(kindOf).join(), pair] as const)
+  )
+  return pairs(usual).map((pair) => special.get(pair.map(kindOf).join()) ?? pair)
+})()
+
+/**
+ * What runs with each test: a pair for each two kinds of operation with logs of one entry, which show whatever
+ * longer ones do and more; and whoever creates a repository, beside all others.
+ */
+export const reduced: ReadonlyArray<Scenario> = [
+  ...scenarios("repository", meeting),
+  ...scenarios("unpublished", across([publish], [commit("main"), createTag("new"), reader("main")])),
+  ...scenarios("empty", [...pairs(creators), ...across(creators, whileCreated)])
+].filter(({ log }) => log === "short")

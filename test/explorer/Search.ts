@@ -51,7 +51,10 @@ const longest = 2000
  * Runs all schedules, until `visit` returns `false`. `visit` gets each that was run to its end, with its decisions.
  * Returns how many runs were made, those included that turned out to be repetitions.
  */
-export const search = <R extends Run>(start: () => R, visit: (run: R, schedule: ReadonlyArray<Step>) => boolean): number => {
+export const search = <R extends Run>(
+  start: () => R,
+  visit: (run: R, schedule: ReadonlyArray<Step>) => boolean
+): number => {
   const frames: Array<Frame> = []
   for (let runs = 1; ; runs++) {
     const run = start()
@@ -69,7 +72,14 @@ export const search = <R extends Run>(start: () => R, visit: (run: R, schedule: 
       run.step(steps[frame.at]!)
       if (frames.length > longest) throw new Error("A schedule does not end.")
     }
-    if (isNew && !visit(run, frames.map(({ at, steps }) => steps[at]!))) return runs
+    if (
+      isNew &&
+      !visit(
+        run,
+        frames.map(({ at, steps }) => steps[at]!)
+      )
+    )
+      return runs
     for (;;) {
       const last = frames.at(-1)
       if (last === undefined) return runs

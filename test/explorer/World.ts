@@ -222,7 +222,8 @@ export class World {
       currentTimeNanos: Effect.sync(nanos),
       monotonicTimeNanosUnsafe: nanos,
       monotonicTimeNanos: Effect.sync(nanos),
-      sleep: (duration) => Effect.asVoid(Effect.orDie(this.#wait(actor, undefined, Math.ceil(Duration.toMillis(duration)))))
+      sleep: (duration) =>
+        Effect.asVoid(Effect.orDie(this.#wait(actor, undefined, Math.ceil(Duration.toMillis(duration)))))
     }
   }
 
@@ -267,7 +268,11 @@ export class World {
 
   #applySeeded(seed: Seed, actor: Actor, request: Objects.Request): Result.Result<unknown, Errors.ObjectStoreError> {
     if (seed === "unconditional put" && request.op === "put") {
-      return Objects.apply(this.objects, { ...request, options: { ...request.options, mode: ObjectStore.overwrite } }, actor.now)
+      return Objects.apply(
+        this.objects,
+        { ...request, options: { ...request.options, mode: ObjectStore.overwrite } },
+        actor.now
+      )
     }
     if (seed === "stale read") {
       if (request.op === "put") {
@@ -380,7 +385,8 @@ export class World {
   step({ actor: index, footprint, kind, number }: Step): void {
     const actor = this.actors[index]!
     const call = actor.pending.find((call) => call.number === number)
-    if (call === undefined) throw new Error(`There is no call ${number} of program ${index}: the schedule is of another program.`)
+    if (call === undefined)
+      throw new Error(`There is no call ${number} of program ${index}: the schedule is of another program.`)
     const { request } = call
     const event = (answer: string, isEffective: boolean): void => {
       this.events.push({

@@ -41,6 +41,7 @@ if (values.replay) {
     const explored = Scenario.explore(scenario, {
       faults: Number(values.faults),
       failures: Number(values.failures),
+      ...(values.reduced ? { kinds: Scenarios.reducedFaults } : {}),
       seed
     })
     schedules += explored.schedules

@@ -246,6 +246,104 @@ describe("FsObjectStore", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
+  it.live("what links lead out of the directory is neither read nor listed nor written, unless that is allowed", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const top = yield* fs.makeTempDirectoryScoped({ prefix: "fs-store-" })
+      for (const name of ["real", "outside", "outside/empty"]) NodeFs.mkdirSync(`${top}/${name}`)
+      for (const name of ["secret", "zero"]) NodeFs.writeFileSync(`${top}/outside/${name}`, name === "zero" ? "" : name)
+      // The directory itself may be a link.
+      NodeFs.symlinkSync(`${top}/real`, `${top}/store`)
+      const store = yield* FsObjectStore.make({ directory: `${top}/store`, lockTimeout: "1 second" })
+      yield* store.put("chunks/a", text("a"))
+      NodeFs.symlinkSync(`${top}/outside`, `${top}/real/overwritten`)
+      NodeFs.symlinkSync("../../outside/secret", `${top}/real/chunks/b`)
+      NodeFs.symlinkSync(`${top}/outside/secret`, `${top}/real/repo`)
+      const { version } = yield* store.head("chunks/a")
+      const requests = {
+        get: store.get("chunks/b"),
+        "get below": store.get("overwritten/secret"),
+        "get of nothing below": store.get("overwritten/zero"),
+        head: store.head("chunks/b"),
+        "head below": store.head("overwritten/secret"),
+        put: store.put("overwritten/new", text("x")),
+        "put over": store.put("overwritten/secret", text("x")),
+        "put deeper": store.put("overwritten/new/x", text("x")),
+        update: store.put("overwritten/secret", text("x"), { mode: ObjectStore.update(version) }),
+        delete: store.delete(["overwritten/secret"]),
+        copy: store.copy("chunks/b", "c"),
+        "copy from below": store.copy("overwritten/secret", "c"),
+        "copy to": store.copy("chunks/a", "overwritten/a"),
+        list: keysOf(store, "overwritten/"),
+        "list of all": keysOf(store)
+      }
+      for (const [name, request] of Object.entries(requests)) {
+        const { _tag, detail } = yield* reasonOf<unknown>(request)
+        assert.strictEqual(_tag, "PermissionDenied", name)
+        assert.include(detail, "followLinks", name)
+      }
+      assert.deepStrictEqual(NodeFs.readdirSync(`${top}/outside`).toSorted(), ["empty", "secret", "zero"])
+      assert.strictEqual(NodeFs.readFileSync(`${top}/outside/secret`, "utf8"), "secret")
+      // What replaces a link replaces the link.
+      yield* store.put("repo", text("new"))
+      assert.strictEqual(NodeFs.readFileSync(`${top}/outside/secret`, "utf8"), "secret")
+      const open = yield* FsObjectStore.make({ directory: `${top}/store`, followLinks: true })
+      assert.strictEqual(textOf(yield* open.get("chunks/b")), "secret")
+      yield* open.put("overwritten/new", text("x"))
+      assert.deepStrictEqual(yield* keysOf(open, "overwritten/"), [
+        "overwritten/new",
+        "overwritten/secret",
+        "overwritten/zero"
+      ])
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a full disk is an error at once, which says so", () =>
+    Effect.gen(function* () {
+      for (const code of ["ENOSPC", "EDQUOT"]) {
+        const { store } = yield* opened({}, (fs) => ({
+          open: (file, options) => (options?.flag === "wx" ? Effect.fail(failure(code)) : fs.open(file, options))
+        }))
+        const error = yield* Effect.flip(store.put("key", text("bytes")))
+        if (error._tag !== "ObjectStoreError") return assert.fail(error.message)
+        assert.isFalse(error.isRetryable)
+        assert.match(error.message, /disk (is full|quota is used up)/)
+        assert.notInclude(error.message, "network")
+      }
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a directory that may not be read is refused before anything is put there that cannot be flushed", () =>
+    Effect.gen(function* () {
+      const { directory, fs, store } = yield* opened()
+      yield* fs.makeDirectory(`${directory}/below`)
+      yield* fs.chmod(directory, 0o777)
+      yield* fs.chmod(`${directory}/below`, 0o333)
+      yield* asNobody
+      const reason = yield* reasonOf(store.put("below/key", text("x")))
+      assert.strictEqual(reason._tag, "PermissionDenied")
+      assert.include(reason.detail, "must be readable")
+      assert.deepStrictEqual(NodeFs.readdirSync(directory), ["below"])
+      assert.isFalse(NodeFs.existsSync(`${directory}/below/key`))
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a directory on another file system holds its own temporary files", () =>
+    Effect.gen(function* () {
+      const far = (from: string, to: string): boolean => from.includes("/chunks/") !== to.includes("/chunks/")
+      const { directory, fs, store } = yield* opened({}, (fs) => ({
+        link: (from, to) => (far(from, to) ? Effect.fail(failure("EXDEV")) : fs.link(from, to)),
+        rename: (from, to) => (far(from, to) ? Effect.fail(failure("EXDEV")) : fs.rename(from, to))
+      }))
+      const version = yield* store.put("chunks/a", text("1"))
+      yield* store.put("chunks/a", text("2"), { mode: ObjectStore.update(version) })
+      yield* store.put("repo", text("1"))
+      yield* store.delete(["repo"])
+      assert.deepStrictEqual(yield* fs.readDirectory(directory), ["chunks"])
+      assert.deepStrictEqual(yield* fs.readDirectory(`${directory}/chunks`), ["a"])
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
   it.live("does not open what is no regular file", () =>
     Effect.gen(function* () {
       const { directory, store } = yield* opened()

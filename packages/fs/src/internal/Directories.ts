@@ -38,7 +38,7 @@ export interface Directories {
 const doubts = new Map<string, Set<string>>()
 
 /** What a file system says that does not flush directories, as some network file systems do not. */
-const unflushable = ["EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"]
+const unflushable: ReadonlySet<string> = new Set(["EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"])
 
 /** The error of a write that is to be seen but may not be on the disk. */
 export const inDoubt = (file: string, { cause, detail }: Errors.Reason): Errors.Reason =>
@@ -71,7 +71,7 @@ export const make = (options: {
         Effect.flatMap(({ sync }) =>
           Effect.catchIf(
             sync,
-            (error) => unflushable.includes(codeOf(error) ?? ""),
+            (error) => unflushable.has(codeOf(error) ?? ""),
             () => Effect.void
           )
         ),

@@ -247,7 +247,7 @@ export const make = (options: Options): FileLock => {
     place: { name: string | undefined }
   ): Effect.Effect<string, Errors.Reason> =>
     Effect.gen(function* () {
-      const first = `${since.time.toString(36).padStart(11, "0")}`
+      const first = since.time.toString(36).padStart(11, "0")
       let beaten = since.start
       for (let delay = 1; ; delay = Math.min(delay * 2, 20)) {
         // Who was sent out looks before it comes in again.

@@ -56,7 +56,9 @@ export const make = (fs: FileSystem.FileSystem, root: string) => {
   const isOurs = (path: string): boolean => path === root || path.startsWith(`${root}/`)
   const at = (path: string): Inode | undefined => {
     let here: Inode | undefined = disk
-    for (const name of relative(root, path).split("/").filter((name) => name !== "")) {
+    for (const name of relative(root, path)
+      .split("/")
+      .filter((name) => name !== "")) {
       here = here instanceof Directory ? here.names.get(name) : undefined
     }
     return here

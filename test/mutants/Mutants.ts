@@ -1,0 +1,112 @@
+/**
+ * Rules that nothing may break unnoticed, each as the edit that takes it out and the tests that must fail then.
+ */
+
+/** One rule taken out of the code. */
+export interface Mutant {
+  /** What no longer holds. */
+  readonly name: string
+  readonly file: string
+  /** Stands in the file once. */
+  readonly find: string
+  readonly replace: string
+  /** Of these test files at least one test fails. */
+  readonly tests: ReadonlyArray<string>
+}
+
+const core = "packages/core/src"
+const repository = "packages/core/test/repository"
+
+export const mutants: ReadonlyArray<Mutant> = [
+  {
+    name: "chunk writes wait for a running commit",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "    alone(\n      Effect.tap(change",
+    replace: "    ((effect: Effect.Effect<A, E>) => effect)(\n      Effect.tap(change",
+    tests: [`${repository}/WritableSessionWaiting.test.ts`]
+  },
+  {
+    name: "after a lost answer a write looks for its own copy (tags, branches, commits)",
+    file: `${core}/repository/versions/OwnWrite.ts`,
+    find: 'if (backupPath !== undefined && copies.has(backupPath)) return { _tag: "Written" }',
+    replace: "",
+    tests: [`${repository}/LostAnswers.test.ts`]
+  },
+  {
+    name: "after a lost answer an update of the configuration looks for its own write",
+    file: `${core}/repository/config/ConfigFile.ts`,
+    find: "if (current.recentWrites.some((id) => ours.has(id))) return current",
+    replace: "",
+    tests: [`${repository}/ConfigFile.test.ts`]
+  },
+  {
+    name: "the repository's status is checked on every attempt",
+    file: `${core}/repository/versions/RepoObject.ts`,
+    find: "    yield* ensureOnline(store, current.info)\n    const changed",
+    replace: "    if (attempt === 1) yield* ensureOnline(store, current.info)\n    const changed",
+    tests: [`${repository}/LostAnswers.test.ts`, `${repository}/InMemory.test.ts`]
+  },
+  {
+    name: "the configuration is published along with a commit",
+    file: `${core}/repository/Repository.ts`,
+    find: "Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong)",
+    replace: "Effect.fromResult(change(info))",
+    tests: [`${repository}/ConfigControl.test.ts`]
+  },
+  {
+    name: "compaction of columns keeps ETags with their rows",
+    file: `${core}/format/manifest/ChunkRefColumns.ts`,
+    find: "kind === Kind.VirtualETag ? this.#etags.position(old.etags[checksum]!) : checksum",
+    replace: "checksum",
+    tests: ["packages/core/test/format/columns.test.ts"]
+  },
+  {
+    name: "deleting an array drops its chunk changes",
+    file: `${core}/repository/changes/ChangedSnapshot.ts`,
+    find: "      chunks.delete(one.id)\n",
+    replace: "",
+    tests: [`${repository}/ChangedSnapshot.test.ts`, `${repository}/WritableSessionCommit.test.ts`]
+  },
+  {
+    name: "transaction logs list the chunks of new arrays",
+    file: `${core}/repository/changes/ChangeSet.ts`,
+    find: "return count === 0 ? []",
+    replace: "return count === 0 || changes.created.has(node) ? []",
+    tests: [`${repository}/ChangedSnapshot.test.ts`, `${repository}/WritableSessionCommit.test.ts`]
+  },
+  {
+    name: "a native chunk is read from its offset",
+    file: `${core}/repository/Session.ts`,
+    find: "ByteRange.bounded(ref.offset + part.start,",
+    replace: "ByteRange.bounded(part.start,",
+    tests: [`${repository}/WritableSessionCommit.test.ts`]
+  },
+  {
+    name: "what a snapshot keeps for others (`extra`) is kept",
+    file: `${core}/repository/changes/Commit.ts`,
+    find: "extra: base.extra",
+    replace: "extra: undefined",
+    tests: [`${repository}/WritableSessionCommit.test.ts`]
+  },
+  {
+    name: "a snapshot lists only manifests that are used",
+    file: `${core}/repository/changes/Commit.ts`,
+    find: "known.filter(({ id }) => used.has(id))",
+    replace: "known.filter(({ id }) => used.has(id) || true)",
+    tests: [`${repository}/WritableSessionCommit.test.ts`]
+  },
+  {
+    name: "on files: what is written is flushed before it gets its name",
+    file: "packages/fs/src/FsObjectStore.ts",
+    find: "      if (flush) yield* Effect.uninterruptible(handle.sync)\n",
+    replace: "",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: the directory is flushed after a file got its name",
+    file: "packages/fs/src/internal/Directories.ts",
+    find: "            sync,\n            (error) => unflushable",
+    replace: "            sync.pipe(Effect.when(Effect.succeed(false))),\n            (error) => unflushable",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  }
+]
