@@ -17,6 +17,7 @@ import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
 import * as Checksum from "@effect-icechunk/core/Checksum"
+import * as Location from "@effect-icechunk/core/Location"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -36,6 +37,7 @@ import * as FileList from "./internal/FileList.ts"
 import * as FileLock from "./internal/FileLock.ts"
 import * as FileReader from "./internal/FileReader.ts"
 import * as LockOwner from "./internal/LockOwner.ts"
+import { NodeCalls } from "./internal/NodeCalls.ts"
 import * as OpenFiles from "./internal/OpenFiles.ts"
 import * as StagedFiles from "./internal/StagedFiles.ts"
 
@@ -358,7 +360,7 @@ export const make = Effect.fnUntraced(function* (
       return yield* new Errors.Unavailable({ detail: "the file was changed again and again while it was copied" })
     })
 
-  const description = `file://${root}`
+  const description = locationOf(path, root)
   const request =
     (operation: Errors.Operation, key: string) =>
     <A, E extends Errors.Reason | ObjectStore.WriteForbidden>(
@@ -501,7 +503,7 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
   const path = yield* Path.Path
   const root = path.resolve(options.root ?? "/")
   const allowed = path.resolve(options.allowed)
-  const description = `file://${root}`
+  const description = locationOf(path, root)
 
   const denied = (cause?: unknown, besides = ""): Errors.Reason =>
     new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read${besides}`, cause })
@@ -511,9 +513,12 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
   const find = (key: string): Effect.Effect<FileReader.Source, Errors.Reason> =>
     Effect.gen(function* () {
       const relative = key.startsWith("/") ? key.slice(1) : key
-      const problem = FileKey.pathProblem(relative, path.sep)
+      // Where there are drives, `C:/data/a.nc` is below no root.
+      const drive = path.sep === "\\" && options.root === undefined ? /^[A-Za-z]:(?=\/)/.exec(relative) : null
+      const rest = drive === null ? relative : relative.slice(drive[0].length + 1)
+      const problem = FileKey.pathProblem(rest, path.sep)
       if (problem !== undefined) return yield* new Errors.Unsupported({ detail: problem })
-      const named = path.join(root, ...relative.split("/"))
+      const named = path.join(drive === null ? root : `${drive[0]}${path.sep}`, ...rest.split("/"))
       const directory = yield* fs.realPath(allowed).pipe(
         FileReader.asReason("read"),
         // What is missing is not the file.
@@ -532,26 +537,26 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
       if (identity.type !== "File") {
         return yield* Confinement.notAFile(real, identity)
       }
-      return { path: real, identity, noFollow: Confinement.noFollow, inspect: inspect(directory) }
+      return { path: real, identity, noFollow: Confinement.noFollow, inspect: inspect(directory, real) }
     })
 
   /**
-   * Where the open file really is, on Linux: a directory on its way may have become a symbolic link since the
-   * path was resolved.
+   * Where the open file really is: a directory on its way may have become a symbolic link since the path was
+   * resolved. Where the system does not tell, the path is resolved once more.
    */
   const inspect =
-    (directory: string) =>
-    (file: FileSystem.File): Effect.Effect<void, Errors.Reason> => {
-      if (process.platform !== "linux") return Effect.void
-      return fs.readLink(`/proc/self/fd/${FileIdentity.descriptor(file)}`).pipe(
-        Effect.mapError(denied),
+    (directory: string, real: string) =>
+    (file: FileSystem.File): Effect.Effect<void, Errors.Reason> =>
+      Effect.flatMap(NodeCalls, ({ pathOf }) => {
+        const open = pathOf(FileIdentity.descriptor(file) ?? -1)
+        return open === undefined ? Effect.mapError(fs.realPath(real), denied) : Effect.succeed(open)
+      }).pipe(
         Effect.filterOrFail(
           (real) => isWithin(directory, real),
           () => denied()
         ),
         Effect.asVoid
       )
-    }
 
   const because = "its files are read where they are; write to a repository instead"
   const forbidden = Effect.suspend(() => Effect.fail(new ObjectStore.WriteForbidden({ target: description, because })))
@@ -585,6 +590,10 @@ export const makeConfined = Effect.fnUntraced(function* (options: {
     copy: () => forbidden
   }
 })
+
+/** The location of a directory. */
+const locationOf = (path: Path.Path, directory: string): string =>
+  `file://${path.sep === "\\" ? Location.fromDrivePath(directory).replaceAll("\\", "/") : directory}`
 
 /** Between two writes there may be an interruption. */
 const largestWrite = 8 * 1024 * 1024

@@ -92,7 +92,7 @@ export const make = Effect.fnUntraced(function* (
 
   const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
     const file = Layout.snapshot(id)
-    const { bytes } = yield* store.get(file)
+    const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
     const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
     const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
     yield* ensureId(file, id, snapshot.id)
@@ -100,7 +100,7 @@ export const make = Effect.fnUntraced(function* (
   })
   const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
     const file = Layout.manifest(id)
-    const { bytes } = yield* store.get(file)
+    const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Manifest") })
     const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
     const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
     yield* ensureId(file, id, manifest.id)

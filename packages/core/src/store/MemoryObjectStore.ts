@@ -97,6 +97,8 @@ export const make = (options?: Options): Effect.Effect<ObjectStore.ObjectStoreSh
           }
           const span = ByteRange.resolve(conditions?.range, bytes.length)
           if (span === undefined) return yield* fail("get", key, new Errors.InvalidRange({ size: bytes.length }))
+          const excess = ObjectStore.excess(span.end - span.start, conditions)
+          if (excess !== undefined) return yield* fail("get", key, excess)
           yield* RequestSpan.bytes(span.end - span.start)
           return { bytes: bytes.slice(span.start, span.end), span, meta: metaOf(key, entry) }
         }).pipe(RequestSpan.within(store, "get", key)),

@@ -102,6 +102,8 @@ export interface GetOptions {
   /** Milliseconds since 1970. */
   readonly ifUnmodifiedSince?: number | undefined
   readonly ifNoneMatch?: string | undefined
+  /** More bytes than these are not read: the get fails with `Unsupported` when the store says how many there are. */
+  readonly maxBytes?: number | undefined
 }
 
 /**
@@ -239,6 +241,19 @@ export const ensureWritable = (store: ObjectStoreShape): Effect.Effect<void, Wri
   store.readOnlyBecause === undefined
     ? Effect.void
     : Effect.fail(new WriteForbidden({ target: store.description, because: store.readOnlyBecause }))
+
+/**
+ * Why a get of this many bytes is refused, or `undefined`: for stores, when they know how many there are.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const excess = (bytes: number, options: GetOptions | undefined): ObjectStoreError.Unsupported | undefined =>
+  options?.maxBytes === undefined || bytes <= options.maxBytes
+    ? undefined
+    : new ObjectStoreError.Unsupported({
+        detail: `it has ${bytes} bytes, more than the ${options.maxBytes} that are read of an object of its kind`
+      })
 
 /**
  * Whether an object exists.

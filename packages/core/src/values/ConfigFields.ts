@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as SchemaAST from "effect/SchemaAST"
+import { nearestName } from "./NearestName.ts"
 
 /**
  * The field that holds the fields which this version does not know.
@@ -160,8 +161,8 @@ export const misplaced = (
 }
 
 const unknownProblem = (name: string, known: ReadonlyMap<string, unknown>): string => {
-  const meant = nearest(
-    name,
+  const meant = nearestName(
+    snakeCase(name),
     [...known.keys()].filter((field) => field !== additional)
   )
   const guess = meant === undefined ? "" : ` Did you mean \`${meant}\`?`
@@ -182,25 +183,3 @@ export const snakeCase = (name: string): string =>
     .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
     .replaceAll(/[\s-]+/g, "_")
     .toLowerCase()
-
-/** The name that was probably meant: at most a third of its letters differ. */
-const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
-  const written = snakeCase(name.slice(0, 64))
-  const [best] = known
-    .map((field) => ({ field, distance: editDistance(written, field) }))
-    .toSorted((a, b) => a.distance - b.distance)
-  return best !== undefined && best.distance * 3 <= best.field.length ? best.field : undefined
-}
-
-/** Insertions, deletions and replacements between two texts. */
-const editDistance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
-    }
-    row = next
-  }
-  return row[b.length]!
-}

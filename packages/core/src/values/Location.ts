@@ -172,13 +172,26 @@ export const hasDotSegment = (key: string): boolean => /(?:^|\/)\.\.?(?:\/|$)/.t
 export const encodeFilePath = (path: string): string => encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")
 
 /**
+ * A Windows path with a drive letter as the path of a `file` location: `c:\data` is `/C:/data`. Other paths stay what
+ * they are.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const fromDrivePath = (path: string): string => {
+  const drive = /^([A-Za-z]):(?=$|[\\/])/.exec(path)
+  return drive === null ? path : `/${drive[1]!.toUpperCase()}:${path.slice(drive[0].length).replaceAll("\\", "/")}`
+}
+
+/**
  * An absolute, percent-decoded file path without empty, `.` or `..` segments, or a sentence that says
  * why the text is none.
  *
  * @category decoding
  * @since 0.1.0
  */
-export const normaliseFilePath = (text: string): Result.Result<string, string> => {
+export const normaliseFilePath = (written: string): Result.Result<string, string> => {
+  const text = fromDrivePath(written)
   if (!text.startsWith("/")) {
     return Result.fail("a file location has an absolute path and no host, as in `file:///data/a.nc`")
   }

@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import * as ConfigFields from "./ConfigFields.ts"
 import * as Endpoint from "./Endpoint.ts"
+import * as Location from "./Location.ts"
 import { isMetadataHost } from "./MetadataAddress.ts"
 
 /**
@@ -128,7 +129,8 @@ export const defaults: ReadonlyArray<VirtualChunkContainer> = [
  * @category accessors
  * @since 0.1.0
  */
-export const prefix = (container: VirtualChunkContainer): string => (container.bucket_prefix ?? "").replace(/\/+$/, "")
+export const prefix = ({ bucket_prefix = "", platform }: VirtualChunkContainer): string =>
+  (platform === "fs" ? Location.fromDrivePath(bucket_prefix) : bucket_prefix).replace(/\/+$/, "")
 
 /** Protocols whose locations Icechunk itself reads, and the platform that each belongs to. */
 const protocolPlatform: ReadonlyMap<string, PlatformName> = new Map([

@@ -1,3 +1,5 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
 import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
@@ -31,6 +33,9 @@ const hooked = (
       )
   }
 }
+
+/** A repository that an older Icechunk wrote, where it is at hand. */
+const spec1 = path.resolve(import.meta.dirname, "../../../../../shared/data/icechunk-repositories/test-repo-v1")
 
 const none = Effect.void
 const first = "1CECHNKREP0F1RSTCMT0"
@@ -104,6 +109,11 @@ describe("creating a repository", () => {
           // Now the file is the repository's, whoever wrote it first.
           yield* update(inner, 3)
           assert.deepStrictEqual(yield* inForce(inner), [3, 3])
+          // And no obstacle where the repository is gone.
+          const left = yield* Stream.runCollect(inner.list(""))
+          yield* inner.delete(left.map(({ key }) => key).filter((key) => /^repo$|^overwritten/.test(key)))
+          yield* create(inner, 4)
+          assert.deepStrictEqual(yield* inForce(inner), [4, 4])
         }
       })
   )
@@ -200,9 +210,11 @@ describe("creating a repository", () => {
     Effect.gen(function* () {
       const store = yield* MemoryObjectStore.make()
       yield* store.put("config.json", text("{}"))
-      const error = yield* Effect.flip(create(store, 1))
-      assert.strictEqual(error._tag, "RepositoryAlreadyExists")
-      assert.include(error, { found: "config.json" })
+      for (const creating of [create(store, 1), inWorld({ store, objects: store })(Repository.create())]) {
+        const error = yield* Effect.flip(creating)
+        assert.strictEqual(error._tag, "RepositoryAlreadyExists")
+        assert.include(error, { found: "config.json" })
+      }
     })
   )
 
@@ -220,8 +232,16 @@ describe("a repository of spec version 1", () => {
   it.effect("is neither opened nor written into, and called what it is", () =>
     Effect.gen(function* () {
       const store = yield* MemoryObjectStore.make()
-      const files = ["refs/branch.main/ref.json", "config.yaml", `snapshots/${first}`, "chunks/52H0E4NSPN8SVRK9EVGG"]
-      for (const key of files) yield* store.put(key, text("{}"))
+      const files = new Map<string, Uint8Array>(
+        fs.existsSync(spec1)
+          ? fs
+              .readdirSync(spec1, { recursive: true, withFileTypes: true })
+              .filter((entry) => entry.isFile())
+              .map((entry) => path.join(entry.parentPath, entry.name))
+              .map((file) => [path.relative(spec1, file), new Uint8Array(fs.readFileSync(file))])
+          : ["refs/branch.main/ref.json", "config.yaml", `snapshots/${first}`].map((key) => [key, text("{}")])
+      )
+      for (const [key, bytes] of files) yield* store.put(key, bytes)
       const within = inWorld({ store, objects: store })
       for (const use of [Repository.open(), Repository.create(), Repository.openOrCreate()]) {
         const error = yield* Effect.flip(within(use))
@@ -230,7 +250,7 @@ describe("a repository of spec version 1", () => {
         assert.include(error.message, "Migrate it")
       }
       const keys = yield* Stream.runCollect(store.list(""))
-      assert.deepStrictEqual(keys.map(({ key }) => key).toSorted(), files.toSorted())
+      assert.deepStrictEqual(keys.map(({ key }) => key).toSorted(), [...files.keys()].toSorted())
     })
   )
 })

@@ -316,6 +316,47 @@ describe("a commit whose outcome is not known", () => {
     )
   )
 
+  it.effect("is a success of the next commit when it only happens while that one is written", () =>
+    Effect.gen(function* () {
+      const { objects, store: inner } = yield* world
+      const failure = failed("put", "repo", new Errors.Unavailable({}))
+      let isArmed = false
+      let isBlind = false
+      // The first put is under way for long; it arrives just before the second one.
+      let late: Effect.Effect<unknown, unknown> | undefined
+      const store: ObjectStore.ObjectStoreShape = {
+        ...inner,
+        get: (key, options) =>
+          isBlind && key === "repo"
+            ? Effect.fail(failed("get", key, new Errors.PermissionDenied({})))
+            : inner.get(key, options),
+        put: (key, bytes, options) =>
+          Effect.suspend(() => {
+            const put = inner.put(key, bytes, options)
+            if (!isArmed || key !== "repo") return put
+            if (late !== undefined) return Effect.andThen(Effect.orDie(late), put)
+            late = put
+            isBlind = true
+            return Effect.fail(failure)
+          })
+      }
+      yield* inWorld({ objects, store })(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const session = yield* repository.writableSession("main")
+          yield* session.createGroup("/g")
+          isArmed = true
+          const error = yield* Effect.flip(session.commit("late"))
+          isBlind = false
+          assert.strictEqual(error._tag, "CommitOutcomeUnknown")
+          const id = yield* session.commit("again")
+          assert.include(error, { snapshotId: id })
+          assert.deepStrictEqual(yield* messagesOf(repository), ["late", "Repository initialized"])
+        })
+      )
+    })
+  )
+
   it.effect("is nothing to the session any more after discard", () =>
     inDoubt(
       false,

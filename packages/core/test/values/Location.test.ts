@@ -186,6 +186,17 @@ describe("Location.parse", () => {
   })
 })
 
+describe("Location.fromDrivePath", () => {
+  it("is how Windows paths are written in locations", () => {
+    for (const text of ["file://C:\\data\\a.nc", "file://c:/data/a.nc", "file:///C:/data/a.nc"]) {
+      assert.deepStrictEqual(parse(text), Location.absolute("file", "/C:/data/a.nc"))
+    }
+    for (const path of ["/c:/data", "/data\\a", "data", "host:/data", "c:data", ""]) {
+      assert.strictEqual(Location.fromDrivePath(path), path)
+    }
+  })
+})
+
 describe("Location.bucketAndKey", () => {
   it("splits at the first slash and keeps all others", () => {
     assert.deepStrictEqual(Location.bucketAndKey("bucket/a//b/"), { bucket: "bucket", key: "a//b/" })

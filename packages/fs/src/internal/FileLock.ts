@@ -239,7 +239,7 @@ export const make = (options: Options): FileLock => {
         Fiber.interrupt
       )
 
-  /** Gets the lock; `inside` is told the name of the entry whenever there is one, to leave it in any case. */
+  /** Gets the lock; `place` has the name of the entry whenever there is one, so that it is left in any case. */
   const acquire = (
     file: string,
     directory: string,

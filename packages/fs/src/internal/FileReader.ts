@@ -1,6 +1,7 @@
 /**
  * Reads a file, or a part of it, as one version.
  */
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import type { GetOptions, GetResult, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as ByteRange from "@effect-icechunk/core/ByteRange"
@@ -61,6 +62,8 @@ export const read = (
       yield* checkConditions(meta, options)
       const span = ByteRange.resolve(options?.range, meta.size)
       if (span === undefined) return yield* new Errors.InvalidRange({ size: meta.size })
+      const excess = ObjectStore.excess(span.end - span.start, options)
+      if (excess !== undefined) return yield* excess
       const bytes = yield* readSpan(fs, source, span)
       if (bytes !== undefined) return { bytes, span, meta }
     }

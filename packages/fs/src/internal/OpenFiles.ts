@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import { codeOf } from "../FileError.ts"
 
 /** Node works on four files at a time (`UV_THREADPOOL_SIZE`); the usual limit of a process is 256 or 1,024. */
-const limit = 64
+export const limit = 64
 
 interface Turn {
   /** Whether one of the free places is this one's. */

@@ -3,6 +3,7 @@
  *
  * Sources: RFC 9110, sections 13 (conditions) and 14 (ranges); "Transcoding of gzip-compressed files".
  */
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import type { GetOptions, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as ByteRange from "@effect-icechunk/core/ByteRange"
@@ -109,6 +110,8 @@ export const check = (api: Api, key: string, options: GetOptions, head: Head): C
     const meta = yield* Metadata.fromHeaders(api, key, head)
     yield* checkConditions(meta, options)
     const span = yield* checkSpan(options.range, meta.size, head)
+    const excess = ObjectStore.excess(span.end - span.start, options)
+    if (excess !== undefined) yield* Result.fail(excess)
     return { meta, span }
   })
 

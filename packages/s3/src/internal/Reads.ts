@@ -1,5 +1,6 @@
 /** Reading objects and listing them. */
 import * as S3 from "@aws-sdk/client-s3"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import type { GetOptions, GetResult, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
 import type { Operation } from "@effect-icechunk/core/ObjectStoreError"
 import * as ByteRange from "@effect-icechunk/core/ByteRange"
@@ -130,6 +131,11 @@ export const make = (target: Target): Reads => {
           }
           const { span } = expected as Response.Expected
           const length = span.end - span.start
+          const excess = ObjectStore.excess(length, options)
+          if (excess !== undefined) {
+            Answers.discard(output.Body)
+            throw S3Error.failure("Unsupported", excess.detail ?? "")
+          }
           const bytes = await collect(output.Body, length)
           if (bytes?.length !== length) {
             throw S3Error.failure("InvalidResponse", `${bytes?.length ?? "more"} of ${length} bytes came`, {

@@ -262,6 +262,16 @@ export const conditionalReads = (test: Test): void => {
       yield* expectReason(store.get(key, { ifNoneMatch: etag }), "NotFound")
     }))
 
+  test("get with maxBytes reads no more, and says how many bytes there are", ({ key, store }) =>
+    Effect.gen(function* () {
+      yield* store.put(key, text("bytes"))
+      assertBytes((yield* store.get(key, { maxBytes: 5 })).bytes, text("bytes"))
+      assertBytes((yield* store.get(key, { maxBytes: 2, range: ByteRange.bounded(1, 2) })).bytes, text("yt"))
+      const error = yield* expectReason(store.get(key, { maxBytes: 4 }), "Unsupported")
+      assert.include(error.message, "5 bytes")
+      yield* expectReason(store.get(key, { maxBytes: 2, range: ByteRange.bounded(1, 3) }), "Unsupported")
+    }))
+
   test("get with ifUnmodifiedSince reads objects that are not newer", ({ key, store }) =>
     Effect.gen(function* () {
       yield* store.put(key, text("bytes"))

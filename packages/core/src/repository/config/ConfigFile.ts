@@ -16,10 +16,10 @@ import * as Json from "../../values/Json.ts"
 import * as Config from "../../values/RepositoryConfig.ts"
 import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
-import * as Origin from "../versions/Origin.ts"
+import * as SplitExpressions from "../SplitExpressions.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Publication from "./Publication.ts"
-import * as SplitExpressions from "../SplitExpressions.ts"
+import * as Origin from "../versions/Origin.ts"
 import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions/RepoObject.ts"
 
 /**
@@ -87,6 +87,9 @@ const creationField = "creation"
 const rememberedWrites = 100
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
+/** The largest `config.json` that is read, in bytes. */
+const maxBytes = 16 * 1024 * 1024
+
 const encoder = new TextEncoder()
 
 const isListOf =
@@ -156,7 +159,7 @@ export const readStored = (
   known?: Stored,
   origin?: Origin.Origin
 ): Effect.Effect<Stored, ObjectStoreError | Config.InvalidConfig> =>
-  store.get(Layout.config, { ifNoneMatch: known?.version?.etag }).pipe(
+  store.get(Layout.config, { ifNoneMatch: known?.version?.etag, maxBytes }).pipe(
     Effect.flatMap(({ bytes, meta }) =>
       Effect.map(Effect.fromResult(decode(sourceOf(store), bytes)), (stored): Stored => ({
         ...stored,
@@ -297,8 +300,8 @@ export const update: <E = never>(
       return yield* new ConfigConflict({ store: store.description, attempts: retry.attempts })
     }
     const next = yield* Effect.fromResult(Config.validateUpdate(sourceOf(store), current.config, f(current.config)))
-    if (Json.canonical(next) === Json.canonical(current.config)) return current
     yield* SplitExpressions.check(sourceOf(store), next)
+    if (Json.canonical(next) === Json.canonical(current.config)) return current
     const id = yield* RandomId.writeId
     ours.add(id)
     const stored = {

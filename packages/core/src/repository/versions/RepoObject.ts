@@ -39,7 +39,7 @@ const readAt = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   key: string
 ): Effect.fn.Return<Versioned, ObjectStoreError | FormatError, Zstd> {
-  const { bytes, meta } = yield* store.get(key)
+  const { bytes, meta } = yield* store.get(key, { maxBytes: IcechunkFile.maxFileBytes("RepoInfo") })
   const { maxHeld, payload } = yield* IcechunkFile.decode(key, bytes, "RepoInfo")
   const info = yield* Effect.fromResult(RepoInfo.decode(key, payload, { maxHeld }))
   return { info, version: meta.version }
@@ -139,16 +139,16 @@ export const patiently = <A, E extends { readonly _tag: string }, R>(
 const maxPages = 1000
 
 /** Looks for an own write in the log of `now`, and in the copies that continue it. */
-const findOwnWrite = Effect.fnUntraced(function* (
+const isWritten = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   now: RepoInfo.RepoInfo,
   sought: OwnWrite.Sought
-): Effect.fn.Return<"Written" | "Pending" | "Lost", ObjectStoreError | FormatError, Zstd> {
+): Effect.fn.Return<boolean, ObjectStoreError | FormatError, Zstd> {
   let page = now
   let file: string = Layout.repo
   for (let pages = 0; ; pages++) {
     const found = OwnWrite.find(page, sought, pages === 0)
-    if (found._tag !== "Before" && found._tag !== "Broken") return found._tag
+    if (found._tag !== "Before" && found._tag !== "Broken") return found._tag === "Written"
     if (found._tag === "Broken" || pages === maxPages) {
       const problem = found._tag === "Broken" ? found.problem : `it goes on in more than ${maxPages} older copies`
       return yield* new FormatError({ file, field: "latest_updates", problem })
@@ -162,8 +162,6 @@ const findOwnWrite = Effect.fnUntraced(function* (
 interface Settled {
   readonly now: Versioned
   readonly failure: ObjectStoreError | undefined
-  /** The write may not have reached the store yet, and the object that it is to replace is still there. */
-  readonly isPending: boolean
 }
 
 /**
@@ -242,7 +240,7 @@ const updateInTurn = Effect.fnUntraced(function* <E>(
   options: UpdateOptions
 ): Effect.fn.Return<Versioned, E | UpdateError, Zstd> {
   const retry = options.retry ?? defaultRetry
-  // Names of the copies of `current` that were made before a write that may still happen.
+  // A write that was not answered may happen as long as its object is there, so that all attempts count.
   const copies = new Set<string>()
   const { from } = options
   let current = from === undefined || timeOf(from) < (lastWritten.get(store) ?? 0) ? yield* read(store) : from
@@ -271,23 +269,19 @@ const updateInTurn = Effect.fnUntraced(function* <E>(
         )
         if (Result.isSuccess(written)) {
           options.onWritten?.()
-          return { now: { info: next, version: written.success }, failure: undefined, isPending: false }
+          return { now: { info: next, version: written.success }, failure: undefined }
         }
         // Whoever is interrupted does not wait longer, and still looks.
         yield* Effect.exit(restore(backOff(attempt + 1, retry)))
         const unknown = (cause: ObjectStoreError | FormatError): OutcomeUnknown =>
           new OutcomeUnknown({ store: store.description, problem: cause.message, cause })
         const now = yield* Effect.mapError(patiently(read(store)), unknown)
-        const found =
-          options.isWrittenIn?.(now.info) === true
-            ? "Written"
-            : yield* Effect.mapError(restore(findOwnWrite(store, now.info, { replaced, copies })), unknown)
-        if (found === "Written") options.onWritten?.()
-        return {
-          now,
-          failure: found === "Written" ? undefined : written.failure,
-          isPending: found === "Pending"
-        }
+        const isOurs =
+          options.isWrittenIn?.(now.info) === true ||
+          (yield* Effect.mapError(restore(isWritten(store, now.info, { replaced, copies })), unknown))
+        if (!isOurs) return { now, failure: written.failure }
+        options.onWritten?.()
+        return { now, failure: undefined }
       })
     )
     if (settled.failure === undefined) {
@@ -299,8 +293,6 @@ const updateInTurn = Effect.fnUntraced(function* <E>(
         ? new RepositoryBusy({ store: store.description, attempts: attempt })
         : settled.failure
     }
-    // Once another writer has replaced the object that they were for, earlier writes cannot happen any more.
-    if (!settled.isPending) copies.clear()
     current = settled.now
   }
 })
