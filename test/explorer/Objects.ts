@@ -4,7 +4,7 @@
  */
 import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as Checksum from "@effect-icechunk/core/Checksum"
-import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as Result from "effect/Result"
 
@@ -67,7 +67,7 @@ const metaOf = (key: string, { bytes, etag, lastModified, metadata }: Entry): Ob
 })
 
 /** Conditions that this store evaluates. One that it does not know must not be ignored. */
-const knownConditions = new Set(["range", "ifMatch", "ifUnmodifiedSince", "ifNoneMatch"])
+const knownConditions = new Set(["range", "ifMatch", "ifUnmodifiedSince", "ifNoneMatch", "maxBytes"])
 
 const get = (request: Request & { readonly op: "get" }, entry: Entry): Result.Result<unknown, Errors.Reason> => {
   const { bytes, etag, lastModified } = entry
@@ -85,6 +85,8 @@ const get = (request: Request & { readonly op: "get" }, entry: Entry): Result.Re
   }
   const span = ByteRange.resolve(options.range, bytes.length)
   if (span === undefined) return Result.fail(new Errors.InvalidRange({ size: bytes.length }))
+  const excess = ObjectStore.excess(span.end - span.start, options)
+  if (excess !== undefined) return Result.fail(excess)
   return Result.succeed({ bytes: bytes.slice(span.start, span.end), span, meta: metaOf(request.key, entry) })
 }
 
