@@ -184,9 +184,9 @@ export const reader = (branch: string): Operation => ({
     const repository = yield* Repository.open()
     const containers = yield* effectiveContainers(repository)
     const session = yield* repository.readonlySession({ branch })
-    return [containers, `snapshot ${yield* session.snapshotId} ${yield* readChunk(session)}`]
+    return ["ok", containers, `snapshot ${yield* session.snapshotId} ${yield* readChunk(session)}`]
   }),
-  actions: () => [Model.readContainers, Model.readTip(branch)]
+  actions: () => [Model.open, Model.readContainers, Model.readTip(branch)]
 })
 
 export const create: Operation = {

@@ -215,6 +215,7 @@ const settle = (
   if (session === undefined) return []
   const problems: Array<string> = []
   const happened = name in before.state.snapshots
+  const { interrupted, isCut } = world.actors[index]!
   const again = afterwards(world, index, session.commit(name))
   const after = Observation.observe(world, new Map())
   const error = Exit.isFailure(again)
@@ -222,8 +223,12 @@ const settle = (
         ?._tag
     : undefined
   const isThere = name in after.state.snapshots
-  if (happened && error !== undefined && error !== "NothingToCommit")
-    problems.push(`its session does not know that it has committed: ${error}`)
+  // Whoever was only interrupted knows what became of the commit; without a network it is found out now.
+  const isKnown = error === "NothingToCommit" || (error === undefined && (isCut || !interrupted))
+  if (happened && !isKnown)
+    problems.push(
+      `its session does not know that it has committed: a second commit ${error === undefined ? "is not refused" : `fails with ${error}`}`
+    )
   if (!happened && error === "NothingToCommit") problems.push("its session has lost its changes")
   if (error === undefined && !isThere) problems.push("a second commit is acknowledged and not there")
   return [...problems, ...after.problems.map((problem) => `after a second commit ${problem}`)]

@@ -171,8 +171,8 @@ export class World {
   configChanges = true
   readonly #tasks: Array<() => void> = []
   readonly #seed: Seed | undefined
-  /** What was replaced last, and who has read it since, for a store that reads stale objects. */
-  readonly #former = new Map<string, { readonly entry: Objects.Entry; readonly readers: Set<number> }>()
+  /** What was replaced last, and by whom, for a store that reads stale objects. */
+  readonly #former = new Map<string, { readonly entry: Objects.Entry; readonly writer: number }>()
 
   constructor(image: Objects.Image, actors: number, seed?: Seed) {
     this.objects = new Map(image)
@@ -285,13 +285,12 @@ export class World {
         const before = this.objects.get(request.key)
         const answer = Objects.apply(this.objects, request, actor.now)
         if (Result.isSuccess(answer) && before !== undefined) {
-          this.#former.set(request.key, { entry: before, readers: new Set() })
+          this.#former.set(request.key, { entry: before, writer: actor.index })
         }
         return answer
       }
       const former = request.op === "get" ? this.#former.get(request.key) : undefined
-      if (former !== undefined && !former.readers.has(actor.index)) {
-        former.readers.add(actor.index)
+      if (former !== undefined && former.writer !== actor.index) {
         return Objects.apply(new Map([[Objects.keyOf(request), former.entry]]), request, actor.now)
       }
     }
