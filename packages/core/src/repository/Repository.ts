@@ -15,7 +15,7 @@ import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
-import { RequestGate } from "../store/RequestGate.ts"
+import { type Limits, RequestGate } from "../store/RequestGate.ts"
 import type * as Credentials from "../values/Credentials.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
@@ -322,19 +322,23 @@ const connect: (
       overrides: config.override.virtual_chunk_containers ?? [],
       without: options.withoutContainers
     })
-  const gate = new RequestGate(() => ({
+  const limits = (): Limits => ({
     requests: Config.maxConcurrentRequests(config.current()),
     bytes: options.maxBytesInFlight ?? defaultBytesInFlight
-  }))
+  })
+  const gate = new RequestGate(limits())
   const reads = new ObjectReads(stores, gate, options.rangePlan)
   const native = new NativeChunks(store, reads)
-  const sessionContext = (): Session.SessionContext => ({
-    store,
-    native,
-    assets,
-    checks: options.checks ?? "fail",
-    resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
-  })
+  const sessionContext = (): Session.SessionContext => {
+    gate.limits = limits()
+    return {
+      store,
+      native,
+      assets,
+      checks: options.checks ?? "fail",
+      resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
+    }
+  }
 
   /** Applies a pure change, and publishes the configuration along when that is still to be done. */
   const change = <E>(

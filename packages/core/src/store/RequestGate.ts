@@ -76,7 +76,8 @@ export class Lane {
  * @since 0.1.0
  */
 export class RequestGate {
-  readonly #limits: () => Limits
+  /** What holds from now on. */
+  limits: Limits
   readonly #lanes = new WeakMap<ObjectStoreShape, Lane>()
   /** Those where somebody waits. */
   readonly #busy = new Set<Lane>()
@@ -85,9 +86,8 @@ export class RequestGate {
   #tickets = 0
   #isAdmitting = false
 
-  /** `limits` are asked for at every request. */
-  constructor(limits: () => Limits) {
-    this.#limits = limits
+  constructor(limits: Limits) {
+    this.limits = limits
   }
 
   /** The requests to a store; always the same for the same store. */
@@ -137,11 +137,10 @@ export class RequestGate {
     if (this.#isAdmitting) return
     this.#isAdmitting = true
     try {
-      const limits = this.#limits()
       for (let next = this.#next(); next !== undefined; next = this.#next()) {
         const { bytes, lane, ticket } = next
-        if (this.#requests >= limits.requests) return
-        if (this.#requests > 0 && this.#bytes + bytes > limits.bytes) return
+        if (this.#requests >= this.limits.requests) return
+        if (this.#requests > 0 && this.#bytes + bytes > this.limits.bytes) return
         lane.waiting.delete(ticket!)
         if (lane.waiting.size === 0) this.#busy.delete(lane)
         next.ticket = undefined

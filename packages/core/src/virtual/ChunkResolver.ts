@@ -150,7 +150,7 @@ export const make = (options: {
   const { containers, stores } = options
   const reads =
     options.reads ??
-    new ObjectReads(stores, new RequestGate(() => ({ requests: 256, bytes: 128 * 1024 * 1024 })), options.plan)
+    new ObjectReads(stores, new RequestGate({ requests: 256, bytes: 128 * 1024 * 1024 }), options.plan)
 
   const resolve: ChunkResolver["resolve"] = (location) =>
     Result.flatMap(ContainerMatch.resolve(containers, location), (resolved) => {

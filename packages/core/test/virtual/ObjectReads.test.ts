@@ -115,7 +115,7 @@ const world = Effect.fnUntraced(function* (options?: {
       repository: { platform: "s3", credentials: Credentials.anonymous }
     }
   })
-  const gate = new RequestGate(() => options?.limits ?? { requests: 256, bytes: 1e9 })
+  const gate = new RequestGate(options?.limits ?? { requests: 256, bytes: 1e9 })
   const reads = new ObjectReads(stores, gate, options?.plan)
   const resolver = ChunkResolver.make({ containers: ContainerMatch.make({}), stores, reads })
   return { ...script, resolver }
