@@ -96,6 +96,10 @@ const ensureId = (file: string, wanted: string, found: string): Effect.Effect<vo
     ? Effect.void
     : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))
 
+/** Notes in the span of a file where it is, what it is, and its bytes as they are stored. */
+const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
+  Effect.annotateCurrentSpan({ path, kind, bytes: length })
+
 /**
  * The files of the repository in `store`; `level` is the zstd level of what is written.
  *
@@ -112,6 +116,7 @@ export const make = Effect.fnUntraced(function* (
   const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
     const file = Layout.snapshot(id)
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
+    yield* describeSpan(file, "Snapshot", bytes)
     const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
     const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
     yield* ensureId(file, id, snapshot.id)
@@ -120,6 +125,7 @@ export const make = Effect.fnUntraced(function* (
   const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
     const file = Layout.manifest(id)
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Manifest") })
+    yield* describeSpan(file, "Manifest", bytes)
     const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
     const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
     yield* ensureId(file, id, manifest.id)
@@ -147,10 +153,12 @@ export const make = Effect.fnUntraced(function* (
     cachedManifest: (id) => budget.get(id),
     writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
       const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
+      yield* describeSpan(Layout.snapshot(snapshot.id), "Snapshot", bytes)
       yield* put(Layout.snapshot(snapshot.id), bytes)
     }),
     writeManifest: Effect.fn("Assets.writeManifest")(function* (id, payload) {
       const bytes = yield* withZstd(IcechunkFile.encode("Manifest", payload, { level: level() }))
+      yield* describeSpan(Layout.manifest(id), "Manifest", bytes)
       yield* put(Layout.manifest(id), bytes)
       return bytes.length
     }),
@@ -158,6 +166,7 @@ export const make = Effect.fnUntraced(function* (
       const bytes = yield* withZstd(
         IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
       )
+      yield* describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
       yield* put(Layout.transaction(log.id), bytes)
     })
   }

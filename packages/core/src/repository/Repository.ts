@@ -15,6 +15,7 @@ import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
+import * as RequestMetrics from "../store/RequestMetrics.ts"
 import { type Limits, RequestGate } from "../store/RequestGate.ts"
 import type * as Credentials from "../values/Credentials.ts"
 import * as ObjectId from "../values/ObjectId.ts"
@@ -75,7 +76,7 @@ export interface OpenOptions {
   readonly checks?: ChunkResolver.ChecksumPolicy | undefined
   /** How reads of one object are merged. */
   readonly rangePlan?: RangePlan.Options | undefined
-  /** Bytes of chunks that are asked for at once (default 128 MiB); a single larger chunk is read alone. */
+  /** Bytes of chunks that are asked for at once (default 64 MiB); a single larger chunk is read alone. */
   readonly maxBytesInFlight?: number | undefined
   /** How long an unused client of a container is kept (default one minute). */
   readonly idleTimeToLive?: Duration.Input | undefined
@@ -170,7 +171,7 @@ export interface RepositoryShape {
  */
 export class Repository extends Context.Service<Repository, RepositoryShape>()("@effect-icechunk/core/Repository") {}
 
-const defaultBytesInFlight = 128 * 1024 * 1024
+const defaultBytesInFlight = 64 * 1024 * 1024
 
 /** What opening needs from the context. */
 type Services = ObjectStore.ObjectStore | Platforms | Zstd
@@ -257,7 +258,7 @@ const readExisting: Effect.Effect<
   ReadTogether,
   RepositoryNotFound | Assets.AssetError,
   ObjectStore.ObjectStore | Zstd
-> = Effect.flatMap(ObjectStore.ObjectStore, (store) =>
+> = Effect.flatMap(Effect.map(ObjectStore.ObjectStore, RequestMetrics.counted), (store) =>
   Effect.all(
     {
       repo: Effect.catchIf(RepoObject.read(store), isNotFound, () =>
@@ -294,7 +295,7 @@ const connect: (
   options: OpenOptions,
   known: ReadTogether
 ) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
-  const store = yield* ObjectStore.ObjectStore
+  const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
   const platforms = yield* Platforms
   const zstd = yield* Zstd
   const withZstd = Effect.provideService(Zstd, zstd)
