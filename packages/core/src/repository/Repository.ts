@@ -23,10 +23,12 @@ import * as Config from "../values/RepositoryConfig.ts"
 import * as ChunkResolver from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
+import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
 import { ObjectReads } from "../virtual/ObjectReads.ts"
 import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
+import { CachedReads, ChunkCache } from "./ChunkCache.ts"
 import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import type * as Commit from "./changes/Commit.ts"
 import * as ConfigControl from "./config/ConfigControl.ts"
@@ -330,11 +332,14 @@ const connect: (
   const gate = new RequestGate(limits())
   const reads = new ObjectReads(stores, gate, options.rangePlan)
   const native = new NativeChunks(store, reads)
+  const cache = yield* ChunkCache
+  const cached = cache === undefined ? undefined : new CachedReads<VirtualReadError>(cache, stores.scope)
   const sessionContext = (): Session.SessionContext => {
     gate.limits = limits()
     return {
       store,
       native,
+      cached,
       assets,
       checks: options.checks ?? "fail",
       resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
