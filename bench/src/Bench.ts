@@ -128,8 +128,8 @@ export const make = (options: {
       const { stderr, stdout } = await promisify(execFile)(process.execPath, args, {
         maxBuffer: 1 << 26,
         env: { ...process.env, ...(side === "peer" && shim !== undefined ? { LD_PRELOAD: shim } : {}) }
-      }).catch((error: unknown) => {
-        throw new Error(`${side} ${family} ${task} failed`, { cause: error })
+      }).catch((error: Error & { readonly stderr?: string }) => {
+        throw new Error(`${side} ${family} ${task} failed:\n${error.stderr ?? error.message}`)
       })
       if (stderr !== "") process.stderr.write(stderr)
       const result = JSON.parse(stdout.trim().split("\n").at(-1)!) as Samples | null

@@ -60,7 +60,9 @@ const resultOf = (row: Row, bench: Bench): Result => {
   const ratio = ours === undefined || peer === undefined ? null : rounded(ours.value / peer.value)
   const goal = row.goal === undefined ? null : "ours" in row.goal ? row.goal.ours : row.goal.ratio
   const cpuOf = (sample: Sample | undefined): number | null =>
-    sample?.cpu === undefined ? null : rounded(row.unit === "trips" ? sample.cpu * 1000 : inUnit(row.unit, sample.cpu))
+    sample?.cpu === undefined || row.unit === "MB"
+      ? null
+      : rounded(row.unit === "trips" ? sample.cpu * 1000 : inUnit(row.unit, sample.cpu))
   return {
     id: row.id,
     title: row.title,

@@ -3,12 +3,11 @@
  *
  *   pnpm bench [ID...] [--rounds N] [--small] [--dry]
  *
- * Without ids, all of them; an id may be the beginning of several. Each measurement is a process of its own, ours and the
+ * Without ids, all of them; an id stands for all that begin with it. Each measurement is a process of its own, ours and the
  * peer's in turn; the table shows medians. Rows that were measured replace those in `bench/results.json`, unless it is a
  * dry run or a small one, which only shows that everything works.
  */
 import { parseArgs } from "node:util"
-import type { Row } from "./Work.ts"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -26,9 +25,6 @@ const { families, rows } = await import("./Works.ts")
 const Bench = await import("./Bench.ts")
 const Results = await import("./Results.ts")
 
-const isWanted = ({ id }: Row): boolean =>
-  positionals.length === 0 || positionals.some((wanted) => id === wanted || id.startsWith(wanted))
-
 const unknown = positionals.filter((wanted) => !rows.some(({ id }) => id.startsWith(wanted)))
 if (unknown.length > 0) {
   console.error(`There is no ${unknown.map((id) => `\`${id}\``).join(", ")}. There are:`)
@@ -36,16 +32,10 @@ if (unknown.length > 0) {
   process.exit(1)
 }
 
-// An id that is given exactly does not stand for those that begin with it.
-const exact = new Set(positionals.filter((wanted) => rows.some(({ id }) => id === wanted)))
 const chosen = new Set(
   rows
-    .filter((row) =>
-      positionals.length === 0 || exact.has(row.id)
-        ? true
-        : positionals.some((wanted) => !exact.has(wanted) && row.id.startsWith(wanted)) && isWanted(row)
-    )
     .map(({ id }) => id)
+    .filter((id) => positionals.length === 0 || positionals.some((wanted) => id.startsWith(wanted)))
 )
 
 const bench = Bench.make({

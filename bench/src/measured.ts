@@ -7,7 +7,9 @@ import type { Input, Tasks } from "./Work.ts"
 
 const [side = "", family = "", task = "", input = "{}"] = process.argv.slice(2)
 
-const loads = async (): Promise<boolean> => side === "ours" || (await import("./peer/Engine.ts")).isNative
+/** Of loading, the peer's task itself finds out: it must be the first to load it. */
+const loads = async (): Promise<boolean> =>
+  side === "ours" || family === "load" || (await import("./peer/Engine.ts")).isNative
 
 const run = async (): Promise<unknown> => {
   if (!(await loads())) return null

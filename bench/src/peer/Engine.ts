@@ -54,6 +54,13 @@ export const objects = (
 export const s3 = (endpoint: string, bucket: string, prefix: string): Storage =>
   Storage.newS3(bucket, prefix, { type: "Anonymous" }, s3Options(endpoint))
 
+/** A repository on Google's XML API; a service account's key can name another address for it. */
+export const gcs = (endpoint: string, bucket: string, prefix: string): Storage => {
+  const key = { gcs_base_url: endpoint, disable_oauth: true, client_email: "", private_key: "", private_key_id: "" }
+  const credentials = { type: "ServiceAccountKey" as const, field0: JSON.stringify(key) }
+  return Storage.newGcs(bucket, prefix, { type: "Static", field0: credentials }, { allow_http: "true" })
+}
+
 /** Runs `one` for each item, so many at the same time. */
 export const forEach = async <A>(
   items: ReadonlyArray<A>,
