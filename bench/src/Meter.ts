@@ -29,6 +29,15 @@ export const setDelay = async (server: string, seconds: number): Promise<void> =
   await control(server, `delay/${seconds * 1000}`)
 }
 
+/** Puts an object of chunks, each of which begins and ends with its number, into the object store. */
+export const fill = async (
+  server: string,
+  object: { readonly bucket: string; readonly key: string; readonly chunkBytes: number; readonly chunks: number }
+): Promise<void> => {
+  const { bucket, chunkBytes, chunks, key } = object
+  await control(server, `fill/${bucket}/${key}/${chunkBytes}/${chunks}`)
+}
+
 /** Runs `work` and says what it took. */
 export const measure = async <A>(
   work: () => Promise<A>,

@@ -9,12 +9,10 @@ import * as Program from "./Program.ts"
 const dataOf = ({ directory, size = Million.million, variant }: Input): Million.Data =>
   Million.dataOf(directory, size, variant === "files" ? 1 : 100)
 
-/** One manifest for each 100 rows. */
-const split: RepositoryConfig.RepositoryConfig = {
-  manifest: {
-    splitting: { split_sizes: [["any_array", [{ condition: { Axis: 0 }, num_chunks: Million.splitRows }]]] }
-  }
-}
+/** One manifest for each so many rows. */
+const split = (rows: number): RepositoryConfig.RepositoryConfig => ({
+  manifest: { splitting: { split_sizes: [["any_array", [{ condition: { Axis: 0 }, num_chunks: rows }]]] } }
+})
 
 const columnsOf = (data: Million.Data, from: number, to: number, values: ReadonlyArray<string>) => {
   const count = to - from
@@ -40,7 +38,8 @@ const write = async (input: Input): Promise<Samples> => {
   const program = Program.onFiles(data.repository)
   const session = await program.run(
     Effect.gen(function* () {
-      const repository = yield* Repository.create(input.variant === "split" ? { persist: split } : {})
+      const rows = Million.splitRows(input.variant)
+      const repository = yield* Repository.create(rows === undefined ? {} : { persist: split(rows) })
       const session = yield* repository.writableSession("main")
       yield* session.setMetadata("/data", new TextEncoder().encode(Million.arrayJson(data.rows)))
       return session

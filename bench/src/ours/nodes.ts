@@ -6,7 +6,7 @@ import type { Input, Sample, Samples, Tasks } from "../Work.ts"
 import * as Nodes from "../works/nodes.ts"
 import * as Program from "./Program.ts"
 
-const write = async ({ directory }: Input): Promise<Samples> => {
+const write = async ({ directory, size = Nodes.groups }: Input): Promise<Samples> => {
   const program = Program.onFiles(directory)
   const session = await program.run(
     Effect.flatMap(Repository.create(), (repository) => repository.writableSession("main"))
@@ -16,7 +16,7 @@ const write = async ({ directory }: Input): Promise<Samples> => {
     program.run(
       Effect.gen(function* () {
         yield* session.setMetadata("/", groupJson!)
-        for (let group = 0; group < Nodes.groups; group++) {
+        for (let group = 0; group < size; group++) {
           yield* session.setMetadata(`/${Nodes.groupPath(group)}`, groupJson!)
           for (let array = 0; array < Nodes.arraysPerGroup; array++) {
             yield* session.setMetadata(`/${Nodes.arrayPath(group, array)}`, arrayJson!)
@@ -29,7 +29,7 @@ const write = async ({ directory }: Input): Promise<Samples> => {
   return { create, commit, write: { value: create.value + commit.value, cpu: create.cpu! + commit.cpu! } }
 }
 
-const list = async ({ directory }: Input): Promise<Samples> => {
+const list = async ({ directory, size = Nodes.groups }: Input): Promise<Samples> => {
   const program = Program.onFiles(directory)
   const session = await program.run(
     Effect.flatMap(Repository.open(), (repository) => repository.readonlySession({ branch: "main" }))
@@ -38,7 +38,7 @@ const list = async ({ directory }: Input): Promise<Samples> => {
   const samples: Array<Sample> = []
   for (let i = 0; i < 20; i++) {
     const { result, sample } = await Meter.measure(() =>
-      program.run(Stream.runCollect(store.listDir(Nodes.groupPath((Nodes.listed + i) % Nodes.groups))))
+      program.run(Stream.runCollect(store.listDir(Nodes.groupPath(Nodes.listedOf(size, i)))))
     )
     if (!Nodes.isListing([...result])) throw new Error(`${result.length} names`)
     samples.push(sample)
@@ -46,12 +46,12 @@ const list = async ({ directory }: Input): Promise<Samples> => {
   return { "nodes-60k-list": Meter.median(samples) }
 }
 
-const commit = async ({ directory }: Input): Promise<Samples> => {
+const commit = async ({ directory, size = Nodes.groups }: Input): Promise<Samples> => {
   const program = Program.onFiles(directory)
   const session = await program.run(
     Effect.flatMap(Repository.open(), (repository) => repository.writableSession("main"))
   )
-  const path = `/${Nodes.arrayPath(Nodes.listed, 3)}`
+  const path = `/${Nodes.arrayPath(Nodes.listedOf(size, 0), 3)}`
   const sample = await Meter.sample(() =>
     program.run(
       Effect.gen(function* () {

@@ -1,5 +1,4 @@
 import { Credentials, Repository, type Session } from "@effect-icechunk/core"
-import { S3ObjectStore } from "@effect-icechunk/s3"
 import * as Effect from "effect/Effect"
 import * as Meter from "../Meter.ts"
 import * as Random from "../Random.ts"
@@ -26,18 +25,18 @@ const options = (server: string): Repository.OpenOptions => ({
 })
 
 const prepare = async ({ directory, server = "" }: Input): Promise<Samples> => {
+  const { bucket, chunkBytes, far, key } = Ranges
   await Meter.setDelay(server, 0)
+  await Meter.fill(server, { bucket, key, chunkBytes, chunks: far + 1 })
   await Clouds.onFilesAndS3(directory).run(
     Effect.gen(function* () {
-      const objects = yield* S3ObjectStore.make({ bucket: Ranges.bucket, endpoint: server, anonymous: true })
-      yield* objects.put(Ranges.key, Ranges.objectBytes())
       const repository = yield* Repository.create()
       const session = yield* repository.writableSession("main")
-      const count = Ranges.far + 1
+      const count = far + 1
       yield* session.createGroup("/")
       yield* session.createArray("/data", {
-        shape: [count * Ranges.chunkBytes],
-        chunkShape: [Ranges.chunkBytes],
+        shape: [count * chunkBytes],
+        chunkShape: [chunkBytes],
         dataType: "uint8",
         fillValue: 0
       })
@@ -46,9 +45,9 @@ const prepare = async ({ directory, server = "" }: Input): Promise<Samples> => {
         "/data",
         {
           indices,
-          offsets: Float64Array.from(indices, (chunk) => chunk * Ranges.chunkBytes),
-          lengths: new Float64Array(count).fill(Ranges.chunkBytes),
-          locations: `s3://${Ranges.bucket}/${Ranges.key}`
+          offsets: Float64Array.from(indices, (chunk) => chunk * chunkBytes),
+          lengths: new Float64Array(count).fill(chunkBytes),
+          locations: `s3://${bucket}/${key}`
         },
         { validateContainers: false }
       )
@@ -95,5 +94,6 @@ export const tasks: Tasks = {
   prepare,
   "adjacent-10k": read("adjacent-10k", Ranges.adjacent),
   "scattered-5k": read("scattered-5k", Ranges.scattered),
-  "memory-waiting-100k": memory("memory-waiting-100k", Ranges.waiting)
+  "memory-waiting-100k": memory("memory-waiting-100k", Ranges.waiting),
+  spaced: (input) => read("spaced", Ranges.spaced(Ranges.spacedCount, input.size ?? 1))(input)
 }

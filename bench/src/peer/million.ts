@@ -6,11 +6,11 @@ import * as Engine from "./Engine.ts"
 const dataOf = ({ directory, size = Million.million, variant }: Input): Million.Data =>
   Million.dataOf(directory, size, variant === "files" ? 1 : 100)
 
-const split = {
+const split = (rows: number) => ({
   splitting: {
-    split_sizes: [[{ path_matches: { regex: ".*" } }, [{ condition: { Axis: 0 }, num_chunks: Million.splitRows }]]]
+    split_sizes: [[{ path_matches: { regex: ".*" } }, [{ condition: { Axis: 0 }, num_chunks: rows }]]]
   }
-}
+})
 
 const refsOf = (data: Million.Data, from: number, to: number) => {
   const { columns } = Million
@@ -28,9 +28,10 @@ const refsOf = (data: Million.Data, from: number, to: number) => {
 const write = async (input: Input): Promise<Samples> => {
   const data = dataOf(input)
   const { config } = Engine.files(data.data)
+  const rows = Million.splitRows(input.variant)
   const repository = await Engine.Repository.create(
     await Engine.Storage.newLocalFilesystem(data.repository),
-    input.variant === "split" ? { ...config, manifest: split } : config
+    rows === undefined ? config : { ...config, manifest: split(rows) }
   )
   await repository.saveConfig()
   const session = await repository.writableSession("main")

@@ -21,15 +21,8 @@ const read =
     return { [id]: await Meter.sample(() => Promise.all(order.map(checked)), { server }) }
   }
 
-const memory =
-  (id: string, pattern: Ranges.Pattern) =>
-  async (input: Input): Promise<Samples> => {
-    const samples = await read(id, pattern)(input)
-    return { [id]: { ...samples[id]!, value: Meter.peakMemory() } }
-  }
-
 export const tasks: Tasks = {
   "adjacent-10k": read("adjacent-10k", Ranges.adjacent),
   "scattered-5k": read("scattered-5k", Ranges.scattered),
-  "memory-waiting-100k": memory("memory-waiting-100k", Ranges.waiting)
+  spaced: (input) => read("spaced", Ranges.spaced(Ranges.spacedCount, input.size ?? 1))(input)
 }

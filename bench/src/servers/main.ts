@@ -6,7 +6,7 @@
 import * as http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import * as Gcs from "./Gcs.ts"
-import type * as Objects from "./Objects.ts"
+import * as Objects from "./Objects.ts"
 import * as S3 from "./S3.ts"
 
 const kind = process.argv[2] === "gcs" ? "gcs" : "s3"
@@ -31,12 +31,22 @@ const reset = (): void => {
   counters.sockets.clear()
 }
 
+/** Puts an object of chunks, each of which begins and ends with its number. */
+const fill = (name: string, chunkBytes: number, chunks: number): void => {
+  const bytes = Buffer.alloc(chunks * chunkBytes)
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    bytes.writeUInt32LE(chunk, chunk * chunkBytes)
+    bytes.writeUInt32LE(chunk, (chunk + 1) * chunkBytes - 4)
+  }
+  Objects.put(objects, name, { bytes, contentType: "application/octet-stream", metadata: {} })
+}
+
 const control = (path: string, response: http.ServerResponse): void => {
-  const [, , command, argument] = path.split("/")
+  const [, , command, argument = "", key, chunkBytes, chunks] = path.split("/")
   const { bytes, chain, mostAtOnce, requests, sockets } = counters
   if (command === "delay") delay = Number(argument)
   if (command === "reset") reset()
-  if (command === "clear") objects.clear()
+  if (command === "fill") fill(`${argument}/${key}`, Number(chunkBytes), Number(chunks))
   response.end(JSON.stringify({ requests, bytes, sockets: sockets.size, mostAtOnce, chain }))
 }
 

@@ -63,8 +63,9 @@ export const arrayJson = (rows: number): string =>
     attributes: {}
   })
 
-/** A manifest for each so many rows of the array, in Icechunk's own spelling. */
-export const splitRows = 100
+/** A manifest for each so many rows of the array: `split-100`. */
+export const splitRows = (variant: string | undefined): number | undefined =>
+  variant?.startsWith("split-") === true ? Number(variant.slice("split-".length)) : undefined
 
 const of = (id: string, title: string, unit: Row["unit"], ratio: number): Row => ({ id, title, unit, goal: { ratio } })
 
@@ -120,7 +121,7 @@ export const family: Family = {
       if (bench.wants("append-1m-split")) {
         const directory = bench.directory(`split-${side}`)
         writeFile(dataOf(directory, size, 100))
-        const written = await bench.run(side, "million", "write", { directory, size, variant: "split" })
+        const written = await bench.run(side, "million", "write", { directory, size, variant: "split-100" })
         const appended = written && (await bench.run(side, "million", "append", { directory, size }))
         bench.note(side, appended && { "append-1m-split": appended["append"]! })
         bench.remove(directory)

@@ -6,9 +6,10 @@ import { type Family, sized } from "../Work.ts"
 export const groups: number = sized(600, 20)
 export const arraysPerGroup: number = sized(100, 10)
 
-export const groupPath = (group: number): string => `group_${String(group).padStart(3, "0")}`
+export const groupPath = (group: number): string => `group_${String(group).padStart(5, "0")}`
 export const arrayPath = (group: number, array: number): string => `${groupPath(group)}/variable_${array}`
-export const listed = 300 % groups
+/** A group in the middle, and those after it. */
+export const listedOf = (groups: number, i: number): number => (Math.floor(groups / 2) + i) % groups
 
 export const groupJson: string = JSON.stringify({ zarr_format: 3, node_type: "group", attributes: {} })
 export const arrayJson: string = JSON.stringify({

@@ -18,7 +18,12 @@ export const adjacent: Pattern = { chunks: sized(10_000, 200), step: 1 }
 export const scattered: Pattern = { chunks: sized(15_000, 300), step: 3 }
 export const waiting: Pattern = { chunks: sized(100_000, 500), step: 1 }
 
-export const total: number = Math.max(adjacent.chunks, scattered.chunks, waiting.chunks)
+/** So many chunks with gaps of so many between them, for the curves. */
+export const spaced = (count: number, step: number): Pattern => ({ chunks: count * step, step })
+export const steps: ReadonlyArray<number> = [1, 2, 3, 5, 9, 17, 33]
+export const spacedCount: number = sized(2000, 50)
+
+export const total: number = Math.max(adjacent.chunks, scattered.chunks, waiting.chunks, spacedCount * steps.at(-1)!)
 
 /** A chunk far behind the others, which is read first so that all is warm. */
 export const far: number = total + 256
@@ -26,19 +31,10 @@ export const far: number = total + 256
 export const wanted = ({ chunks, step }: Pattern): ReadonlyArray<number> =>
   Array.from({ length: Math.ceil(chunks / step) }, (_, i) => i * step)
 
-/** Each chunk begins and ends with its number. */
-export const objectBytes = (): Buffer => {
-  const bytes = Buffer.alloc((far + 1) * chunkBytes)
-  for (let chunk = 0; chunk <= far; chunk++) {
-    bytes.writeUInt32LE(chunk, chunk * chunkBytes)
-    bytes.writeUInt32LE(chunk, (chunk + 1) * chunkBytes - 4)
-  }
-  return bytes
-}
-
 const numberAt = (bytes: Uint8Array, at: number): number =>
   bytes[at]! + bytes[at + 1]! * 256 + bytes[at + 2]! * 65536 + bytes[at + 3]! * 16777216
 
+/** Each chunk begins and ends with its number. */
 export const isChunk = (chunk: number, bytes: Uint8Array | null | undefined): boolean =>
   bytes?.length === chunkBytes && numberAt(bytes, 0) === chunk && numberAt(bytes, chunkBytes - 4) === chunk
 
@@ -62,7 +58,8 @@ export const family: Family = {
     row("scattered-5k-50ms", "the same at 50 ms", 0.4),
     {
       id: "memory-waiting-100k",
-      title: "peak memory of 100,000 such reads, adjacent, that wait at the same time",
+      // The peer opens a connection for each, and runs out of ports.
+      title: "peak memory of 100,000 such reads, adjacent, that wait at the same time (the peer cannot)",
       unit: "MB",
       goal: { ours: 300 }
     }
