@@ -29,7 +29,9 @@ export interface Bench {
   readonly sizeOf: (directory: string) => number
   /** What a set-up made, once in a run; `null` where the side does not load. */
   readonly once: <A>(key: string, make: () => Promise<A>) => Promise<A>
-  /** Runs a task in a process of its own; `null` where the side does not load or has no such task. */
+  /** Tasks that ended with an error, which was shown. */
+  readonly failures: ReadonlyArray<string>
+  /** Runs a task in a process of its own; `null` where the side does not load, has no such task, or fails. */
   readonly run: (side: Side, family: string, task: string, input: Input) => Promise<Samples | null>
   readonly note: (side: Side, samples: Samples | null) => void
   /** Runs `one` for each side in each round. */
@@ -78,6 +80,7 @@ export const make = (options: {
   const samples = { ours: new Map<string, Array<Sample>>(), peer: new Map<string, Array<Sample>>() }
   const made = new Map<string, Promise<unknown>>()
   const servers: Array<Server> = []
+  const failures: Array<string> = []
   let directories = 0
 
   const directory = (name: string): string => {
@@ -96,6 +99,7 @@ export const make = (options: {
     rounds: options.rounds,
     wants: options.wants,
     samples,
+    failures,
     directory,
     note,
     copy: (from, name) => {
@@ -125,14 +129,17 @@ export const make = (options: {
         task,
         JSON.stringify(input)
       ]
-      const { stderr, stdout } = await promisify(execFile)(process.execPath, args, {
+      const ended = await promisify(execFile)(process.execPath, args, {
         maxBuffer: 1 << 26,
         env: { ...process.env, ...(side === "peer" && shim !== undefined ? { LD_PRELOAD: shim } : {}) }
       }).catch((error: Error & { readonly stderr?: string }) => {
-        throw new Error(`${side} ${family} ${task} failed:\n${error.stderr ?? error.message}`)
+        failures.push(`${side} ${family} ${task}`)
+        process.stderr.write(`${side} ${family} ${task} failed:\n${error.stderr ?? error.message}\n`)
+        return undefined
       })
-      if (stderr !== "") process.stderr.write(stderr)
-      const result = JSON.parse(stdout.trim().split("\n").at(-1)!) as Samples | null
+      if (ended === undefined) return null
+      if (ended.stderr !== "") process.stderr.write(ended.stderr)
+      const result = JSON.parse(ended.stdout.trim().split("\n").at(-1)!) as Samples | null
       const seconds = ((performance.now() - started) / 1000).toFixed(1)
       const shown = Object.entries(result ?? {}).map(([id, { value }]) => `${id} ${value.toPrecision(4)}`)
       process.stderr.write(

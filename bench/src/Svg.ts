@@ -27,7 +27,7 @@ export interface Panel {
 
 const width = 380
 const height = 270
-const inset = { left: 66, right: 18, top: 34, bottom: 52 }
+const inset = { left: 80, right: 18, top: 34, bottom: 52 }
 
 const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
 const at = (value: number): string => value.toFixed(1)
@@ -107,7 +107,7 @@ const drawn = (panel: Panel, left: number, top: number): string => {
     ]),
     `<path class="axis" d="M${at(area.left)} ${at(area.top)}V${at(area.bottom)}H${at(area.right)}"/>`,
     text((area.left + area.right) / 2, area.bottom + 36, panel.xLabel, `text-anchor="middle" class="label"`),
-    `<text class="label" text-anchor="middle" transform="translate(${at(left + 14)} ${at((area.top + area.bottom) / 2)}) rotate(-90)">${escape(panel.yLabel)}</text>`,
+    `<text class="label" text-anchor="middle" transform="translate(${at(left + 18)} ${at((area.top + area.bottom) / 2)}) rotate(-90)">${escape(panel.yLabel)}</text>`,
     ...series.map(({ points, style }) => {
       const path = points.map(([x, y], i) => `${i === 0 ? "M" : "L"}${at(xOf(x))} ${at(yOf(y))}`).join("")
       const dash = style.dash === undefined ? "" : ` stroke-dasharray="${style.dash}"`

@@ -33,6 +33,12 @@ const Page = await import("./Page.ts")
 const Results = await import("./Results.ts")
 const Sizes = await import("./Sizes.ts")
 
+const report = (failures: ReadonlyArray<string>): void => {
+  if (failures.length === 0) return
+  console.error(`\nFailed: ${failures.join(", ")}`)
+  process.exitCode = 1
+}
+
 const measureSizes = async (chosen: ReadonlyArray<string>): Promise<void> => {
   const bench = Bench.make({ rounds, wants: () => true })
   try {
@@ -41,6 +47,7 @@ const measureSizes = async (chosen: ReadonlyArray<string>): Promise<void> => {
       Sizes.write(Sizes.merged(Sizes.read(), points))
       Page.write(rows, { isMeasured: false })
     }
+    report(bench.failures)
   } finally {
     await bench.close()
   }
@@ -58,16 +65,9 @@ const measureRows = async (wanted: ReadonlyArray<string>): Promise<void> => {
     rows.map(({ id }) => id).filter((id) => wanted.length === 0 || wanted.some((start) => id.startsWith(start)))
   )
   const bench = Bench.make({ rounds, wants: (...ids) => ids.some((id) => chosen.has(id)) })
-  const failed: Array<string> = []
   try {
     for (const family of families) {
-      if (!family.rows.some(({ id }) => chosen.has(id))) continue
-      try {
-        await family.run(bench)
-      } catch (error) {
-        failed.push(family.name)
-        console.error(error)
-      }
+      if (family.rows.some(({ id }) => chosen.has(id))) await family.run(bench)
     }
   } finally {
     await bench.close()
@@ -79,10 +79,7 @@ const measureRows = async (wanted: ReadonlyArray<string>): Promise<void> => {
     Results.write(Results.merged(rows, Results.read(), results))
     Page.write(rows, { isMeasured: true })
   }
-  if (failed.length > 0) {
-    console.error(`\nNot measured to the end: ${failed.join(", ")}`)
-    process.exitCode = 1
-  }
+  report(bench.failures)
 }
 
 switch (positionals[0]) {

@@ -1,4 +1,5 @@
 // Imports nothing of the library by itself: that is what is measured.
+import * as fs from "node:fs"
 import type { Input, Samples, Tasks } from "../Work.ts"
 
 const seconds = (from: number): number => (performance.now() - from) / 1000
@@ -36,11 +37,11 @@ const load = async ({ directory }: Input): Promise<Samples> => {
 }
 
 /** What a page imports that opens a repository and reads it through zarrita. */
-const page = `
+const page = (repository: string): string => `
   import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"
   import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
   import * as Platform from "@effect-icechunk/core/Platform"
-  import * as Repository from "@effect-icechunk/core/Repository"
+  import * as Repository from "@effect-icechunk/core/${repository}"
   import * as ZarritaStore from "@effect-icechunk/core/ZarritaStore"
   import * as Effect from "effect/Effect"
   import * as Layer from "effect/Layer"
@@ -60,8 +61,9 @@ const page = `
 
 const bundle = async ({ directory }: Input): Promise<Samples> => {
   const Bundle = await import("../Bundle.ts")
+  const isThere = fs.existsSync(`${directory}/packages/core/src/repository/ReadonlyRepository.ts`)
   const size = await Bundle.sizeOf({
-    text: page,
+    text: page(isThere ? "ReadonlyRepository" : "Repository"),
     directory: `${directory}/bench`,
     external: ["effect", "effect/*", "zarrita"]
   })

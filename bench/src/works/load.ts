@@ -2,6 +2,7 @@
  * What it costs to have the library: the time to import it, and the size of a page's script.
  */
 import { execFile } from "node:child_process"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { promisify } from "node:util"
 import { root } from "../Bench.ts"
@@ -28,8 +29,10 @@ export const family: Family = {
   run: async (bench) => {
     if (bench.wants("import", "import-read")) {
       // Programs load what is published, not TypeScript.
-      const build = [path.join(root, "scripts/tsc.ts"), "packages/core", "packages/fs"]
-      await promisify(execFile)(process.execPath, build, { cwd: root })
+      for (const args of [["scripts/tsc.ts", "packages/core", "packages/fs"], ["scripts/bundle.ts"]]) {
+        if (!fs.existsSync(path.join(root, args[0]!))) continue
+        await promisify(execFile)(process.execPath, args, { cwd: root })
+      }
       const directory = await Commits.history(bench, Commits.lengths["10"]!)
       await bench.rounded(async (side) => {
         bench.note(side, await bench.run(side, "load", "import", { directory }))
