@@ -28,8 +28,10 @@ const replaced = (text: string, name: string, content: string): string => {
 const machine = (): string => {
   const { model } = os.cpus()[0] ?? { model: "unknown processor" }
   const memory = Math.round(os.totalmem() / 2 ** 30)
+  const engine = fs.readFileSync(path.join(root, "bench/node_modules/@earthmover/icechunk/package.json"), "utf8")
+  const { version } = JSON.parse(engine) as { readonly version: string }
   const date = new Date().toISOString().slice(0, 10)
-  return `${date}: ${os.availableParallelism()} cores (${model.trim()}), ${memory} GiB, ${os.platform()} ${os.release()}, Node ${process.version}, \`@earthmover/icechunk\` 2.2.2.`
+  return `${date}: ${os.availableParallelism()} cores (${model.trim()}), ${memory} GiB, ${os.platform()} ${os.release()}, Node ${process.version}, \`@earthmover/icechunk\` ${version}.`
 }
 
 const goalOf = (rows: ReadonlyArray<Row>, result: Results.Result): string => {

@@ -3,13 +3,14 @@
  *
  *   pnpm bench [ID...] [--rounds N] [--small] [--dry]
  *   pnpm bench sizes [refs|splits|commits|nodes|gaps ...]
+ *   pnpm bench all
  *   pnpm bench page
  *
  * Without ids, the whole table; an id stands for all that begin with it. Each measurement is a process of its own, ours
  * and the peer's in turn; the table shows medians. Rows that were measured replace those in `bench/results.json`, and
  * `sizes`, cost against size, replaces curves in `bench/sizes.json`; both write `docs/performance.md` and its pictures
- * anew, which `page` does alone. A dry run writes nothing, and a small one, which only shows that everything works,
- * neither.
+ * anew, which `page` does alone. `all` is the table, then all sizes. A dry run writes nothing, nor does a small one, which
+ * only shows that everything works.
  */
 import { parseArgs } from "node:util"
 
@@ -85,6 +86,10 @@ const measureRows = async (wanted: ReadonlyArray<string>): Promise<void> => {
 switch (positionals[0]) {
   case "sizes":
     await measureSizes(positionals.slice(1))
+    break
+  case "all":
+    await measureRows([])
+    await measureSizes([])
     break
   case "page":
     Page.write(rows, { isMeasured: false })
