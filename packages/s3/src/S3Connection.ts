@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import type { Operation } from "@effect-icechunk/core/ObjectStoreError"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Places from "@effect-icechunk/core/store/Places"
+import * as Repetition from "@effect-icechunk/core/store/Repetition"
 import * as HttpPool from "@effect-icechunk/core/node/HttpPool"
 import * as Transfer from "@effect-icechunk/core/node/Transfer"
 import * as Answers from "./internal/Answers.ts"
@@ -266,18 +267,9 @@ const connect = (options: {
     send: (request) => corrected((current) => once(request, current)),
     object: (request) => corrected((current) => objectOnce(request, current)),
     retrying: (effect) =>
-      // A schedule costs more than most requests, so it is made for those that fail.
-      Effect.catch(effect, (failure) => {
-        if (!failure.isRetryable) return Effect.fail(failure)
-        let first: S3Error.S3Failure | undefined = failure
-        const again = Effect.suspend(() => {
-          if (first === undefined) return effect
-          const already = first
-          first = undefined
-          return Effect.fail(already)
-        })
-        return Effect.retry(again, { schedule: retrySchedule, while: (failure) => failure.isRetryable })
-      })
+      Repetition.afterFailure(effect, (again) =>
+        Effect.retry(again, { schedule: retrySchedule, while: (failure) => failure.isRetryable })
+      )
   }
 }
 
