@@ -297,6 +297,7 @@ export const open = Effect.fnUntraced(function* (
     origin,
     capabilities: capabilities(readApi),
     readOnlyBecause: options.readOnlyBecause,
+    maxConcurrentRequests: concurrency,
     get: (key, options) => get(key, options ?? {}).pipe(failing("get", key)),
     head: (key) => metaOf("head", key).pipe(failing("head", key)),
     list,
