@@ -6,13 +6,13 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
-import * as Schema from "effect/Schema"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { hasReason, isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
@@ -32,14 +32,14 @@ import type { MissingCredentials, MissingPlatform } from "./Platform.ts"
  * @category errors
  * @since 0.1.0
  */
-export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("ChecksumMismatch", {
-  location: Schema.String,
-  container: Schema.String,
+export class ChecksumMismatch extends Data.TaggedError("ChecksumMismatch")<{
+  readonly location: string
+  readonly container: string
   /** What the ref says, in words. */
-  expected: Schema.String,
+  readonly expected: string
   /** What the store says, in words that follow "it"; absent when the store refused the read without saying. */
-  observed: Schema.optional(Schema.String)
-}) {
+  readonly observed?: string | undefined
+}> {
   override get message(): string {
     const observed =
       this.observed === undefined ? "and its store says that this is no longer so" : `but it ${this.observed}`
@@ -53,11 +53,11 @@ export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("Ch
  * @category errors
  * @since 0.1.0
  */
-export class VirtualObjectNotFound extends Schema.TaggedError<VirtualObjectNotFound>()("VirtualObjectNotFound", {
-  location: Schema.String,
-  container: Schema.String,
-  store: Schema.String
-}) {
+export class VirtualObjectNotFound extends Data.TaggedError("VirtualObjectNotFound")<{
+  readonly location: string
+  readonly container: string
+  readonly store: string
+}> {
   override get message(): string {
     return `\`${this.location}\` does not exist in \`${this.store}\` (container \`${this.container}\`). Restore the object, or correct the container's configuration.`
   }

@@ -7,9 +7,9 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { hasReason, isConflict, isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as Json from "../../values/Json.ts"
@@ -28,10 +28,10 @@ import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions
  * @category errors
  * @since 0.1.0
  */
-export class ConfigConflict extends Schema.TaggedError<ConfigConflict>()("ConfigConflict", {
-  store: Schema.String,
-  attempts: Schema.Int
-}) {
+export class ConfigConflict extends Data.TaggedError("ConfigConflict")<{
+  readonly store: string
+  readonly attempts: number
+}> {
   override get message(): string {
     return `\`config.json\` of \`${this.store}\` was changed by others during each of ${this.attempts} attempts to update it. Try again when fewer writers are at work.`
   }
@@ -44,11 +44,11 @@ export class ConfigConflict extends Schema.TaggedError<ConfigConflict>()("Config
  * @category errors
  * @since 0.1.0
  */
-export class ConfigOutcomeUnknown extends Schema.TaggedError<ConfigOutcomeUnknown>()("ConfigOutcomeUnknown", {
-  store: Schema.String,
-  problem: Schema.String,
-  cause: Schema.Defect()
-}) {
+export class ConfigOutcomeUnknown extends Data.TaggedError("ConfigOutcomeUnknown")<{
+  readonly store: string
+  readonly problem: string
+  readonly cause: unknown
+}> {
   override get message(): string {
     return `It is not known whether the update of \`config.json\` in \`${this.store}\` was saved: the write was not answered, and it could not be read back: ${this.problem}. Look at \`config.persisted\` before you update it again.`
   }

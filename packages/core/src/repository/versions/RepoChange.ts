@@ -4,8 +4,8 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 
@@ -15,12 +15,12 @@ import type { SnapshotId } from "../../values/ObjectId.ts"
  * @category errors
  * @since 0.1.0
  */
-export class RefNotFound extends Schema.TaggedError<RefNotFound>()("RefNotFound", {
-  kind: Schema.Literals(["branch", "tag", "snapshot"]),
-  name: Schema.String,
+export class RefNotFound extends Data.TaggedError("RefNotFound")<{
+  readonly kind: "branch" | "tag" | "snapshot"
+  readonly name: string
   /** Names that do exist; empty for snapshots. */
-  known: Schema.Array(Schema.String)
-}) {
+  readonly known: ReadonlyArray<string>
+}> {
   override get message(): string {
     const known = this.known.length === 0 ? "" : ` There are: ${this.known.map((name) => `\`${name}\``).join(", ")}.`
     return `There is no ${this.kind} \`${this.name}\`.${known}`
@@ -33,11 +33,11 @@ export class RefNotFound extends Schema.TaggedError<RefNotFound>()("RefNotFound"
  * @category errors
  * @since 0.1.0
  */
-export class RefForbidden extends Schema.TaggedError<RefForbidden>()("RefForbidden", {
-  kind: Schema.Literals(["branch", "tag"]),
-  name: Schema.String,
-  because: Schema.String
-}) {
+export class RefForbidden extends Data.TaggedError("RefForbidden")<{
+  readonly kind: "branch" | "tag"
+  readonly name: string
+  readonly because: string
+}> {
   override get message(): string {
     return `The ${this.kind} \`${this.name}\` cannot be changed so: ${this.because}`
   }
@@ -49,13 +49,13 @@ export class RefForbidden extends Schema.TaggedError<RefForbidden>()("RefForbidd
  * @category errors
  * @since 0.1.0
  */
-export class CommitConflict extends Schema.TaggedError<CommitConflict>()("CommitConflict", {
-  branch: Schema.String,
+export class CommitConflict extends Data.TaggedError("CommitConflict")<{
+  readonly branch: string
   /** The snapshot that the session was opened on. */
-  expected: Schema.String,
+  readonly expected: string
   /** The snapshot that the branch is at now. */
-  actual: Schema.String
-}) {
+  readonly actual: string
+}> {
   override get message(): string {
     return `Branch \`${this.branch}\` has moved from \`${this.expected}\` to \`${this.actual}\` since the session was opened. Open a new session on the branch, apply the changes again and commit.`
   }
@@ -68,13 +68,13 @@ export class CommitConflict extends Schema.TaggedError<CommitConflict>()("Commit
  * @category errors
  * @since 0.1.0
  */
-export class CommitOutcomeUnknown extends Schema.TaggedError<CommitOutcomeUnknown>()("CommitOutcomeUnknown", {
-  branch: Schema.String,
+export class CommitOutcomeUnknown extends Data.TaggedError("CommitOutcomeUnknown")<{
+  readonly branch: string
   /** The snapshot that the branch is at if the commit succeeded. */
-  snapshotId: Schema.String,
-  problem: Schema.String,
-  cause: Schema.Defect()
-}) {
+  readonly snapshotId: string
+  readonly problem: string
+  readonly cause: unknown
+}> {
   override get message(): string {
     return `It is not known whether snapshot \`${this.snapshotId}\` was committed to branch \`${this.branch}\`: the answer of the store was lost, and what is there now could not be found out (${this.problem}). Call \`commit\` of the same session again: it settles this and never commits twice.`
   }
