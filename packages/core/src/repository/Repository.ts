@@ -15,12 +15,14 @@ import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
+import { RequestGate } from "../store/RequestGate.ts"
 import type * as Credentials from "../values/Credentials.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import * as ChunkResolver from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
+import { ObjectReads } from "../virtual/ObjectReads.ts"
 import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
@@ -32,6 +34,7 @@ import * as Creation from "./Creation.ts"
 import * as Dependencies from "./Dependencies.ts"
 import * as History from "./versions/History.ts"
 import * as Layout from "./Layout.ts"
+import { NativeChunks } from "./NativeChunks.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 import { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
@@ -72,6 +75,8 @@ export interface OpenOptions {
   readonly checks?: ChunkResolver.ChecksumPolicy | undefined
   /** How reads of one object are merged. */
   readonly rangePlan?: RangePlan.Options | undefined
+  /** Bytes of chunks that are asked for at once (default 128 MiB); a single larger chunk is read alone. */
+  readonly maxBytesInFlight?: number | undefined
   /** How long an unused client of a container is kept (default one minute). */
   readonly idleTimeToLive?: Duration.Input | undefined
 }
@@ -164,6 +169,8 @@ export interface RepositoryShape {
  * @since 0.1.0
  */
 export class Repository extends Context.Service<Repository, RepositoryShape>()("@effect-icechunk/core/Repository") {}
+
+const defaultBytesInFlight = 128 * 1024 * 1024
 
 /** What opening needs from the context. */
 type Services = ObjectStore.ObjectStore | Platforms | Zstd
@@ -315,11 +322,18 @@ const connect: (
       overrides: config.override.virtual_chunk_containers ?? [],
       without: options.withoutContainers
     })
+  const gate = new RequestGate(() => ({
+    requests: Config.maxConcurrentRequests(config.current()),
+    bytes: options.maxBytesInFlight ?? defaultBytesInFlight
+  }))
+  const reads = new ObjectReads(stores, gate, options.rangePlan)
+  const native = new NativeChunks(store, reads)
   const sessionContext = (): Session.SessionContext => ({
     store,
+    native,
     assets,
     checks: options.checks ?? "fail",
-    resolver: ChunkResolver.make({ containers: containerSet(), stores, plan: options.rangePlan })
+    resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
   })
 
   /** Applies a pure change, and publishes the configuration along when that is still to be done. */
