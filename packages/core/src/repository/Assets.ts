@@ -1,6 +1,6 @@
 /**
- * Snapshots and manifests: each is fetched once at a time and kept while there is room. They never change,
- * so what is kept is always right.
+ * Snapshots and manifests: each is fetched once at a time and kept while there is room, and so is what was written.
+ * They never change, so what is kept is always right.
  *
  * @since 0.1.0
  */
@@ -8,6 +8,7 @@ import * as Cache from "effect/Cache"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import { FormatError } from "../encoding/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
@@ -38,15 +39,27 @@ export interface Assets {
   readonly manifest: (id: ManifestId) => Effect.Effect<Manifest.Manifest, AssetError>
   /** A manifest that is there already. */
   readonly cachedManifest: (id: ManifestId) => Manifest.Manifest | undefined
+  /** Keeps a snapshot that was just written. */
+  readonly keep: (snapshot: Snapshot.Snapshot) => Effect.Effect<void>
   readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
-  /** Writes a manifest and returns the size of its file in bytes. */
-  readonly writeManifest: (
-    id: ManifestId,
-    payload: Uint8Array
-  ) => Effect.Effect<number, ObjectStoreError | WriteForbidden>
+  /** The file of a manifest, to be written. The payload must not change afterwards. */
+  readonly encodeManifest: (id: ManifestId, payload: Uint8Array) => Effect.Effect<EncodedManifest>
+  readonly writeManifest: (manifest: EncodedManifest) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
   readonly writeTransactionLog: (
     log: TransactionLog.TransactionLog
   ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+}
+
+/**
+ * A manifest and its file.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EncodedManifest {
+  readonly id: ManifestId
+  readonly payload: Uint8Array
+  readonly bytes: Uint8Array
 }
 
 /** What the cached manifests may take, in bytes; the newest is kept whatever its size. */
@@ -132,27 +145,39 @@ export const make = Effect.fnUntraced(function* (
   const snapshots = yield* Cache.makeWith(fetchSnapshot, { capacity: 16, timeToLive })
   const manifests = yield* Cache.makeWith(fetchManifest, { capacity: maxManifests, timeToLive })
   const budget = new Budget()
+  const noteUse = (manifest: Manifest.Manifest): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      Effect.forEach(budget.use(manifest), (old) => Cache.invalidate(manifests, old), { discard: true })
+    )
+
+  const keep: Assets["keep"] = (snapshot) => Cache.set(snapshots, snapshot.id, snapshot)
 
   const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
     Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream" }))
 
   return {
     snapshot: (id) => Cache.get(snapshots, id),
-    manifest: (id) =>
-      Effect.tap(Cache.get(manifests, id), (manifest) =>
-        Effect.forEach(budget.use(manifest), (old) => Cache.invalidate(manifests, old), {
-          discard: true
-        })
-      ),
+    manifest: (id) => Effect.tap(Cache.get(manifests, id), noteUse),
     cachedManifest: (id) => budget.get(id),
+    keep,
     writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
       const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
       yield* put(Layout.snapshot(snapshot.id), bytes)
+      yield* keep(snapshot)
     }),
-    writeManifest: Effect.fn("Assets.writeManifest")(function* (id, payload) {
-      const bytes = yield* withZstd(IcechunkFile.encode("Manifest", payload, { level: level() }))
-      yield* put(Layout.manifest(id), bytes)
-      return bytes.length
+    encodeManifest: Effect.fn("Assets.encodeManifest")((id, payload) =>
+      Effect.map(withZstd(IcechunkFile.encode("Manifest", payload, { level: level() })), (bytes) => ({
+        id,
+        payload,
+        bytes
+      }))
+    ),
+    writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }) {
+      const file = Layout.manifest(id)
+      yield* put(file, bytes)
+      const manifest = Result.getOrThrow(Manifest.decode(file, payload, zstd.dictionary))
+      yield* Cache.set(manifests, id, manifest)
+      yield* noteUse(manifest)
     }),
     writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
       const bytes = yield* withZstd(
