@@ -12,11 +12,13 @@ import * as Data from "effect/Data"
  * @category errors
  * @since 0.1.0
  */
-export class FormatError extends Data.TaggedError("FormatError")<{
-  readonly file: string
-  readonly field: string
-  readonly problem: string
-}> {
+export class FormatError
+  extends /*#__PURE__*/ Data.TaggedError("FormatError")<{
+    readonly file: string
+    readonly field: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.field}\` of \`${this.file}\` cannot be read: ${this.problem}. The file is damaged or was written by a version that this one does not know; restore it from a copy, or read it with a newer version.`
   }

@@ -13,9 +13,11 @@ import type * as Effect from "effect/Effect"
  * @category errors
  * @since 0.1.0
  */
-export class ZstdError extends Data.TaggedError("ZstdError")<{
-  readonly problem: string
-}> {
+export class ZstdError
+  extends /*#__PURE__*/ Data.TaggedError("ZstdError")<{
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `The bytes cannot be decompressed: ${this.problem}`
   }

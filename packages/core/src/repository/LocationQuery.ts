@@ -39,11 +39,13 @@ export interface LocationQuery {
  * @category errors
  * @since 0.1.0
  */
-export class InvalidLocationQuery extends Data.TaggedError("InvalidLocationQuery")<{
-  readonly field: "container" | "protocol" | "prefix" | "glob"
-  readonly value: string
-  readonly problem: string
-}> {
+export class InvalidLocationQuery
+  extends /*#__PURE__*/ Data.TaggedError("InvalidLocationQuery")<{
+    readonly field: "container" | "protocol" | "prefix" | "glob"
+    readonly value: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `Virtual locations cannot be listed by the ${this.field} \`${this.value}\`: ${this.problem}.`
   }

@@ -15,13 +15,15 @@ const withArticle = (kind: Kind): string => `${kind === "array" ? "an" : "a"} ${
  * @category errors
  * @since 0.1.0
  */
-export class NodeNotFound extends Data.TaggedError("NodeNotFound")<{
-  readonly path: string
-  /** What was asked for. */
-  readonly wanted: Kind
-  /** What is there instead. */
-  readonly found?: Kind | undefined
-}> {
+export class NodeNotFound
+  extends /*#__PURE__*/ Data.TaggedError("NodeNotFound")<{
+    readonly path: string
+    /** What was asked for. */
+    readonly wanted: Kind
+    /** What is there instead. */
+    readonly found?: Kind | undefined
+  }>
+{
   override get message(): string {
     const found = this.found === undefined ? "" : `; it is ${withArticle(this.found)}`
     return `There is no ${this.wanted} at \`${this.path}\`${found}.`
@@ -34,10 +36,12 @@ export class NodeNotFound extends Data.TaggedError("NodeNotFound")<{
  * @category errors
  * @since 0.1.0
  */
-export class NodeAlreadyExists extends Data.TaggedError("NodeAlreadyExists")<{
-  readonly path: string
-  readonly found: Kind
-}> {
+export class NodeAlreadyExists
+  extends /*#__PURE__*/ Data.TaggedError("NodeAlreadyExists")<{
+    readonly path: string
+    readonly found: Kind
+  }>
+{
   override get message(): string {
     return `There is ${withArticle(this.found)} at \`${this.path}\` already. Delete it first, or change its metadata instead.`
   }
@@ -49,10 +53,12 @@ export class NodeAlreadyExists extends Data.TaggedError("NodeAlreadyExists")<{
  * @category errors
  * @since 0.1.0
  */
-export class InvalidPath extends Data.TaggedError("InvalidPath")<{
-  readonly path: string
-  readonly problem: string
-}> {
+export class InvalidPath
+  extends /*#__PURE__*/ Data.TaggedError("InvalidPath")<{
+    readonly path: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.path}\` is no path of a node: ${this.problem}.`
   }
@@ -64,11 +70,13 @@ export class InvalidPath extends Data.TaggedError("InvalidPath")<{
  * @category errors
  * @since 0.1.0
  */
-export class InvalidIndex extends Data.TaggedError("InvalidIndex")<{
-  readonly path: string
-  readonly index: string
-  readonly problem: string
-}> {
+export class InvalidIndex
+  extends /*#__PURE__*/ Data.TaggedError("InvalidIndex")<{
+    readonly path: string
+    readonly index: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.index}\` is no chunk of \`${this.path}\`: ${this.problem}.`
   }
@@ -80,11 +88,13 @@ export class InvalidIndex extends Data.TaggedError("InvalidIndex")<{
  * @category errors
  * @since 0.1.0
  */
-export class InvalidChunk extends Data.TaggedError("InvalidChunk")<{
-  readonly path: string
-  readonly index: string
-  readonly problem: string
-}> {
+export class InvalidChunk
+  extends /*#__PURE__*/ Data.TaggedError("InvalidChunk")<{
+    readonly path: string
+    readonly index: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `Chunk \`${this.index}\` of \`${this.path}\` cannot be stored: ${this.problem}.`
   }
@@ -97,12 +107,14 @@ export class InvalidChunk extends Data.TaggedError("InvalidChunk")<{
  * @category errors
  * @since 0.1.0
  */
-export class InvalidVirtualRef extends Data.TaggedError("InvalidVirtualRef")<{
-  readonly path: string
-  /** The chunk, or the row of a bulk form. */
-  readonly at: string
-  readonly problem: string
-}> {
+export class InvalidVirtualRef
+  extends /*#__PURE__*/ Data.TaggedError("InvalidVirtualRef")<{
+    readonly path: string
+    /** The chunk, or the row of a bulk form. */
+    readonly at: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `The virtual ref of \`${this.path}\` at ${this.at} is invalid: ${this.problem}.`
   }
@@ -114,9 +126,11 @@ export class InvalidVirtualRef extends Data.TaggedError("InvalidVirtualRef")<{
  * @category errors
  * @since 0.1.0
  */
-export class NothingToCommit extends Data.TaggedError("NothingToCommit")<{
-  readonly branch: string
-}> {
+export class NothingToCommit
+  extends /*#__PURE__*/ Data.TaggedError("NothingToCommit")<{
+    readonly branch: string
+  }>
+{
   override get message(): string {
     return `There is nothing to commit to \`${this.branch}\`: the session has no changes. Pass \`allowEmpty: true\` to record a snapshot all the same.`
   }

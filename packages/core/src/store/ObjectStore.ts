@@ -172,11 +172,13 @@ export interface Origin {
  * @category errors
  * @since 0.1.0
  */
-export class WriteForbidden extends Data.TaggedError("WriteForbidden")<{
-  /** What refused: a store, a session, a repository. */
-  readonly target: string
-  readonly because: string
-}> {
+export class WriteForbidden
+  extends /*#__PURE__*/ Data.TaggedError("WriteForbidden")<{
+    /** What refused: a store, a session, a repository. */
+    readonly target: string
+    readonly because: string
+  }>
+{
   override get message(): string {
     return `\`${this.target}\` cannot be written: ${this.because}`
   }

@@ -17,7 +17,7 @@ interface ReasonFields {
  * @category reasons
  * @since 0.1.0
  */
-export class NotFound extends Data.TaggedError("NotFound")<ReasonFields> {
+export class NotFound extends /*#__PURE__*/ Data.TaggedError("NotFound")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "does not exist"
@@ -30,7 +30,7 @@ export class NotFound extends Data.TaggedError("NotFound")<ReasonFields> {
  * @category reasons
  * @since 0.1.0
  */
-export class AlreadyExists extends Data.TaggedError("AlreadyExists")<ReasonFields> {
+export class AlreadyExists extends /*#__PURE__*/ Data.TaggedError("AlreadyExists")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "exists already"
@@ -43,7 +43,7 @@ export class AlreadyExists extends Data.TaggedError("AlreadyExists")<ReasonField
  * @category reasons
  * @since 0.1.0
  */
-export class PreconditionFailed extends Data.TaggedError("PreconditionFailed")<ReasonFields> {
+export class PreconditionFailed extends /*#__PURE__*/ Data.TaggedError("PreconditionFailed")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "was changed in the meantime"
@@ -56,7 +56,7 @@ export class PreconditionFailed extends Data.TaggedError("PreconditionFailed")<R
  * @category reasons
  * @since 0.1.0
  */
-export class NotModified extends Data.TaggedError("NotModified")<ReasonFields> {
+export class NotModified extends /*#__PURE__*/ Data.TaggedError("NotModified")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "has not been modified"
@@ -69,12 +69,14 @@ export class NotModified extends Data.TaggedError("NotModified")<ReasonFields> {
  * @category reasons
  * @since 0.1.0
  */
-export class InvalidRange extends Data.TaggedError("InvalidRange")<
-  ReasonFields & {
-    /** Bytes in the object, when known. */
-    readonly size?: number | undefined
-  }
-> {
+export class InvalidRange
+  extends /*#__PURE__*/ Data.TaggedError("InvalidRange")<
+    ReasonFields & {
+      /** Bytes in the object, when known. */
+      readonly size?: number | undefined
+    }
+  >
+{
   readonly isRetryable = false
   override get message(): string {
     return this.size === undefined ? "has no such range" : `has ${this.size} bytes, the range reaches beyond them`
@@ -87,14 +89,16 @@ export class InvalidRange extends Data.TaggedError("InvalidRange")<
  * @category reasons
  * @since 0.1.0
  */
-export class Unauthenticated extends Data.TaggedError("Unauthenticated")<
-  ReasonFields & {
-    /** Why, where it is not the credentials themselves, as with a wrong clock. */
-    readonly because?: string | undefined
-    /** Why there are no credentials to ask with; absent when the store refused them. */
-    readonly unavailable?: string | undefined
-  }
-> {
+export class Unauthenticated
+  extends /*#__PURE__*/ Data.TaggedError("Unauthenticated")<
+    ReasonFields & {
+      /** Why, where it is not the credentials themselves, as with a wrong clock. */
+      readonly because?: string | undefined
+      /** Why there are no credentials to ask with; absent when the store refused them. */
+      readonly unavailable?: string | undefined
+    }
+  >
+{
   readonly isRetryable = false
   override get message(): string {
     if (this.unavailable !== undefined) return "was not asked for because the credentials could not be fetched"
@@ -108,7 +112,7 @@ export class Unauthenticated extends Data.TaggedError("Unauthenticated")<
  * @category reasons
  * @since 0.1.0
  */
-export class PermissionDenied extends Data.TaggedError("PermissionDenied")<ReasonFields> {
+export class PermissionDenied extends /*#__PURE__*/ Data.TaggedError("PermissionDenied")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "was denied; check that the credentials in use may do this (some stores also answer so for a missing key)"
@@ -121,7 +125,7 @@ export class PermissionDenied extends Data.TaggedError("PermissionDenied")<Reaso
  * @category reasons
  * @since 0.1.0
  */
-export class RateLimited extends Data.TaggedError("RateLimited")<ReasonFields> {
+export class RateLimited extends /*#__PURE__*/ Data.TaggedError("RateLimited")<ReasonFields> {
   readonly isRetryable = true
   override get message(): string {
     return "was rate limited; try again later or with less concurrency"
@@ -134,14 +138,16 @@ export class RateLimited extends Data.TaggedError("RateLimited")<ReasonFields> {
  * @category reasons
  * @since 0.1.0
  */
-export class Unavailable extends Data.TaggedError("Unavailable")<
-  ReasonFields & {
-    /** What is the matter and what to do about it, where the store knows. */
-    readonly because?: string | undefined
-    /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
-    readonly isLasting?: boolean | undefined
-  }
-> {
+export class Unavailable
+  extends /*#__PURE__*/ Data.TaggedError("Unavailable")<
+    ReasonFields & {
+      /** What is the matter and what to do about it, where the store knows. */
+      readonly because?: string | undefined
+      /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
+      readonly isLasting?: boolean | undefined
+    }
+  >
+{
   get isRetryable(): boolean {
     return this.isLasting !== true
   }
@@ -159,12 +165,14 @@ export class Unavailable extends Data.TaggedError("Unavailable")<
  * @category reasons
  * @since 0.1.0
  */
-export class InvalidResponse extends Data.TaggedError("InvalidResponse")<
-  ReasonFields & {
-    /** The same request would be answered in the same way, as by a redirect. */
-    readonly isFinal?: boolean | undefined
-  }
-> {
+export class InvalidResponse
+  extends /*#__PURE__*/ Data.TaggedError("InvalidResponse")<
+    ReasonFields & {
+      /** The same request would be answered in the same way, as by a redirect. */
+      readonly isFinal?: boolean | undefined
+    }
+  >
+{
   get isRetryable(): boolean {
     return this.isFinal !== true
   }
@@ -179,7 +187,7 @@ export class InvalidResponse extends Data.TaggedError("InvalidResponse")<
  * @category reasons
  * @since 0.1.0
  */
-export class Unsupported extends Data.TaggedError("Unsupported")<ReasonFields> {
+export class Unsupported extends /*#__PURE__*/ Data.TaggedError("Unsupported")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "is not supported by this store"
@@ -219,14 +227,16 @@ export type Operation = "get" | "put" | "head" | "list" | "delete" | "copy"
  * @category errors
  * @since 0.1.0
  */
-export class ObjectStoreError extends Data.TaggedError("ObjectStoreError")<{
-  /** The store, as its `description` names it. */
-  readonly store: string
-  readonly operation: Operation
-  /** Key or prefix within the store. */
-  readonly key: string
-  readonly reason: Reason
-}> {
+export class ObjectStoreError
+  extends /*#__PURE__*/ Data.TaggedError("ObjectStoreError")<{
+    /** The store, as its `description` names it. */
+    readonly store: string
+    readonly operation: Operation
+    /** Key or prefix within the store. */
+    readonly key: string
+    readonly reason: Reason
+  }>
+{
   /** Whether the same request may succeed later. */
   get isRetryable(): boolean {
     return this.reason.isRetryable

@@ -55,10 +55,12 @@ export const match: typeof Constructors.$match = Constructors.$match
  * @category errors
  * @since 0.1.0
  */
-export class InvalidLocation extends Data.TaggedError("InvalidLocation")<{
-  readonly location: string
-  readonly problem: string
-}> {
+export class InvalidLocation
+  extends /*#__PURE__*/ Data.TaggedError("InvalidLocation")<{
+    readonly location: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.location}\` is not a location of a virtual chunk: ${this.problem}. Write it as \`protocol://bucket/key\`, \`file:///absolute/path\` or \`vcc://container/path\`.`
   }

@@ -112,12 +112,14 @@ export const defaults: RepositoryConfig = {
  * @category errors
  * @since 0.1.0
  */
-export class InvalidConfig extends Data.TaggedError("InvalidConfig")<{
-  /** `config.json`, or what else the configuration came from. */
-  readonly source: string
-  readonly field: string
-  readonly problem: string
-}> {
+export class InvalidConfig
+  extends /*#__PURE__*/ Data.TaggedError("InvalidConfig")<{
+    /** `config.json`, or what else the configuration came from. */
+    readonly source: string
+    readonly field: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.source}\` is not a valid configuration at \`${this.field}\`: ${this.problem}`
   }

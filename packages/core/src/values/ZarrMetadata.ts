@@ -46,12 +46,14 @@ export type ZarrMetadata =
  * @category errors
  * @since 0.1.0
  */
-export class InvalidMetadata extends Data.TaggedError("InvalidMetadata")<{
-  /** The node's path, or `commit`. */
-  readonly path: string
-  readonly field: string
-  readonly problem: string
-}> {
+export class InvalidMetadata
+  extends /*#__PURE__*/ Data.TaggedError("InvalidMetadata")<{
+    /** The node's path, or `commit`. */
+    readonly path: string
+    readonly field: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `The metadata of \`${this.path}\` is invalid at \`${this.field}\`: ${this.problem}`
   }

@@ -21,13 +21,15 @@ import * as Container from "../values/VirtualChunkContainer.ts"
  * @category errors
  * @since 0.1.0
  */
-export class MissingCredentials extends Data.TaggedError("MissingCredentials")<{
-  readonly container: string
-  readonly platform: string
-  readonly because: string
-  /** What to change in the credentials that were given; absent when none were. */
-  readonly remedy?: string | undefined
-}> {
+export class MissingCredentials
+  extends /*#__PURE__*/ Data.TaggedError("MissingCredentials")<{
+    readonly container: string
+    readonly platform: string
+    readonly because: string
+    /** What to change in the credentials that were given; absent when none were. */
+    readonly remedy?: string | undefined
+  }>
+{
   override get message(): string {
     return this.remedy === undefined
       ? `Container \`${this.container}\` on \`${this.platform}\` needs credentials: ${this.because}. Pass them as \`credentials: { ${JSON.stringify(this.container)}: ... }\` when the repository is opened.`
@@ -41,11 +43,13 @@ export class MissingCredentials extends Data.TaggedError("MissingCredentials")<{
  * @category errors
  * @since 0.1.0
  */
-export class MissingPlatform extends Data.TaggedError("MissingPlatform")<{
-  readonly container: string
-  readonly platform: string
-  readonly known: ReadonlyArray<string>
-}> {
+export class MissingPlatform
+  extends /*#__PURE__*/ Data.TaggedError("MissingPlatform")<{
+    readonly container: string
+    readonly platform: string
+    readonly known: ReadonlyArray<string>
+  }>
+{
   override get message(): string {
     const known = this.known.length === 0 ? "none" : this.known.map((name) => `\`${name}\``).join(", ")
     const meant = this.known.find((name) => name.toLowerCase() === this.platform.toLowerCase())

@@ -18,14 +18,16 @@ import type { MissingCredentials, MissingPlatform } from "./Platform.ts"
  * @category errors
  * @since 0.1.0
  */
-export class ChecksumMismatch extends Data.TaggedError("ChecksumMismatch")<{
-  readonly location: string
-  readonly container: string
-  /** What the ref says, in words. */
-  readonly expected: string
-  /** What the store says, in words that follow "it"; absent when the store refused the read without saying. */
-  readonly observed?: string | undefined
-}> {
+export class ChecksumMismatch
+  extends /*#__PURE__*/ Data.TaggedError("ChecksumMismatch")<{
+    readonly location: string
+    readonly container: string
+    /** What the ref says, in words. */
+    readonly expected: string
+    /** What the store says, in words that follow "it"; absent when the store refused the read without saying. */
+    readonly observed?: string | undefined
+  }>
+{
   override get message(): string {
     const observed =
       this.observed === undefined ? "and its store says that this is no longer so" : `but it ${this.observed}`
@@ -39,11 +41,13 @@ export class ChecksumMismatch extends Data.TaggedError("ChecksumMismatch")<{
  * @category errors
  * @since 0.1.0
  */
-export class VirtualObjectNotFound extends Data.TaggedError("VirtualObjectNotFound")<{
-  readonly location: string
-  readonly container: string
-  readonly store: string
-}> {
+export class VirtualObjectNotFound
+  extends /*#__PURE__*/ Data.TaggedError("VirtualObjectNotFound")<{
+    readonly location: string
+    readonly container: string
+    readonly store: string
+  }>
+{
   override get message(): string {
     return `\`${this.location}\` does not exist in \`${this.store}\` (container \`${this.container}\`). Restore the object, or correct the container's configuration.`
   }

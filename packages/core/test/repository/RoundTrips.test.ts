@@ -13,6 +13,7 @@ import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
 import * as RepoInfo from "../../src/format/RepoInfo.ts"
 import type * as Snapshot from "../../src/format/Snapshot.ts"
 import * as Assets from "../../src/repository/Assets.ts"
+import * as AssetWrites from "../../src/repository/AssetWrites.ts"
 import * as Layout from "../../src/repository/Layout.ts"
 import * as RandomId from "../../src/repository/RandomId.ts"
 import * as RepoObject from "../../src/repository/versions/RepoObject.ts"
@@ -416,7 +417,8 @@ describe("what a program keeps", () => {
         key: "",
         reason: new Errors.Unavailable({})
       })
-      const assets = yield* Assets.make({ ...inner, put: () => Effect.fail(full) }, () => 1)
+      const failing = { ...inner, put: () => Effect.fail(full) }
+      const assets = yield* AssetWrites.make(failing, yield* Assets.make(failing), () => 1)
       const id = yield* RandomId.snapshotId
       const snapshot: Snapshot.Snapshot = {
         id,

@@ -38,11 +38,13 @@ export interface Encoded {
  * @category errors
  * @since 0.1.0
  */
-export class ManifestTooLarge extends Data.TaggedError("ManifestTooLarge")<{
-  readonly refs: number
-  /** Bytes of the manifest before it is compressed. */
-  readonly bytes: number
-}> {
+export class ManifestTooLarge
+  extends /*#__PURE__*/ Data.TaggedError("ManifestTooLarge")<{
+    readonly refs: number
+    /** Bytes of the manifest before it is compressed. */
+    readonly bytes: number
+  }>
+{
   override get message(): string {
     return `${this.refs} chunk refs make a manifest of ${this.bytes} bytes, more than every Icechunk reader takes. Split the array's manifests with \`manifest.splitting\` in the configuration and commit again.`
   }

@@ -16,12 +16,14 @@ import type { SnapshotId } from "../../values/ObjectId.ts"
  * @category errors
  * @since 0.1.0
  */
-export class RefNotFound extends Data.TaggedError("RefNotFound")<{
-  readonly kind: "branch" | "tag" | "snapshot"
-  readonly name: string
-  /** Names that do exist; empty for snapshots. */
-  readonly known: ReadonlyArray<string>
-}> {
+export class RefNotFound
+  extends /*#__PURE__*/ Data.TaggedError("RefNotFound")<{
+    readonly kind: "branch" | "tag" | "snapshot"
+    readonly name: string
+    /** Names that do exist; empty for snapshots. */
+    readonly known: ReadonlyArray<string>
+  }>
+{
   override get message(): string {
     const known = this.known.length === 0 ? "" : ` There are: ${this.known.map((name) => `\`${name}\``).join(", ")}.`
     return `There is no ${this.kind} \`${this.name}\`.${known}`
@@ -34,11 +36,13 @@ export class RefNotFound extends Data.TaggedError("RefNotFound")<{
  * @category errors
  * @since 0.1.0
  */
-export class RefForbidden extends Data.TaggedError("RefForbidden")<{
-  readonly kind: "branch" | "tag"
-  readonly name: string
-  readonly because: string
-}> {
+export class RefForbidden
+  extends /*#__PURE__*/ Data.TaggedError("RefForbidden")<{
+    readonly kind: "branch" | "tag"
+    readonly name: string
+    readonly because: string
+  }>
+{
   override get message(): string {
     return `The ${this.kind} \`${this.name}\` cannot be changed so: ${this.because}`
   }
@@ -50,13 +54,15 @@ export class RefForbidden extends Data.TaggedError("RefForbidden")<{
  * @category errors
  * @since 0.1.0
  */
-export class CommitConflict extends Data.TaggedError("CommitConflict")<{
-  readonly branch: string
-  /** The snapshot that the session was opened on. */
-  readonly expected: string
-  /** The snapshot that the branch is at now. */
-  readonly actual: string
-}> {
+export class CommitConflict
+  extends /*#__PURE__*/ Data.TaggedError("CommitConflict")<{
+    readonly branch: string
+    /** The snapshot that the session was opened on. */
+    readonly expected: string
+    /** The snapshot that the branch is at now. */
+    readonly actual: string
+  }>
+{
   override get message(): string {
     return `Branch \`${this.branch}\` has moved from \`${this.expected}\` to \`${this.actual}\` since the session was opened. Open a new session on the branch, apply the changes again and commit.`
   }
@@ -69,13 +75,15 @@ export class CommitConflict extends Data.TaggedError("CommitConflict")<{
  * @category errors
  * @since 0.1.0
  */
-export class CommitOutcomeUnknown extends Data.TaggedError("CommitOutcomeUnknown")<{
-  readonly branch: string
-  /** The snapshot that the branch is at if the commit succeeded. */
-  readonly snapshotId: string
-  readonly problem: string
-  readonly cause: unknown
-}> {
+export class CommitOutcomeUnknown
+  extends /*#__PURE__*/ Data.TaggedError("CommitOutcomeUnknown")<{
+    readonly branch: string
+    /** The snapshot that the branch is at if the commit succeeded. */
+    readonly snapshotId: string
+    readonly problem: string
+    readonly cause: unknown
+  }>
+{
   override get message(): string {
     return `It is not known whether snapshot \`${this.snapshotId}\` was committed to branch \`${this.branch}\`: the answer of the store was lost, and what is there now could not be found out (${this.problem}). Call \`commit\` of the same session again: it settles this and never commits twice.`
   }
