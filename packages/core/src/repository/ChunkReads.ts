@@ -70,7 +70,10 @@ const covers = (extents: Snapshot.ManifestRef["extents"], index: ChunkIndex.Chun
   return true
 }
 
-const damaged = (changes: ChangedSnapshot, array: ArrayNode, manifest: number, problem: string): FormatError =>
+/** The changes of a session, as far as reads look at them. */
+type Changes = Pick<ChangedSnapshot, "base" | "chunks">
+
+const damaged = (changes: Changes, array: ArrayNode, manifest: number, problem: string): FormatError =>
   new FormatError({
     file: Layout.snapshot(changes.base.id),
     field: `${array.path} manifests[${manifest}].extents`,
@@ -86,7 +89,7 @@ const damaged = (changes: ChangedSnapshot, array: ArrayNode, manifest: number, p
  */
 export const find = (
   { assets }: Pick<ReadContext, "assets">,
-  changes: ChangedSnapshot,
+  changes: Changes,
   array: ArrayNode,
   index: ChunkIndex.ChunkIndex
 ): ChunkRef.ChunkRef | undefined | FormatError | Unloaded => {
@@ -114,7 +117,7 @@ export const find = (
  */
 export const lookUp = Effect.fnUntraced(function* (
   context: Pick<ReadContext, "assets">,
-  changes: ChangedSnapshot,
+  changes: Changes,
   array: ArrayNode,
   index: ChunkIndex.ChunkIndex
 ): Effect.fn.Return<ChunkRef.ChunkRef | undefined, AssetError> {

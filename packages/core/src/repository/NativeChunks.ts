@@ -10,7 +10,7 @@ import type { Lane } from "../store/RequestGate.ts"
 import * as ByteRange from "../values/ByteRange.ts"
 import { Lately } from "../values/Lately.ts"
 import type { ChunkId } from "../values/ObjectId.ts"
-import type { ObjectReads, Target } from "../virtual/ObjectReads.ts"
+import type { ObjectReads, Target, Wanted } from "../virtual/ObjectReads.ts"
 import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
 import * as Layout from "./Layout.ts"
 
@@ -28,25 +28,30 @@ const maxTargets = 1024
  */
 export class NativeChunks {
   readonly #store: ObjectStoreShape
-  readonly #reads: ObjectReads
+  readonly reads: ObjectReads
   readonly #lane: Lane
   readonly #targets = new Lately<Target>(maxTargets)
 
   constructor(store: ObjectStoreShape, reads: ObjectReads) {
     this.#store = store
-    this.#reads = reads
+    this.reads = reads
     this.#lane = reads.gate.lane(store)
   }
 
   /** The bytes of a chunk from `start` to before `end`. */
   read({ id, length, offset }: Native, { end, start }: ByteRange.Span): Effect.Effect<Uint8Array, VirtualReadError> {
-    if (end - start < length) return this.#reads.read(this.target(id), "", offset + start, offset + end)
+    if (end - start < length) return this.reads.read(this.#target(id), "", offset + start, offset + end)
     const get = this.#store.get(Layout.chunk(id), { range: ByteRange.bounded(offset, length) })
-    return this.#reads.gate.through(this.#lane, length, Effect.map(get, bytesOf))
+    return this.reads.gate.through(this.#lane, length, Effect.map(get, bytesOf))
+  }
+
+  /** A whole chunk, for those who read many at once. */
+  wanted({ id, length, offset }: Native): Wanted {
+    return { target: this.#target(id), location: "", start: offset, end: offset + length }
   }
 
   /** A chunk file as something that many parts are read of. */
-  target(id: ChunkId): Target {
+  #target(id: ChunkId): Target {
     let target = this.#targets.get(id)
     if (target === undefined) {
       target = {

@@ -20,6 +20,7 @@ import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError } from "./Assets.ts"
 import { type ChangedSnapshot, gridShape, type Node } from "./changes/ChangedSnapshot.ts"
 import * as ChunkReads from "./ChunkReads.ts"
+import * as ChunkStream from "./ChunkStream.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { InvalidIndex, InvalidPath, NodeNotFound } from "./SessionError.ts"
 
@@ -57,6 +58,22 @@ export interface Session extends Dependencies.DependencyQueries {
     index: ChunkIndex.ChunkIndex,
     options?: { readonly range?: ByteRange.ByteRange | undefined }
   ) => Effect.Effect<Uint8Array | undefined, NodeNotFound | InvalidPath | InvalidIndex | AssetError | VirtualReadError>
+  /**
+   * Many chunks of an array, as they are when the stream starts, each with its index, in the order in which they arrive.
+   * Their requests are planned together, up to 131,072 at a time: chunks that lie close to each other in an object are
+   * read at once. No more is asked for than `maxBytes` (default 64 MiB) together with what was not taken yet, and what was
+   * taken until more is asked for; a single larger chunk comes alone. `indices` are arrays of chunk numbers, or a
+   * `Uint32Array` of one after another. The stream fails with the first chunk that cannot be read, and before any request
+   * when an index is not in the array's grid.
+   */
+  readonly chunks: (
+    path: string,
+    indices: ReadonlyArray<ChunkIndex.ChunkIndex> | Uint32Array,
+    options?: { readonly maxBytes?: number | undefined }
+  ) => Stream.Stream<
+    ChunkStream.IndexedChunk,
+    NodeNotFound | InvalidPath | InvalidIndex | AssetError | VirtualReadError
+  >
   /** Indices of the chunks of an array that are written, as they are when the stream starts: each once, in no order. */
   readonly chunkIndices: (path: string) => Stream.Stream<ChunkIndex.ChunkIndex, NodeNotFound | InvalidPath | AssetError>
 }
@@ -135,6 +152,21 @@ export const checkIndex = (array: ArrayNode, index: ChunkIndex.ChunkIndex): Effe
   return problem === undefined
     ? Effect.void
     : Effect.fail(new InvalidIndex({ path: array.path, index: ChunkIndex.format(index), problem }))
+}
+
+/** Bytes of chunks that a stream of them holds or waits for. */
+const defaultStreamBytes = 64 * 1024 * 1024
+
+/** The indices of a list; an incomplete one at the end stays as long as it is. */
+const indexList = (
+  indices: ReadonlyArray<ChunkIndex.ChunkIndex> | Uint32Array,
+  rank: number
+): ReadonlyArray<ChunkIndex.ChunkIndex> => {
+  if (!(indices instanceof Uint32Array)) return indices
+  const step = Math.max(1, rank)
+  return Array.from({ length: Math.ceil(indices.length / step) }, (_, i) =>
+    Array.from(indices.subarray(i * step, (i + 1) * step))
+  )
 }
 
 const absent: Effect.Effect<undefined> = Effect.succeed(undefined)
@@ -334,6 +366,25 @@ export const make = (
           ? Effect.withSpan(read, "Session.chunk", { attributes: { path, index: ChunkIndex.format(index) } })
           : read
       }),
+    chunks: (path, indices, options) =>
+      Stream.unwrap(
+        Effect.suspend(() => {
+          const changes = currentChanges()
+          return Effect.flatMap(findArray(changes, path), (array) => {
+            const grid = gridShape(array.data)
+            const wanted = indexList(indices, grid.length)
+            for (const index of wanted) {
+              const problem = ChunkIndex.problem(index, grid)
+              if (problem !== undefined) {
+                return Effect.fail(new InvalidIndex({ path: array.path, index: ChunkIndex.format(index), problem }))
+              }
+            }
+            return Effect.succeed(
+              ChunkStream.make(context, changes, array, wanted, options?.maxBytes ?? defaultStreamBytes)
+            )
+          })
+        })
+      ),
     chunkIndices: (path) =>
       Stream.unwrap(
         Effect.suspend(() => {

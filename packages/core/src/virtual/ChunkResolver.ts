@@ -20,7 +20,7 @@ import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
 import * as ContainerMatch from "./ContainerMatch.ts"
 import type { Address, ContainerStores } from "./ContainerStores.ts"
 import * as ObjectPlace from "./ObjectPlace.ts"
-import { ObjectReads, type Target } from "./ObjectReads.ts"
+import { ObjectReads, type Target, type Wanted } from "./ObjectReads.ts"
 import {
   type ChecksumMismatch,
   fromStore,
@@ -56,6 +56,11 @@ export interface ChunkResolver {
     ref: VirtualChunkRef,
     options: { readonly part?: Span | undefined; readonly checks: ChecksumPolicy }
   ) => Effect.Effect<Uint8Array, VirtualReadError>
+  /** What `read` reads, for those who read many at once. */
+  readonly wanted: (
+    ref: VirtualChunkRef,
+    options: { readonly part?: Span | undefined; readonly checks: ChecksumPolicy }
+  ) => Wanted | ContainerMatch.MissingContainer | Location.InvalidLocation
   /** Where the object of a location is. */
   readonly placeOf: (resolved: ContainerMatch.Resolved) => ObjectPlace.ObjectPlace
   /** All locations of the same object. */
@@ -178,16 +183,22 @@ export const make = (options: {
   const platformOf = ({ container }: ContainerMatch.Resolved) => stores.platforms.get(container.platform)
   const placeOf = (resolved: ContainerMatch.Resolved) => ObjectPlace.make(resolved, platformOf(resolved))
 
+  const wanted: ChunkResolver["wanted"] = ({ checksum, length, location, offset }, { checks, part }) => {
+    const object = objectAt(location)
+    if (!(object instanceof KnownObject)) return object
+    const start = offset + (part?.start ?? 0)
+    return { target: object.target(checksum, checks), location, start, end: offset + (part?.end ?? length) }
+  }
+
   return {
     containers,
     resolve,
     placeOf,
     spellings: (resolved) => ObjectPlace.spellings(placeOf(resolved), containers, platformOf(resolved)),
-    read: ({ checksum, length, location, offset }, { checks, part }) => {
-      const object = objectAt(location)
-      if (!(object instanceof KnownObject)) return Effect.fail(object)
-      const start = offset + (part?.start ?? 0)
-      return reads.read(object.target(checksum, checks), location, start, offset + (part?.end ?? length))
+    wanted,
+    read: (ref, options) => {
+      const what = wanted(ref, options)
+      return "target" in what ? reads.read(what.target, what.location, what.start, what.end) : Effect.fail(what)
     },
     head: (location) =>
       Effect.scoped(

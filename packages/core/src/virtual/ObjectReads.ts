@@ -43,6 +43,35 @@ export interface Target {
   batch: Batch | undefined
 }
 
+/**
+ * A range of a target; `location` is how its reader spells where it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Wanted extends ByteRange.Span {
+  readonly target: Target
+  readonly location: string
+}
+
+/**
+ * Where requests come in: a gate, or what is before it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Entrance {
+  readonly enter: (passenger: Passenger) => void
+  readonly leave: (passenger: Passenger) => void
+  readonly withdraw: (passenger: Passenger) => boolean
+}
+
+/** How a batch is read, where that is not as the others are. */
+interface Manner {
+  readonly entrance: Entrance
+  readonly plan: RangePlan.Options | undefined
+}
+
 /** Somebody who waits for a range. */
 class Reader implements ByteRange.Span {
   readonly start: number
@@ -85,6 +114,7 @@ class Batch implements Readers {
   /** As the first reader spelled it. */
   readonly location: string
   readonly readers: Array<Reader> = []
+  readonly manner: Manner
   lease: Lease | undefined
   /** Readers that wait and are not part of a request yet. */
   waiting = 0
@@ -93,10 +123,16 @@ class Batch implements Readers {
   hasWarned = false
   readonly #onAbandoned: (batch: Batch) => void
 
-  constructor(target: Target, location: string, onAbandoned: (batch: Batch) => void) {
+  constructor(target: Target, location: string, manner: Manner, onAbandoned: (batch: Batch) => void) {
     this.target = target
     this.location = location
+    this.manner = manner
     this.#onAbandoned = onAbandoned
+  }
+
+  add(reader: Reader): void {
+    this.readers.push(reader)
+    this.waiting++
   }
 
   leave(): void {
@@ -185,7 +221,7 @@ const answer = (readers: ReadonlyArray<Reader>, exit: Exit.Exit<Uint8Array, Virt
 export class ObjectReads {
   readonly #stores: ContainerStores
   readonly gate: RequestGate
-  readonly #plan: RangePlan.Options | undefined
+  readonly #manner: Manner
   #collected: Array<Batch> = []
   readonly #leases = new Map<string, Lease>()
   readonly #onRequest = {
@@ -196,7 +232,7 @@ export class ObjectReads {
   constructor(stores: ContainerStores, gate: RequestGate, plan: RangePlan.Options | undefined) {
     this.#stores = stores
     this.gate = gate
-    this.#plan = plan
+    this.#manner = { entrance: gate, plan }
   }
 
   /** The bytes of a target from `start` to before `end`; `location` is how the reader spells where it is. */
@@ -205,15 +241,47 @@ export class ObjectReads {
       const fiber = Fiber.getCurrent()!
       let batch = target.batch
       if (batch === undefined) {
-        batch = new Batch(target, location, this.#onAbandonedBatch)
+        batch = new Batch(target, location, this.#manner, this.#onAbandonedBatch)
         target.batch = batch
         if (this.#collected.push(batch) === 1) fiber.currentDispatcher.scheduleTask(this.#flush, 0)
       }
       const reader = new Reader(start, end, resume, fiber.context, batch)
-      batch.readers.push(reader)
-      batch.waiting++
+      batch.add(reader)
       return Effect.sync(() => reader.leave())
     })
+  }
+
+  /**
+   * Reads many ranges, planned at once; `onAnswer` gets what became of each, with its position. The context is that of the
+   * requests. What is returned gives up what is not answered yet.
+   */
+  readAll(
+    wanted: ReadonlyArray<Wanted>,
+    options: {
+      readonly context: Context.Context<never>
+      readonly entrance: Entrance
+      readonly maxRequest: number
+      readonly onAnswer: (position: number, exit: Exit.Exit<Uint8Array, VirtualReadError>) => void
+    }
+  ): () => void {
+    const { context, entrance, maxRequest, onAnswer } = options
+    const { plan } = this.#manner
+    const manner = {
+      entrance,
+      plan: { ...plan, maxRequest: Math.min(maxRequest, plan?.maxRequest ?? RangePlan.defaultMaxRequest) }
+    }
+    const batches = new Map<Target, Batch>()
+    for (const [i, { end, location, start, target }] of wanted.entries()) {
+      let batch = batches.get(target)
+      if (batch === undefined) {
+        batches.set(target, (batch = new Batch(target, location, manner, this.#onAbandonedBatch)))
+      }
+      batch.add(new Reader(start, end, (exit) => onAnswer(i, exit), context, batch))
+    }
+    for (const batch of batches.values()) if (batch.waiting > 0) this.#dispatch(batch)
+    return () => {
+      for (const { readers } of batches.values()) for (const reader of readers) reader.leave()
+    }
   }
 
   readonly #flush = (): void => {
@@ -307,14 +375,14 @@ export class ObjectReads {
 
   /** Makes the requests for ranges of a target. */
   #request(batch: Batch, lane: Lane, readers: ReadonlyArray<Reader>, isRepetition: boolean): void {
-    const groups = RangePlan.plan(readers, { maxGap: lane.worthwhileGap, ...this.#plan })
+    const groups = RangePlan.plan(readers, { maxGap: lane.worthwhileGap, ...batch.manner.plan })
     batch.outstanding += groups.length
     // All of them before the first is made: who is answered at once may make others leave.
     const requests = groups.map((group) => {
       const members = group.members.map((i) => readers[i]!)
       return new Request(batch, lane, group, members, isRepetition, this.#onRequest)
     })
-    for (const request of requests) this.gate.enter(request)
+    for (const request of requests) batch.manner.entrance.enter(request)
   }
 
   /** A request of a batch, or its start, is done. */
@@ -323,7 +391,7 @@ export class ObjectReads {
   }
 
   #abandon(request: Request): void {
-    if (this.gate.withdraw(request)) this.#finish(request.batch)
+    if (request.batch.manner.entrance.withdraw(request)) this.#finish(request.batch)
     else request.fiber?.interruptUnsafe()
   }
 
@@ -365,7 +433,7 @@ export class ObjectReads {
   /** Passes on what became of a request that had a place. */
   #settle(request: Request, exit: Exit.Exit<GetResult, VirtualReadError>): void {
     request.fiber = undefined
-    this.gate.leave(request)
+    request.batch.manner.entrance.leave(request)
     if (Exit.isSuccess(exit)) this.#deliver(request, exit.value)
     else if (!this.#repeat(request, exit.cause)) answer(request.readers, Exit.failCause(exit.cause))
     this.#finish(request.batch)
