@@ -41,7 +41,7 @@ const loadedFor = (...specifiers: ReadonlyArray<string>): Effect.Effect<Readonly
  * of Effect; what is for a single option or for programs of another kind.
  */
 const avoidable =
-  /^(?:effect\/(?:Schema\w*|RequestResolver|Config|ConfigProvider|(?:persistence|sql|http|net|reactivity)\/.*)|re2js\/.*|vitest\/.*|@effect\/.*|node:(?:zlib|worker_threads|child_process|http|https|net|stream))$/
+  /^(?:effect\/(?:Schema\w*|RequestResolver|Random|Config|ConfigProvider|(?:persistence|sql|http|net|crypto|reactivity)\/.*)|re2js\/.*|vitest\/.*|@effect\/.*|node:(?:zlib|worker_threads|child_process|http|https|net|stream))$/
 
 const assertNone = (loaded: ReadonlyMap<string, string>): void => {
   const found = [...loaded].filter(([name]) => avoidable.test(name)).map(([, way]) => way)

@@ -7,9 +7,9 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { FormatError } from "../../encoding/FormatError.ts"
@@ -133,6 +133,16 @@ export interface RetryOptions {
  */
 export const defaultRetry: RetryOptions = { attempts: 100, initialDelay: 20, maxDelay: 2000 }
 
+/**
+ * The random numbers of the context. It is the service of `effect/Random`, by its key: that module also loads what makes
+ * secure ones, which takes a program longer than reading a chunk.
+ */
+const Random = /*#__PURE__*/ Context.Reference<{ readonly nextDoubleUnsafe: () => number }>("effect/Random", {
+  defaultValue: () => ({ nextDoubleUnsafe: () => Math.random() })
+})
+
+const randomShare: Effect.Effect<number> = /*#__PURE__*/ Random.useSync((random) => random.nextDoubleUnsafe())
+
 /** Writes that are tried again without waiting for the clock. */
 const promptAttempts = 8
 
@@ -148,7 +158,7 @@ const promptAttempts = 8
  * @since 0.1.0
  */
 export const backOff = (attempt: number, options: RetryOptions): Effect.Effect<void> =>
-  Effect.flatMap(Random.next, (share) =>
+  Effect.flatMap(randomShare, (share) =>
     attempt <= promptAttempts
       ? Effect.repeat(Effect.yieldNow, { times: Math.floor(share * 2 ** attempt) })
       : Effect.sleep(
