@@ -38,7 +38,7 @@ export interface ChunkCacheShape {
  * @category services
  * @since 0.1.0
  */
-export const ChunkCache: Context.Reference<ChunkCacheShape | undefined> = Context.Reference<
+export const ChunkCache: Context.Reference<ChunkCacheShape | undefined> = /*#__PURE__*/ Context.Reference<
   ChunkCacheShape | undefined
 >("@effect-icechunk/core/ChunkCache", { defaultValue: () => undefined })
 
