@@ -35,6 +35,7 @@ export * as Platform from "./virtual/Platform.ts"
 
 export * as Dependencies from "./repository/Dependencies.ts"
 export * as LocationQuery from "./repository/LocationQuery.ts"
+export * as ReadonlyRepository from "./repository/ReadonlyRepository.ts"
 export * as Repository from "./repository/Repository.ts"
 export * as RepositoryError from "./repository/RepositoryError.ts"
 export * as Session from "./repository/Session.ts"

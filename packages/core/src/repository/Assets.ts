@@ -1,6 +1,6 @@
 /**
- * Snapshots and manifests: each is fetched once at a time and kept while there is room. They never change,
- * so what is kept is always right.
+ * Snapshots and manifests: each is fetched once at a time and kept while there is room, and so is what was written.
+ * They never change, so what is kept is always right.
  *
  * @since 0.1.0
  */
@@ -12,9 +12,8 @@ import { FormatError } from "../encoding/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
 import * as Snapshot from "../format/Snapshot.ts"
-import * as TransactionLog from "../format/TransactionLog.ts"
 import { Zstd } from "../encoding/Zstd.ts"
-import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
+import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
 import * as Layout from "./Layout.ts"
@@ -38,15 +37,10 @@ export interface Assets {
   readonly manifest: (id: ManifestId) => Effect.Effect<Manifest.Manifest, AssetError>
   /** A manifest that is there already. */
   readonly cachedManifest: (id: ManifestId) => Manifest.Manifest | undefined
-  readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
-  /** Writes a manifest and returns the size of its file in bytes. */
-  readonly writeManifest: (
-    id: ManifestId,
-    payload: Uint8Array
-  ) => Effect.Effect<number, ObjectStoreError | WriteForbidden>
-  readonly writeTransactionLog: (
-    log: TransactionLog.TransactionLog
-  ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+  /** Keeps a snapshot that was just written. */
+  readonly keep: (snapshot: Snapshot.Snapshot) => Effect.Effect<void>
+  /** Keeps a manifest that was just written. */
+  readonly keepManifest: (manifest: Manifest.Manifest) => Effect.Effect<void>
 }
 
 /** What the cached manifests may take, in bytes; the newest is kept whatever its size. */
@@ -96,19 +90,23 @@ const ensureId = (file: string, wanted: string, found: string): Effect.Effect<vo
     ? Effect.void
     : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))
 
-/** Notes in the span of a file where it is, what it is, and its bytes as they are stored. */
-const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
+/**
+ * Notes in the span of a file where it is, what it is, and its bytes as they are stored.
+ *
+ * @category tracing
+ * @since 0.1.0
+ */
+export const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
   Effect.annotateCurrentSpan({ path, kind, bytes: length })
 
 /**
- * The files of the repository in `store`; `level` is the zstd level of what is written.
+ * The files of the repository in `store`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (
-  store: ObjectStoreShape,
-  level: () => number
+export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
+  store: ObjectStoreShape
 ): Effect.fn.Return<Assets, never, Zstd> {
   const zstd = yield* Zstd
   const withZstd = Effect.provideService(Zstd, zstd)
@@ -138,36 +136,18 @@ export const make = Effect.fnUntraced(function* (
   const snapshots = yield* Cache.makeWith(fetchSnapshot, { capacity: 16, timeToLive })
   const manifests = yield* Cache.makeWith(fetchManifest, { capacity: maxManifests, timeToLive })
   const budget = new Budget()
+  const noteUse = (manifest: Manifest.Manifest): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      Effect.forEach(budget.use(manifest), (old) => Cache.invalidate(manifests, old), { discard: true })
+    )
 
-  const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
-    Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream" }))
+  const keep: Assets["keep"] = (snapshot) => Cache.set(snapshots, snapshot.id, snapshot)
 
   return {
     snapshot: (id) => Cache.get(snapshots, id),
-    manifest: (id) =>
-      Effect.tap(Cache.get(manifests, id), (manifest) =>
-        Effect.forEach(budget.use(manifest), (old) => Cache.invalidate(manifests, old), {
-          discard: true
-        })
-      ),
+    manifest: (id) => Effect.tap(Cache.get(manifests, id), noteUse),
     cachedManifest: (id) => budget.get(id),
-    writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
-      const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
-      yield* describeSpan(Layout.snapshot(snapshot.id), "Snapshot", bytes)
-      yield* put(Layout.snapshot(snapshot.id), bytes)
-    }),
-    writeManifest: Effect.fn("Assets.writeManifest")(function* (id, payload) {
-      const bytes = yield* withZstd(IcechunkFile.encode("Manifest", payload, { level: level() }))
-      yield* describeSpan(Layout.manifest(id), "Manifest", bytes)
-      yield* put(Layout.manifest(id), bytes)
-      return bytes.length
-    }),
-    writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
-      const bytes = yield* withZstd(
-        IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
-      )
-      yield* describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
-      yield* put(Layout.transaction(log.id), bytes)
-    })
+    keep,
+    keepManifest: (manifest) => Effect.andThen(Cache.set(manifests, manifest.id, manifest), noteUse(manifest))
   }
 })
