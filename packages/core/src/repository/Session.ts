@@ -93,7 +93,7 @@ export interface SessionContext extends ChunkReads.ReadContext {}
  * @category tracing
  * @since 0.1.0
  */
-export const ChunkSpans: Context.Reference<boolean> = Context.Reference<boolean>(
+export const ChunkSpans: Context.Reference<boolean> = /*#__PURE__*/ Context.Reference<boolean>(
   "@effect-icechunk/core/Session/ChunkSpans",
   { defaultValue: () => false }
 )
