@@ -37,6 +37,7 @@ import * as FileList from "./internal/FileList.ts"
 import * as FileLock from "./internal/FileLock.ts"
 import * as FileReader from "./internal/FileReader.ts"
 import { failed, inRequest, locationOf } from "./internal/FileRequest.ts"
+import * as HeldFiles from "./internal/HeldFiles.ts"
 import * as LockOwner from "./internal/LockOwner.ts"
 import * as OpenFiles from "./internal/OpenFiles.ts"
 import * as StagedFiles from "./internal/StagedFiles.ts"
@@ -99,6 +100,7 @@ export const make = Effect.fnUntraced(function* (
   const { withLock } = lock
   const confinement = Confinement.make({ fs, path, root, followLinks: options.followLinks ?? false })
   const { confine, find } = confinement
+  const held = yield* HeldFiles.make
   const directories = Directories.make({ fs, path, root, isFlushed: flush, confine })
   const { settle } = directories
   const stagedFiles = StagedFiles.make({ fs, path, root, here, lock })
@@ -383,7 +385,7 @@ export const make = Effect.fnUntraced(function* (
     get: (key, getOptions) =>
       pathOf(key).pipe(
         Effect.tap(directories.settleDoubt),
-        Effect.flatMap((file) => FileReader.read(fs, key, find(file), getOptions)),
+        Effect.flatMap((file) => FileReader.read(fs, held, key, find(file), getOptions)),
         Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
         request("get", key)
       ),

@@ -49,7 +49,7 @@ export const make = (options: {
       find: (file) =>
         asReason("read")(FileIdentity.ofPath(file)).pipe(
           Effect.tap((identity) => regular(file, identity)),
-          Effect.map((identity) => ({ path: file, identity, noFollow: false }))
+          Effect.map((identity) => ({ path: file, identity, noFollow: false, named: file, links: [] }))
         ),
       confine: () => Effect.void,
       confineReal: () => Effect.void
@@ -75,15 +75,17 @@ export const make = (options: {
     })
   const isIn = (root: string, real: string): boolean => real === root || isWithin(path, root, real)
 
-  const confine = (directory: string): Effect.Effect<void, Errors.Reason> =>
-    Effect.flatMap(asReason("read")(fs.realPath(directory)), (real) => confineReal(real, directory))
+  const confine = (directory: string): Effect.Effect<string, Errors.Reason> =>
+    Effect.flatMap(asReason("read")(fs.realPath(directory)), (real) => Effect.as(confineReal(real, directory), real))
 
   const inspect =
     (file: string) =>
-    (handle: FileSystem.File): Effect.Effect<void, Errors.Reason> =>
+    (handle: FileSystem.File): Effect.Effect<string, Errors.Reason> =>
       Effect.flatMap(NodeCalls, ({ pathOf }) => {
         const real = pathOf(FileIdentity.descriptor(handle) ?? -1)
-        return real === undefined ? confine(path.dirname(file)) : confineReal(real, file)
+        return real === undefined
+          ? Effect.map(confine(path.dirname(file)), (directory) => path.join(directory, path.basename(file)))
+          : Effect.as(confineReal(real, file), real)
       })
 
   const find = (file: string): Effect.Effect<Source, Errors.Reason> =>
@@ -91,14 +93,14 @@ export const make = (options: {
       const identity = yield* asReason("read")(FileIdentity.ofPathNoFollow(file))
       if (identity.type !== "SymbolicLink") {
         yield* regular(file, identity)
-        return { path: file, identity, noFollow, inspect: inspect(file) }
+        return { path: file, identity, noFollow, inspect: inspect(file), named: file, links: [] }
       }
       const real = yield* asReason("read")(fs.realPath(file))
       yield* confineReal(real, file)
       const target = yield* asReason("read")(FileIdentity.ofPathNoFollow(real))
       yield* regular(file, target)
-      return { path: real, identity: target, noFollow, inspect: inspect(real) }
+      return { path: real, identity: target, noFollow, inspect: inspect(real), named: file, links: [] }
     })
 
-  return { find, confine, confineReal }
+  return { find, confine: (directory) => Effect.asVoid(confine(directory)), confineReal }
 }
