@@ -264,8 +264,8 @@ describe.runIf(process.platform === "linux" || process.platform === "darwin")("f
     }).pipe(
       Effect.provideService(NodeCalls, {
         ...node,
-        stat: (path) =>
-          Effect.tap(node.stat(path), () => {
+        lstat: (path) =>
+          Effect.tap(node.lstat(path), () => {
             if (!isLate) return Effect.void
             checks++
             return Deferred.await(gate)

@@ -66,9 +66,12 @@ export const make = Effect.fnUntraced(function* (options: {
         identity,
         noFollow: Confinement.noFollow,
         inspect: inspect(directory, real),
-        named,
-        // Where the directory has no links on its way, nothing can be in it and lead elsewhere.
-        links: directory === allowed ? [] : [{ named: allowed, real: directory }]
+        again: (now) => {
+          const looks = Confinement.looks(path, named, real, now)
+          // Where the directory has no links on its way, nothing can be in it and lead elsewhere.
+          const directories = directory === allowed ? [] : [{ named: allowed, real: directory }]
+          return { ...looks, links: [...looks.links, ...directories] }
+        }
       }
     })
 

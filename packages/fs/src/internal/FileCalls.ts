@@ -2,32 +2,35 @@
  * What a read of an open file consists of, with callbacks: for thousands of small reads a second, an Effect for each
  * call is most of the cost. Node's own files and calls are used directly, those of another `FileSystem` through it.
  *
- * No call fails: it says `undefined`, and whoever calls finds out why on the way on which errors have a meaning.
+ * No call fails: it says that there is no answer, and whoever calls finds out why on the way on which errors have a meaning.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import * as NodeFs from "node:fs"
 import * as FileIdentity from "../FileIdentity.ts"
-import { identityOf } from "./FileStats.ts"
-import { node, NodeCalls, type NodeCallsShape } from "./NodeCalls.ts"
+import { node, NodeCalls, nodeRealPath, type NodeCallsShape } from "./NodeCalls.ts"
+
+/** Reads a part of a file into `bytes`, from `at` on, and says how many bytes came. */
+export type Read = (
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+  done: (count: number | undefined) => void
+) => void
 
 export interface FileCalls {
-  /** Reads a part of a file into `bytes`, from `at` on; how many bytes came. */
-  readonly read: (
-    file: FileSystem.File,
-    bytes: Uint8Array,
-    at: number,
-    length: number,
-    position: number,
-    done: (count: number | undefined) => void
+  readonly reads: (file: FileSystem.File) => Read
+  /** Whether the file at a path is this one, and nothing of it was changed. */
+  readonly isUnchanged: (
+    path: string,
+    followsLinks: boolean,
+    identity: FileIdentity.FileIdentity,
+    done: (isUnchanged: boolean) => void
   ) => void
-  /** The identity of the file at a path, where symbolic links lead. */
-  readonly identify: (path: string, done: (identity: FileIdentity.FileIdentity | undefined) => void) => void
   /** Where a path leads. */
   readonly realPath: (path: string, done: (real: string | undefined) => void) => void
-  /** Where an open file is, where the system tells. */
-  readonly pathOf: (file: FileSystem.File) => string | undefined
 }
 
 /**
@@ -46,18 +49,40 @@ const run = <A, E>(effect: Effect.Effect<A, E>, done: (value: A | undefined) => 
   else queueMicrotask(() => end(exit))
 }
 
+const same = (
+  stats: NodeFs.BigIntStats,
+  { changed, device, inode, modified, size }: FileIdentity.FileIdentity
+): boolean =>
+  stats.mtimeNs === modified &&
+  stats.ctimeNs === changed &&
+  BigInt.asUintN(64, stats.ino) === inode &&
+  stats.dev === device &&
+  Number(stats.size) === size
+
 const from = (calls: NodeCallsShape): FileCalls => ({
-  read: (file, bytes, at, length, position, done) =>
-    isPlain(file)
-      ? NodeFs.read(file.fd, bytes, at, length, position, (error, count) => done(error === null ? count : undefined))
-      : run(file.read(bytes.subarray(at, at + length), { position: BigInt(position) }), done),
-  identify:
-    calls.stat === node.stat
-      ? (path, done) =>
-          NodeFs.stat(path, { bigint: true }, (error, stats) => done(error === null ? identityOf(stats) : undefined))
-      : (path, done) => run(Effect.map(calls.stat(path), identityOf), done),
-  realPath: (path, done) => run(calls.realPath(path), done),
-  pathOf: (file) => calls.pathOf(FileIdentity.descriptor(file) ?? -1)
+  reads: (file) => {
+    if (!isPlain(file)) {
+      return (bytes, at, length, position, done) =>
+        run(file.read(bytes.subarray(at, at + length), { position: BigInt(position) }), done)
+    }
+    const { fd } = file
+    return (bytes, at, length, position, done) =>
+      NodeFs.read(fd, bytes, at, length, position, (error, count) => done(error === null ? count : undefined))
+  },
+  isUnchanged:
+    calls.stat === node.stat && calls.lstat === node.lstat
+      ? (path, followsLinks, identity, done) =>
+          (followsLinks ? NodeFs.stat : NodeFs.lstat)(path, { bigint: true }, (error, stats) =>
+            done(error === null && same(stats, identity))
+          )
+      : (path, followsLinks, identity, done) =>
+          run((followsLinks ? calls.stat : calls.lstat)(path), (stats) =>
+            done(stats !== undefined && same(stats, identity))
+          ),
+  realPath:
+    calls.realPath === node.realPath
+      ? (path, done) => nodeRealPath(path, (error, real) => done(error === null ? real : undefined))
+      : (path, done) => run(calls.realPath(path), done)
 })
 
 /** Those of the `FileSystem` that there is. */

@@ -14,7 +14,7 @@ import { constants } from "node:buffer"
 import { reasonOf } from "../FileError.ts"
 import * as FileIdentity from "../FileIdentity.ts"
 import * as FileBytes from "./FileBytes.ts"
-import type { Link } from "./HeldFile.ts"
+import type { Looks } from "./HeldFile.ts"
 import type { HeldFiles } from "./HeldFiles.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 
@@ -26,10 +26,8 @@ export interface Source {
   readonly noFollow: boolean
   /** A last look at the open file, before anything of it is read: where it really is. */
   readonly inspect?: ((file: FileSystem.File) => Effect.Effect<string, Errors.Reason>) | undefined
-  /** The path that the key names. */
-  readonly named: string
-  /** Paths by symbolic links that decide whether the file may be read. */
-  readonly links: ReadonlyArray<Link>
+  /** What a later read of the open file has to look at again, given where the file really is. */
+  readonly again: (real: string | undefined) => Looks
 }
 
 /** The metadata of a file as an object. */
@@ -110,7 +108,7 @@ const spanOf = (meta: ObjectMeta, options: GetOptions | undefined): Result.Resul
 const readSpan = (
   fs: FileSystem.FileSystem,
   held: HeldFiles,
-  { identity, inspect, links, named, noFollow, path }: Source,
+  { again, identity, inspect, noFollow, path }: Source,
   meta: ObjectMeta,
   { end, start }: ByteRange.Span
 ): Effect.Effect<Uint8Array | undefined, Errors.Reason> =>
@@ -133,7 +131,7 @@ const readSpan = (
     const now = yield* asReason("read")(FileIdentity.ofHandle(file))
     if (!FileIdentity.equals(now, identity)) return undefined
     if (filled === bytes.length) {
-      yield* held.hold(lease, { identity: now, meta, named, real, links })
+      yield* held.hold(lease, { identity: now, meta, ...again(real) })
       return bytes
     }
     const detail = `the file has ${identity.size} bytes, but only ${filled} of ${bytes.length} came`

@@ -8,7 +8,7 @@
  * - the path of the key leads to the same file, unchanged: same device, inode, size, time of modification, and time
  *   of any change, so that one whose permissions were taken away is opened anew as well. No other file can have the
  *   inode while this one is open;
- * - and the file is where it was when it was checked, so that a directory which was moved out and left a symbolic link
+ * - and it is still where it was when it was checked, so that a directory which was moved out and left a symbolic link
  *   behind is no way around that check.
  *
  * If not, the file is closed and the read begins anew on the way with all checks, which also knows what the error is.
@@ -17,20 +17,25 @@ import type { GetResult, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
 import type * as ByteRange from "@effect-icechunk/core/ByteRange"
 import type * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as Effect from "effect/Effect"
-import * as FileIdentity from "../FileIdentity.ts"
+import type * as FileIdentity from "../FileIdentity.ts"
 import * as FileBytes from "./FileBytes.ts"
 import type { FileCalls } from "./FileCalls.ts"
 import type { FilePool, Member } from "./FilePool.ts"
 import * as OpenFiles from "./OpenFiles.ts"
+import * as SharedCall from "./SharedCall.ts"
 
 /** What was found out about an open file. */
-export interface Checked {
+export interface Checked extends Looks {
   readonly identity: FileIdentity.FileIdentity
   readonly meta: ObjectMeta
-  /** The path that the key names; symbolic links may be on it. */
+}
+
+/** What has to be looked at again before more is served of an open file. */
+export interface Looks {
+  /** The path that the key names. */
   readonly named: string
-  /** Where the file really is; `undefined` where that does not matter, or the system does not tell it of open files. */
-  readonly real: string | undefined
+  /** Whether symbolic links at the end of that path are followed. */
+  readonly followsLinks: boolean
   /** Paths that must go on leading where they led. */
   readonly links: ReadonlyArray<Link>
 }
@@ -60,11 +65,13 @@ export const make = (options: {
   readonly pool: FilePool
   readonly lease: OpenFiles.Lease
   readonly checked: Checked
+  /** Says where a path leads, asked from then on. */
+  readonly follow: (named: string, tell: (real: string | undefined) => void) => void
   /** The file is not to be found any more. */
   readonly onDrop: (self: HeldFile) => void
 }): HeldFile => {
   const { calls, checked, lease, pool } = options
-  const { file } = lease
+  const readPart = calls.reads(lease.file)
   let readers = 0
   let isDropped = false
 
@@ -92,42 +99,17 @@ export const make = (options: {
     else pool.rest(self)
   }
 
-  /** Those whose bytes are there, and who wait to know whether they are the right ones. */
-  let unchecked: Array<(isSame: boolean) => void> = []
-  let isChecking = false
-
-  /** What others have read by the time that this begins is checked along with it; who comes later waits for the next. */
-  const check = (): void => {
-    isChecking = true
-    const checking = unchecked
-    unchecked = []
-    const done = (isSame: boolean): void => {
-      if (!isSame) drop()
-      if (unchecked.length > 0) check()
-      else isChecking = false
-      for (const tell of checking) tell(isSame)
+  /** Whether the file that is open is still the one that the key names. */
+  const isSame = SharedCall.make<boolean>((answer) => {
+    let left = checked.links.length + 1
+    let isSame = true
+    const settle = (isSo: boolean): void => {
+      if (!isSo) isSame = false
+      if (--left === 0) answer(isSame)
     }
-    const follow = (i: number): void => {
-      const link = checked.links[i]
-      if (link !== undefined) {
-        calls.realPath(link.named, (real) => (real === link.real ? follow(i + 1) : done(false)))
-        return
-      }
-      calls.identify(checked.named, (now) =>
-        done(
-          now !== undefined &&
-            FileIdentity.equals(now, checked.identity) &&
-            now.changed === checked.identity.changed &&
-            (checked.real === undefined || calls.pathOf(file) === checked.real)
-        )
-      )
-    }
-    follow(0)
-  }
-  const whenChecked = (tell: (isSame: boolean) => void): void => {
-    unchecked.push(tell)
-    if (!isChecking) check()
-  }
+    calls.isUnchanged(checked.named, checked.followsLinks, checked.identity, settle)
+    for (const { named, real } of checked.links) options.follow(named, (now) => settle(now === real))
+  })
 
   const read: HeldFile["read"] = (span, otherwise) =>
     Effect.callback<GetResult, Errors.Reason>((resume) => {
@@ -154,13 +136,16 @@ export const make = (options: {
         const part = (filled: number): void => {
           if (filled === length) {
             OpenFiles.leave(turn)
-            whenChecked((isSame) => finish(isSame ? Effect.succeed({ bytes, span, meta: checked.meta }) : otherwise))
+            isSame((isSo) => {
+              if (!isSo) drop()
+              finish(isSo ? Effect.succeed({ bytes, span, meta: checked.meta }) : otherwise)
+            })
           } else if (isAbandoned) {
             OpenFiles.leave(turn)
             leave()
           } else {
             const wanted = Math.min(length - filled, largestRead)
-            calls.read(file, bytes, filled, wanted, span.start + filled, (count) => {
+            readPart(bytes, filled, wanted, span.start + filled, (count) => {
               if (count !== undefined && count > 0) {
                 part(filled + count)
                 return

@@ -12,17 +12,12 @@ import { FilePool } from "./FilePool.ts"
 import * as HeldFile from "./HeldFile.ts"
 import { NodeCalls } from "./NodeCalls.ts"
 import type * as OpenFiles from "./OpenFiles.ts"
+import * as SharedCall from "./SharedCall.ts"
 
 export interface HeldFiles {
   readonly get: (key: string) => HeldFile.HeldFile | undefined
   /** Keeps a file open that was read as `checked` says, if files of its kind are kept and there is a place. */
-  readonly hold: (
-    lease: OpenFiles.Lease,
-    checked: Omit<HeldFile.Checked, "real"> & {
-      /** Where the file really is, if that matters. */
-      readonly real: string | undefined
-    }
-  ) => Effect.Effect<void>
+  readonly hold: (lease: OpenFiles.Lease, checked: HeldFile.Checked) => Effect.Effect<void>
 }
 
 /** The numbers that `statfs` has for file systems that see at once what others have done. */
@@ -62,6 +57,8 @@ const coherent: Readonly<Partial<Record<NodeJS.Platform, ReadonlySet<number>>>> 
 /** For how many milliseconds a device counts as what it was; another file system may be mounted with its number. */
 const deviceLimit = 10_000
 
+const mostQuestions = 1000
+
 /** Files are closed with the Scope if there is one, else when nobody has read them for a while. */
 export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
   const calls = yield* FileCalls.current
@@ -81,6 +78,18 @@ export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
     )
   }
 
+  /** Files in the same directory share the question where that is. */
+  const questions = new Map<string, (tell: (real: string | undefined) => void) => void>()
+  const follow = (named: string, tell: (real: string | undefined) => void): void => {
+    let question = questions.get(named)
+    if (question === undefined) {
+      if (questions.size >= mostQuestions) questions.clear()
+      question = SharedCall.make((answer) => calls.realPath(named, answer))
+      questions.set(named, question)
+    }
+    question(tell)
+  }
+
   const isCoherent = (path: string, device: bigint): Effect.Effect<boolean> =>
     Effect.suspend(() => {
       const types = coherent[process.platform]
@@ -98,25 +107,14 @@ export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
 
   return {
     get: (key) => files.get(key),
-    hold: (lease, { real, ...checked }) =>
+    hold: (lease, checked) =>
       Effect.map(isCoherent(checked.named, checked.identity.device), (isCoherent) => {
         if (!isCoherent || isClosed) return
         const { key } = checked.meta
-        // Where the system does not tell where an open file is, its path is followed again.
-        const tells = calls.pathOf(lease.file) !== undefined
-        const file = HeldFile.make({
-          calls,
-          pool,
-          lease,
-          checked: {
-            ...checked,
-            real: tells ? real : undefined,
-            links: real === undefined || tells ? checked.links : [...checked.links, { named: checked.named, real }]
-          },
-          onDrop: (dropped) => {
-            if (files.get(key) === dropped) files.delete(key)
-          }
-        })
+        const onDrop = (dropped: HeldFile.HeldFile): void => {
+          if (files.get(key) === dropped) files.delete(key)
+        }
+        const file = HeldFile.make({ calls, pool, lease, checked, follow, onDrop })
         if (!pool.admit(file)) return
         lease.keep()
         files.get(key)?.drop()

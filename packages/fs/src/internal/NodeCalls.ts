@@ -46,16 +46,18 @@ const call = <A>(
     )
   )
 
+/** On Windows the system has no such call for some kinds of drives. */
+export const nodeRealPath: (
+  path: string,
+  callback: (error: NodeJS.ErrnoException | null, real: string) => void
+) => void = process.platform === "win32" ? NodeFs.realpath : NodeFs.realpath.native
+
 export const node: NodeCallsShape = {
   stat: (path) => call("stat", path, (callback) => NodeFs.stat(path, { bigint: true }, callback)),
   lstat: (path) => call("lstat", path, (callback) => NodeFs.lstat(path, { bigint: true }, callback)),
   fstat: (descriptor) => call("fstat", descriptor, (callback) => NodeFs.fstat(descriptor, { bigint: true }, callback)),
   rmdir: (path) => call<void>("rmdir", path, (callback) => NodeFs.rmdir(path, (error) => callback(error, undefined))),
-  realPath: (path) =>
-    call("realPath", path, (callback) =>
-      // On Windows the system has no such call for some kinds of drives.
-      process.platform === "win32" ? NodeFs.realpath(path, callback) : NodeFs.realpath.native(path, callback)
-    ),
+  realPath: (path) => call("realPath", path, (callback) => nodeRealPath(path, callback)),
   fileSystemType: (path) =>
     Effect.map(
       call<NodeFs.StatsFs>("statfs", path, (callback) => NodeFs.statfs(path, callback)),
