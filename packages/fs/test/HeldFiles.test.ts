@@ -498,12 +498,12 @@ describe.runIf(process.platform === "linux" || process.platform === "darwin")("f
   )
 
   it.live(
-    "20,000 reads at once, in a process that may open 100 files",
+    "20,000 reads at once, in a process that may open 256 files",
     () =>
       Effect.gen(function* () {
         const { data } = yield* world()
-        for (let i = 0; i < 1000; i++) NodeFs.writeFileSync(`${data}/${i}`, `${i}`)
-        const child = Programs.startLimited(100, "readAll", data, "20000", "1000")
+        for (let i = 0; i < 50; i++) NodeFs.writeFileSync(`${data}/${i}`, `${i}`)
+        const child = Programs.startLimited(256, "readAll", data, "20000", "50")
         assert.strictEqual(yield* Effect.promise(() => Programs.ended(child)), 0)
       }).pipe(withPool(), Effect.provide(NodeServices.layer)),
     120_000
