@@ -77,7 +77,8 @@ export interface Options {
 }
 
 /**
- * Makes the store of a directory, which need not exist yet.
+ * Makes the store of a directory, which need not exist yet. Files that were read lately stay open; they are closed with
+ * the Scope that it is made in, if there is one, and when nobody has read them for 10 seconds.
  *
  * @category constructors
  * @since 0.1.0
@@ -492,7 +493,7 @@ export const layerConfig = (
  * (default `/`; a first `/` is accepted), and only regular files are read that really are in `allowed`, an
  * absolute directory. Symbolic links are followed, and count by where they lead. Anything outside fails with
  * `PermissionDenied`, whether it exists or not; directories, FIFOs, sockets and devices fail with
- * `Unsupported` and are never opened.
+ * `Unsupported` and are never opened. Files stay open as with `make`.
  *
  * @category constructors
  * @since 0.1.0
