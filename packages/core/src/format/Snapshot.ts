@@ -133,14 +133,19 @@ const arrayCode = 1
 const groupCode = 2
 
 /**
- * The position of the first node whose path is `path` or comes after it.
+ * The position of the first node whose path is `path` or comes after it. No node before `from` is; the nearer it is, the
+ * fewer steps are taken.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const firstFrom = (snapshot: Snapshot, path: string): number => {
-  let low = 0
+export const firstFrom = (snapshot: Snapshot, path: string, from = 0): number => {
+  let low = from
   let high = snapshot.nodes.length
+  for (let step = from === 0 ? high : 1; low + step < high; step *= 2) {
+    if (NodePath.compare(snapshot.nodes[low + step]!.path, path) < 0) low += step + 1
+    else high = low + step
+  }
   while (low < high) {
     const middle = (low + high) >>> 1
     if (NodePath.compare(snapshot.nodes[middle]!.path, path) < 0) low = middle + 1

@@ -135,6 +135,32 @@ export class ChangedSnapshot {
     return found.length === unchanged ? found : found.toSorted((a, b) => NodePath.compare(a.path, b.path))
   }
 
+  /**
+   * Names directly below a path of nodes, and of what leads to nodes, in the order of names: as many steps as there are
+   * names, and as nodes that were deleted or moved away.
+   */
+  names(path: NodePath.NodePath): ReadonlyArray<string> {
+    const prefix = path === NodePath.root ? "/" : `${path}/`
+    const { nodes } = this.base
+    const names = new Set<string>()
+    for (let i = Snapshot.firstFrom(this.base, prefix); i < nodes.length;) {
+      const node = nodes[i]!
+      if (!node.path.startsWith(prefix)) break
+      const end = node.path.indexOf("/", prefix.length)
+      if (node.path === path || !this.#isInPlace(node)) i++
+      else if (end < 0) {
+        names.add(node.path.slice(prefix.length))
+        i++
+      } else {
+        names.add(node.path.slice(prefix.length, end))
+        // Past all that is below the name: `0` is what follows `/`.
+        i = Snapshot.firstFrom(this.base, `${node.path.slice(0, end)}0`, i + 1)
+      }
+    }
+    for (const child of this.#children.get(path) ?? []) names.add(NodePath.name(child))
+    return [...names].toSorted(NodePath.compare)
+  }
+
   /** The node of the base at a path, and those below it. */
   *#baseNodes(path: NodePath.NodePath): Generator<Node> {
     const node = Snapshot.find(this.base, path)
