@@ -180,7 +180,7 @@ export const make = (session: Session | WritableSession): ZarrStore => {
   /** Chunks of the array, if there is one, whose keys are in a directory that is not of nodes: `path/c` or below. */
   const chunksAround = Effect.fnUntraced(function* (
     directory: NodePath.NodePath
-  ): Effect.fn.Return<ReadonlyArray<Stream.Stream<string, AssetError>>> {
+  ): Effect.fn.Return<Array<Stream.Stream<string, AssetError>>> {
     const found: Array<Stream.Stream<string, AssetError>> = []
     for (
       let at = directory, above = NodePath.parent(at);
@@ -211,33 +211,39 @@ export const make = (session: Session | WritableSession): ZarrStore => {
     )
   }
 
-  /** What `keysBelow` has in a directory, looking only at what is directly in it. */
-  const keysIn = Effect.fnUntraced(function* (
+  /** The names in a directory that keys start with, each once. */
+  const namesOf = (keys: Stream.Stream<string, AssetError>, base: string, known: ReadonlyArray<string>) => {
+    const seen = new Set(known)
+    return keys.pipe(
+      Stream.filter((key) => key.startsWith(base)),
+      Stream.map((key) => key.slice(base.length).split("/", 1)[0]!),
+      Stream.filter((name) => !seen.has(name) && seen.add(name) !== undefined)
+    )
+  }
+
+  /** The names in a directory that nodes can be in, looking only at what is directly in it. */
+  const namesIn = Effect.fnUntraced(function* (
     base: string,
     directory: NodePath.NodePath
   ): Effect.fn.Return<Stream.Stream<string, AssetError>> {
-    const names = yield* Effect.orDie(session.names(directory))
+    const below = yield* Effect.orDie(session.names(directory))
     const node = yield* nodeAt(directory)
-    return Stream.flatten(
-      Stream.fromIterable([
-        ...(node === undefined ? [] : [Stream.succeed(ZarrKey.metadata(directory))]),
-        // One chunk shows that there are some.
-        ...(node?.data._tag === "Array" ? [Stream.take(chunkKeys(directory), 1)] : []),
-        ...(yield* chunksAround(directory)),
-        Stream.fromIterable(names.map((name) => base + name))
-      ])
-    )
+    const names = node === undefined ? below : [...new Set([ZarrKey.metadataName, ...below])]
+    const chunks = yield* chunksAround(directory)
+    // One chunk shows that there are some.
+    if (node?.data._tag === "Array") chunks.push(Stream.take(chunkKeys(directory), 1))
+    const listed = Stream.fromIterable(names)
+    return chunks.length === 0
+      ? listed
+      : Stream.concat(listed, namesOf(Stream.flatten(Stream.fromIterable(chunks)), base, names))
   })
 
   const listDir = (directory: string): Stream.Stream<string, AssetError> => {
     const wanted = directory.startsWith("/") ? directory.slice(1) : directory
     const base = wanted === "" || wanted.endsWith("/") ? wanted : `${wanted}/`
     const path = directoryOf(base)
-    const seen = new Set<string>()
-    return Stream.unwrap(path === undefined ? keysBelow(base, base) : keysIn(base, path)).pipe(
-      Stream.filter((key) => key.startsWith(base)),
-      Stream.map((key) => key.slice(base.length).split("/", 1)[0]!),
-      Stream.filter((name) => !seen.has(name) && seen.add(name) !== undefined)
+    return Stream.unwrap(
+      path === undefined ? Effect.map(keysBelow(base, base), (keys) => namesOf(keys, base, [])) : namesIn(base, path)
     )
   }
 

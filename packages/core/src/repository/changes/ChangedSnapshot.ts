@@ -121,6 +121,10 @@ export class ChangedSnapshot {
 
   /** All nodes, in the order of paths; with `below`, that node and those below it. */
   nodes(below: NodePath.NodePath = NodePath.root): ReadonlyArray<Node> {
+    const { deleted, moved } = this.#changes
+    const isUnchanged = this.#changed.size === 0 && deleted.size === 0 && moved.size === 0
+    // Every path is the root or below it.
+    if (isUnchanged && below === NodePath.root) return this.base.nodes
     const found: Array<Node> = []
     for (const node of this.#baseNodes(below)) {
       if (this.#isInPlace(node) && !this.#changed.has(node.path)) found.push(node)
@@ -153,8 +157,7 @@ export class ChangedSnapshot {
         i++
       } else {
         names.add(node.path.slice(prefix.length, end))
-        // Past all that is below the name: `0` is what follows `/`.
-        i = Snapshot.firstFrom(this.base, `${node.path.slice(0, end)}0`, i + 1)
+        i = Snapshot.firstWithout(this.base, node.path.slice(0, end + 1), i)
       }
     }
     for (const child of this.#children.get(path) ?? []) names.add(NodePath.name(child))
