@@ -167,29 +167,23 @@ const lexicalProblem = (text: string): string | undefined => {
   return undefined
 }
 
-const [quote, backslash, colon, openBrace, openBracket, closeBrace, closeBracket] = [...`"\\:{[}]`].map((character) =>
+const [quote, colon, openBrace, openBracket, closeBrace, closeBracket] = [...`":{[}]`].map((character) =>
   character.charCodeAt(0)
 )
 
 /**
  * How many members the objects of a text have, counting one that occurs twice twice; -1 when it is nested deeper than
- * `maxDepth` or a text in it does not end. The text is valid JSON, or fails elsewhere.
+ * `maxDepth` or a text in it does not end. The text is valid JSON without escapes, or fails elsewhere.
  */
 const membersIn = (text: string): number => {
   let members = 0
   let depth = 0
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
-      case quote: {
-        let backslashes = 0
-        do {
-          at = text.indexOf('"', at + 1)
-          if (at < 0) return -1
-          backslashes = 0
-          while (text.charCodeAt(at - 1 - backslashes) === backslash) backslashes++
-        } while (backslashes % 2 === 1)
+      case quote:
+        at = text.indexOf('"', at + 1)
+        if (at < 0) return -1
         break
-      }
       case colon:
         members++
         break
@@ -226,6 +220,8 @@ class Survey {
 
 /** The value of a text, where all is well; `undefined` where it has to be looked at more closely to say what is not. */
 const soundValue = (text: string): Json | undefined => {
+  // Keys with escapes are not compared by what `JSON.parse` makes of them: V8 13.6 reads some of one character wrongly.
+  if (text.includes("\\")) return undefined
   const members = membersIn(text)
   if (members < 0) return undefined
   let value: unknown

@@ -35,10 +35,9 @@ for (const character of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
  * @since 0.1.0
  */
 export const of = (location: string, { inOrder }: ContainerSet): PlainDirectory | undefined => {
+  // Its path has a slash: an accepted location names an object in a bucket, in a container or on a disk.
   const path = location.indexOf("://") + 3
   const end = location.lastIndexOf("/") + 1
-  // Without a slash in its path it is a bucket, or a container's name, that differs.
-  if (end <= path) return undefined
   const directory = location.slice(path, end)
   // Containers' prefixes are compared with what is decoded.
   if (directory.includes("%")) return undefined
