@@ -18,7 +18,7 @@ import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Location from "@effect-icechunk/core/Location"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -379,6 +379,7 @@ export const make = Effect.fnUntraced(function* (
       opaqueKeys: false
     },
     readOnlyBecause: options.readOnlyBecause,
+    isLocal: true,
 
     get: (key, getOptions) =>
       pathOf(key).pipe(
@@ -483,7 +484,14 @@ export const layer = (
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<ObjectStore.ObjectStore, Config.ConfigError, FileSystem.FileSystem | Path.Path> =>
-  Layer.effect(ObjectStore.ObjectStore, Effect.flatMap(Config.unwrap(options), make))
+  Layer.effect(
+    ObjectStore.ObjectStore,
+    // `effect/Config` loads half of what a program with this module loads, and who passes options has no need of it.
+    Effect.promise(() => import("effect/Config")).pipe(
+      Effect.flatMap((config) => config.unwrap(options)),
+      Effect.flatMap(make)
+    )
+  )
 
 /**
  * A read-only store of files outside a repository, such as virtual chunks name: keys are paths below `root`

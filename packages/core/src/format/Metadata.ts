@@ -35,14 +35,15 @@ const origins = new WeakMap<Metadata, ReadonlyMap<string, Uint8Array>>()
  * @since 0.1.0
  */
 export const decode = (file: string, field: string, specVersion: number, items: FlatVector): Metadata => {
-  const codec = specVersion === 1 ? Msgpack : Flexbuffer
+  // Not the modules as values, which would keep their writers in the bundle of a program that only reads.
+  const decodeValue = specVersion === 1 ? Msgpack.decode : Flexbuffer.decode
   const values = new Map<string, Json>()
   const bytes = new Map<string, Uint8Array>()
   items.mapTables((item, index) => {
     const name = item.string(Item.name)
     if (values.has(name)) item.fail(Item.name, "another item has the same name")
     const value = item.copy(Item.value)
-    values.set(name, Result.getOrThrow(codec.decode(file, `${field}[${index}].value`, value)))
+    values.set(name, Result.getOrThrow(decodeValue(file, `${field}[${index}].value`, value)))
     bytes.set(name, value)
   })
   const metadata: Metadata = Object.fromEntries(values)

@@ -1,6 +1,6 @@
 /**
- * Snapshots and manifests: each is fetched once at a time and kept while there is room. They never change,
- * so what is kept is always right.
+ * Snapshots and manifests: each is fetched once at a time and kept while there is room, and so is what was written.
+ * They never change, so what is kept is always right.
  *
  * @since 0.1.0
  */
@@ -12,9 +12,8 @@ import { FormatError } from "../encoding/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
 import * as Snapshot from "../format/Snapshot.ts"
-import * as TransactionLog from "../format/TransactionLog.ts"
 import { Zstd } from "../encoding/Zstd.ts"
-import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
+import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
 import * as Layout from "./Layout.ts"
@@ -36,38 +35,52 @@ export type AssetError = ObjectStoreError | FormatError
 export interface Assets {
   readonly snapshot: (id: SnapshotId) => Effect.Effect<Snapshot.Snapshot, AssetError>
   readonly manifest: (id: ManifestId) => Effect.Effect<Manifest.Manifest, AssetError>
-  readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
-  /** Writes a manifest and returns the size of its file in bytes. */
-  readonly writeManifest: (
-    id: ManifestId,
-    payload: Uint8Array
-  ) => Effect.Effect<number, ObjectStoreError | WriteForbidden>
-  readonly writeTransactionLog: (
-    log: TransactionLog.TransactionLog
-  ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+  /** A manifest that is there already. */
+  readonly cachedManifest: (id: ManifestId) => Manifest.Manifest | undefined
+  /** Keeps a snapshot that was just written. */
+  readonly keep: (snapshot: Snapshot.Snapshot) => Effect.Effect<void>
+  /** Keeps a manifest that was just written. */
+  readonly keepManifest: (manifest: Manifest.Manifest) => Effect.Effect<void>
 }
 
 /** What the cached manifests may take, in bytes; the newest is kept whatever its size. */
 const manifestBudget = 512 * 1024 * 1024
 
+/** How many manifests are cached. */
+const maxManifests = 4096
+
 /** Evicts the manifests that were used longest ago when all together exceed the budget. */
 class Budget {
-  readonly #sizes = new Map<ManifestId, number>()
+  readonly #manifests = new Map<ManifestId, Manifest.Manifest>()
+  #newest: ManifestId | undefined
   #total = 0
 
   /** Notes a use and returns the manifests to forget. */
-  use(id: ManifestId, size: number): ReadonlyArray<ManifestId> {
-    this.#total += size - (this.#sizes.get(id) ?? 0)
-    this.#sizes.delete(id)
-    this.#sizes.set(id, size)
+  use(manifest: Manifest.Manifest): ReadonlyArray<ManifestId> {
+    const { byteLength, id } = manifest
+    this.#total += byteLength - (this.#manifests.get(id)?.byteLength ?? 0)
+    this.#manifests.delete(id)
+    this.#manifests.set(id, manifest)
+    this.#newest = id
     const forgotten: Array<ManifestId> = []
-    for (const [oldest, bytes] of this.#sizes) {
-      if (this.#total <= manifestBudget || oldest === id) break
-      this.#sizes.delete(oldest)
-      this.#total -= bytes
+    for (const [oldest, { byteLength }] of this.#manifests) {
+      if ((this.#total <= manifestBudget && this.#manifests.size <= maxManifests) || oldest === id) break
+      this.#manifests.delete(oldest)
+      this.#total -= byteLength
       forgotten.push(oldest)
     }
     return forgotten
+  }
+
+  /** Notes a use of a manifest that is there. */
+  get(id: ManifestId): Manifest.Manifest | undefined {
+    const manifest = this.#manifests.get(id)
+    if (manifest !== undefined && this.#newest !== id) {
+      this.#manifests.delete(id)
+      this.#manifests.set(id, manifest)
+      this.#newest = id
+    }
+    return manifest
   }
 }
 
@@ -78,14 +91,22 @@ const ensureId = (file: string, wanted: string, found: string): Effect.Effect<vo
     : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))
 
 /**
- * The files of the repository in `store`; `level` is the zstd level of what is written.
+ * Notes in the span of a file where it is, what it is, and its bytes as they are stored.
+ *
+ * @category tracing
+ * @since 0.1.0
+ */
+export const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
+  Effect.annotateCurrentSpan({ path, kind, bytes: length })
+
+/**
+ * The files of the repository in `store`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (
-  store: ObjectStoreShape,
-  level: () => number
+export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
+  store: ObjectStoreShape
 ): Effect.fn.Return<Assets, never, Zstd> {
   const zstd = yield* Zstd
   const withZstd = Effect.provideService(Zstd, zstd)
@@ -93,6 +114,7 @@ export const make = Effect.fnUntraced(function* (
   const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
     const file = Layout.snapshot(id)
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
+    yield* describeSpan(file, "Snapshot", bytes)
     const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
     const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
     yield* ensureId(file, id, snapshot.id)
@@ -101,6 +123,7 @@ export const make = Effect.fnUntraced(function* (
   const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
     const file = Layout.manifest(id)
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Manifest") })
+    yield* describeSpan(file, "Manifest", bytes)
     const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
     const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
     yield* ensureId(file, id, manifest.id)
@@ -111,34 +134,20 @@ export const make = Effect.fnUntraced(function* (
   const timeToLive = (exit: Exit.Exit<unknown, unknown>): Duration.Duration =>
     Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
   const snapshots = yield* Cache.makeWith(fetchSnapshot, { capacity: 16, timeToLive })
-  const manifests = yield* Cache.makeWith(fetchManifest, { capacity: 4096, timeToLive })
+  const manifests = yield* Cache.makeWith(fetchManifest, { capacity: maxManifests, timeToLive })
   const budget = new Budget()
+  const noteUse = (manifest: Manifest.Manifest): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      Effect.forEach(budget.use(manifest), (old) => Cache.invalidate(manifests, old), { discard: true })
+    )
 
-  const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
-    Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream" }))
+  const keep: Assets["keep"] = (snapshot) => Cache.set(snapshots, snapshot.id, snapshot)
 
   return {
     snapshot: (id) => Cache.get(snapshots, id),
-    manifest: (id) =>
-      Effect.tap(Cache.get(manifests, id), (manifest) =>
-        Effect.forEach(budget.use(id, manifest.byteLength), (old) => Cache.invalidate(manifests, old), {
-          discard: true
-        })
-      ),
-    writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
-      const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
-      yield* put(Layout.snapshot(snapshot.id), bytes)
-    }),
-    writeManifest: Effect.fn("Assets.writeManifest")(function* (id, payload) {
-      const bytes = yield* withZstd(IcechunkFile.encode("Manifest", payload, { level: level() }))
-      yield* put(Layout.manifest(id), bytes)
-      return bytes.length
-    }),
-    writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
-      const bytes = yield* withZstd(
-        IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
-      )
-      yield* put(Layout.transaction(log.id), bytes)
-    })
+    manifest: (id) => Effect.tap(Cache.get(manifests, id), noteUse),
+    cachedManifest: (id) => budget.get(id),
+    keep,
+    keepManifest: (manifest) => Effect.andThen(Cache.set(manifests, manifest.id, manifest), noteUse(manifest))
   }
 })

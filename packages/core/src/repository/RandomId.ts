@@ -33,25 +33,25 @@ const bytes = (length: number): Effect.Effect<Uint8Array> => Effect.sync(() => t
  * @category constructors
  * @since 0.1.0
  */
-export const snapshotId: Effect.Effect<ObjectId.SnapshotId> = Effect.map(bytes(12), ObjectId.snapshotId)
+export const snapshotId: Effect.Effect<ObjectId.SnapshotId> = /*#__PURE__*/ Effect.map(bytes(12), ObjectId.snapshotId)
 
 /**
  * @category constructors
  * @since 0.1.0
  */
-export const manifestId: Effect.Effect<ObjectId.ManifestId> = Effect.map(bytes(12), ObjectId.manifestId)
+export const manifestId: Effect.Effect<ObjectId.ManifestId> = /*#__PURE__*/ Effect.map(bytes(12), ObjectId.manifestId)
 
 /**
  * @category constructors
  * @since 0.1.0
  */
-export const chunkId: Effect.Effect<ObjectId.ChunkId> = Effect.map(bytes(12), ObjectId.chunkId)
+export const chunkId: Effect.Effect<ObjectId.ChunkId> = /*#__PURE__*/ Effect.map(bytes(12), ObjectId.chunkId)
 
 /**
  * @category constructors
  * @since 0.1.0
  */
-export const nodeId: Effect.Effect<ObjectId.NodeId> = Effect.map(bytes(8), ObjectId.nodeId)
+export const nodeId: Effect.Effect<ObjectId.NodeId> = /*#__PURE__*/ Effect.map(bytes(8), ObjectId.nodeId)
 
 /**
  * Twelve random bytes as text, to tell one write from another.
@@ -59,4 +59,4 @@ export const nodeId: Effect.Effect<ObjectId.NodeId> = Effect.map(bytes(8), Objec
  * @category constructors
  * @since 0.1.0
  */
-export const writeId: Effect.Effect<string> = Effect.map(bytes(12), ObjectId.encode)
+export const writeId: Effect.Effect<string> = /*#__PURE__*/ Effect.map(bytes(12), ObjectId.encode)

@@ -9,8 +9,8 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ByteRange from "../values/ByteRange.ts"
 import type * as Credentials from "../values/Credentials.ts"
@@ -172,11 +172,13 @@ export interface Origin {
  * @category errors
  * @since 0.1.0
  */
-export class WriteForbidden extends Schema.TaggedError<WriteForbidden>()("WriteForbidden", {
-  /** What refused: a store, a session, a repository. */
-  target: Schema.String,
-  because: Schema.String
-}) {
+export class WriteForbidden
+  extends /*#__PURE__*/ Data.TaggedError("WriteForbidden")<{
+    /** What refused: a store, a session, a repository. */
+    readonly target: string
+    readonly because: string
+  }>
+{
   override get message(): string {
     return `\`${this.target}\` cannot be written: ${this.because}`
   }
@@ -195,6 +197,13 @@ export interface ObjectStoreShape {
   readonly capabilities: Capabilities
   /** `undefined` when the store may be written, else a sentence that says why not and what to do. */
   readonly readOnlyBecause: string | undefined
+  /**
+   * Requests that the store takes at once (default 64): as many reads of chunks are made, and further ones wait without
+   * being asked for. A bound of its own that the store has, such as its sockets, should be at least as large.
+   */
+  readonly maxConcurrentRequests?: number | undefined
+  /** Reads pass no wire: a request costs about as much as reading 4 KiB, and nothing is worth a cache (files, memory). */
+  readonly isLocal?: boolean | undefined
   /**
    * Reads an object or a part of it. Fails with `NotFound`, `InvalidRange` (never a shorter answer),
    * `PreconditionFailed` and `NotModified`.
@@ -305,7 +314,7 @@ export const getRanges = (
       groups,
       (group) =>
         store.get(key, { ...options?.conditions, range: ByteRange.bounded(group.start, group.end - group.start) }),
-      { concurrency: options?.concurrency ?? 8 }
+      { concurrency: options?.concurrency ?? store.maxConcurrentRequests ?? 64 }
     ),
     (fetched) => {
       const results: Array<{ readonly bytes: Uint8Array; readonly meta: ObjectMeta }> = Array.from({

@@ -9,7 +9,6 @@
  */
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 
 /**
  * - `Absolute`: `protocol` and `path`; the first segment of the path is the bucket, except for the
@@ -56,10 +55,12 @@ export const match: typeof Constructors.$match = Constructors.$match
  * @category errors
  * @since 0.1.0
  */
-export class InvalidLocation extends Schema.TaggedError<InvalidLocation>()("InvalidLocation", {
-  location: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidLocation
+  extends /*#__PURE__*/ Data.TaggedError("InvalidLocation")<{
+    readonly location: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.location}\` is not a location of a virtual chunk: ${this.problem}. Write it as \`protocol://bucket/key\`, \`file:///absolute/path\` or \`vcc://container/path\`.`
   }

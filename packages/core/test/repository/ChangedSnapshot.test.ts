@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type * as Snapshot from "../../src/format/Snapshot.ts"
+import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import { ChangedSnapshot } from "../../src/repository/changes/ChangedSnapshot.ts"
 import * as ChangeSet from "../../src/repository/changes/ChangeSet.ts"
 import * as NodePath from "../../src/values/NodePath.ts"
@@ -114,7 +115,7 @@ describe("ChangedSnapshot", () => {
     const base = snapshot(["/a", "/a/b"])
     const view = new ChangedSnapshot(base)
     const [, inner] = base.nodes
-    view.chunksForWriting(inner!.id, 1).setDeleted([3])
+    view.chunksForWriting(inner!.id, () => new ChunkRefColumns(1)).setDeleted([3])
     view.setMetadata(inner!, text("changed"), group)
     view.move(view.node("/a" as NodePath.NodePath)!, "/c" as NodePath.NodePath)
     view.move(view.node("/c/b" as NodePath.NodePath)!, "/d" as NodePath.NodePath)

@@ -4,6 +4,7 @@ import type { WritableSession } from "@effect-icechunk/core/WritableSession"
 import * as ZarrStore from "@effect-icechunk/core/ZarrStore"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import type * as Snapshot from "../../src/format/Snapshot.ts"
 import { ChangedSnapshot } from "../../src/repository/changes/ChangedSnapshot.ts"
 import * as Session from "../../src/repository/Session.ts"
@@ -103,7 +104,9 @@ describe("ZarrStore", () => {
       // No chunk can be asked for at a path that no user can write.
       const readable = ["/c/c", "/c/c-/c", "/g/h/i"]
       for (const path of readable)
-        changes.chunksForWriting(changes.node(path as NodePath.NodePath)!.id, 1).setDeleted([1])
+        changes
+          .chunksForWriting(changes.node(path as NodePath.NodePath)!.id, () => new ChunkRefColumns(1))
+          .setDeleted([1])
       for (const path of readable) {
         changes.chunks(changes.node(path as NodePath.NodePath)!.id)!.setInline([3], Uint8Array.of(1))
       }

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
 import * as Snapshot from "../../format/Snapshot.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { NodeId } from "../../values/ObjectId.ts"
@@ -244,10 +244,10 @@ export class ChangedSnapshot {
   }
 
   /** The same, made on demand, to be written to. */
-  chunksForWriting(id: NodeId, rank: number): ChunkRefColumns {
+  chunksForWriting(id: NodeId, make: () => ChunkRefColumns): ChunkRefColumns {
     const known = this.#changes.chunks.get(id)
     if (known !== undefined) return known
-    const columns = new ChunkRefColumns(rank)
+    const columns = make()
     this.#changes.chunks.set(id, columns)
     return columns
   }
