@@ -103,6 +103,41 @@ export const mutants: ReadonlyArray<Mutant> = [
     tests: ["packages/fs/test/PowerLoss.test.ts"]
   },
   {
+    name: "on files: what is read of an open file is compared with the file that its path leads to",
+    file: "packages/fs/src/internal/FileCalls.ts",
+    find: "done(error === null && same(stats, identity))",
+    replace: "done(error === null)",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files: an open file is read only while it is where it was when it was checked",
+    file: "packages/fs/src/internal/HeldFile.ts",
+    find: "settle(now === real)",
+    replace: "settle(now === real || now !== real)",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files: an open file is not closed while it is read",
+    file: "packages/fs/src/internal/HeldFile.ts",
+    find: "if (readers === 0) end()",
+    replace: "end()",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files: what was read is compared with an answer that was asked for afterwards",
+    file: "packages/fs/src/internal/SharedCall.ts",
+    find: "      if (waiting.length > 0) next()\n      else isAsked = false\n",
+    replace: "      isAsked = false\n      told.push(...waiting)\n      waiting = []\n",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files: none stays open on a file system that other machines change unseen",
+    file: "packages/fs/src/internal/HeldFiles.ts",
+    find: "if (!isCoherent || isClosed) return",
+    replace: "if (isClosed) return",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
     name: "on files: the directory is flushed after a file got its name",
     file: "packages/fs/src/internal/Directories.ts",
     find: "            sync,\n            (error) => unflushable",
