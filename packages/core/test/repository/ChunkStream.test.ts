@@ -150,6 +150,34 @@ describe("Session.chunks", () => {
   )
 })
 
+describe("Session.chunks of more than are planned together", () => {
+  it.effect("shows the session as it was when the stream started, to the end", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      yield* setUp(world)
+      const count = (1 << 17) + 1
+      const seen = yield* inWorld(world)(
+        Effect.gen(function* () {
+          const session = yield* (yield* Repository.open({ credentials })).writableSession("main")
+          yield* session.setChunk("/array", [99], pattern(10))
+          const seen = { chunks: 0, bytes: 0 }
+          yield* Stream.runForEachArray(session.chunks("/array", new Uint32Array(count).fill(99)), (chunks) =>
+            Effect.suspend(() => {
+              for (const { bytes } of chunks) {
+                seen.chunks++
+                seen.bytes += bytes?.length ?? 0
+              }
+              return Effect.orDie(session.deleteChunk("/array", [99]))
+            })
+          )
+          return seen
+        })
+      )
+      assert.deepStrictEqual(seen, { chunks: count, bytes: 10 * count })
+    })
+  )
+})
+
 describe("chunks that are read at once", () => {
   const readAll = (session: Session.Session, indices: ReadonlyArray<ReadonlyArray<number>>) =>
     Effect.forEach(indices, (index) => session.chunk("/array", index), { concurrency: "unbounded" })
