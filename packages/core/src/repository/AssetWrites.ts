@@ -13,7 +13,7 @@ import * as TransactionLog from "../format/TransactionLog.ts"
 import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId } from "../values/ObjectId.ts"
-import type { Assets } from "./Assets.ts"
+import { type Assets, describeSpan } from "./Assets.ts"
 import * as Layout from "./Layout.ts"
 
 /**
@@ -65,6 +65,7 @@ export const make = Effect.fnUntraced(function* (
     ...assets,
     writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
       const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
+      yield* describeSpan(Layout.snapshot(snapshot.id), "Snapshot", bytes)
       yield* put(Layout.snapshot(snapshot.id), bytes)
       yield* assets.keep(snapshot)
     }),
@@ -77,6 +78,7 @@ export const make = Effect.fnUntraced(function* (
     ),
     writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }) {
       const file = Layout.manifest(id)
+      yield* describeSpan(file, "Manifest", bytes)
       yield* put(file, bytes)
       const manifest = Result.getOrThrow(Manifest.decode(file, payload, zstd.dictionary))
       yield* assets.keepManifest(manifest)
@@ -85,6 +87,7 @@ export const make = Effect.fnUntraced(function* (
       const bytes = yield* withZstd(
         IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
       )
+      yield* describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
       yield* put(Layout.transaction(log.id), bytes)
     })
   }

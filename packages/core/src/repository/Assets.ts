@@ -91,6 +91,15 @@ const ensureId = (file: string, wanted: string, found: string): Effect.Effect<vo
     : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))
 
 /**
+ * Notes in the span of a file where it is, what it is, and its bytes as they are stored.
+ *
+ * @category tracing
+ * @since 0.1.0
+ */
+export const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
+  Effect.annotateCurrentSpan({ path, kind, bytes: length })
+
+/**
  * The files of the repository in `store`.
  *
  * @category constructors
@@ -105,6 +114,7 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
   const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
     const file = Layout.snapshot(id)
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
+    yield* describeSpan(file, "Snapshot", bytes)
     const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
     const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
     yield* ensureId(file, id, snapshot.id)
@@ -113,6 +123,7 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
   const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
     const file = Layout.manifest(id)
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Manifest") })
+    yield* describeSpan(file, "Manifest", bytes)
     const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
     const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
     yield* ensureId(file, id, manifest.id)

@@ -15,7 +15,8 @@ import type * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
-import { RequestGate } from "../store/RequestGate.ts"
+import { type Limits, RequestGate } from "../store/RequestGate.ts"
+import * as RequestMetrics from "../store/RequestMetrics.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import * as ChunkResolver from "../virtual/ChunkResolver.ts"
@@ -134,7 +135,7 @@ export const readExisting: Effect.Effect<
   ReadTogether,
   RepositoryNotFound | Assets.AssetError,
   ObjectStore.ObjectStore | Zstd
-> = /*#__PURE__*/ Effect.flatMap(ObjectStore.ObjectStore, (store) =>
+> = /*#__PURE__*/ Effect.flatMap(Effect.map(ObjectStore.ObjectStore, RequestMetrics.counted), (store) =>
   Effect.all(
     {
       repo: Effect.catchIf(RepoObject.read(store), isNotFound, () =>
@@ -166,7 +167,7 @@ export const read: Effect.Effect<
   })
 )
 
-const defaultBytesInFlight = 128 * 1024 * 1024
+const defaultBytesInFlight = 64 * 1024 * 1024
 
 /**
  * An open repository, with what is needed to write to it.
@@ -207,7 +208,7 @@ export const connect: (
   known: ReadTogether
 ) => Effect.Effect<Opened, OpenError, ObjectStore.ObjectStore | Platforms | Zstd | Scope.Scope> =
   /*#__PURE__*/ Effect.fnUntraced(function* (options, known) {
-    const store = yield* ObjectStore.ObjectStore
+    const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
     const platforms = yield* Platforms
     const zstd = yield* Zstd
     const withZstd = Effect.provideService(Zstd, zstd)
@@ -236,19 +237,23 @@ export const connect: (
         overrides: config.override.virtual_chunk_containers ?? [],
         without: options.withoutContainers
       })
-    const gate = new RequestGate(() => ({
+    const limits = (): Limits => ({
       requests: Config.maxConcurrentRequests(config.current()),
       bytes: options.maxBytesInFlight ?? defaultBytesInFlight
-    }))
+    })
+    const gate = new RequestGate(limits())
     const reads = new ObjectReads(stores, gate, options.rangePlan)
     const native = new NativeChunks(store, reads)
-    const sessionContext = (): Session.SessionContext => ({
-      store,
-      native,
-      assets,
-      checks: options.checks ?? "fail",
-      resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
-    })
+    const sessionContext = (): Session.SessionContext => {
+      gate.limits = limits()
+      return {
+        store,
+        native,
+        assets,
+        checks: options.checks ?? "fail",
+        resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
+      }
+    }
 
     const newest: Opened["newest"] = Effect.fnUntraced(function* <E>(
       find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>

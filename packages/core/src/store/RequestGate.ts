@@ -4,9 +4,12 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { ObjectStoreShape } from "./ObjectStore.ts"
 import * as RequestCost from "./RequestCost.ts"
+import * as RequestMetrics from "./RequestMetrics.ts"
 
 /**
  * Requests that a store takes at once when it does not say.
@@ -37,10 +40,14 @@ export interface Limits {
 export interface Passenger {
   readonly lane: Lane
   readonly bytes: number
+  /** Whose metrics are counted. */
+  readonly context: Context.Context<never>
   /** Starts the request. Whoever passed leaves again, once. */
   readonly pass: () => void
   /** Where it stands among those that wait; the gate's own. */
   ticket?: number | undefined
+  /** When it came; the gate's own. */
+  since?: number | undefined
 }
 
 /**
@@ -55,11 +62,13 @@ export class Lane {
   /** Requests under way. */
   active = 0
   cost: RequestCost.RequestCost = RequestCost.initial
+  readonly metrics: RequestMetrics.StoreMetrics
   /** Who waits; in the order of their tickets, as a Map keeps it. */
   readonly waiting = new Map<number, Passenger>()
 
   constructor(store: ObjectStoreShape) {
     this.store = store
+    this.metrics = RequestMetrics.of(store)
     this.places = Math.max(1, store.maxConcurrentRequests ?? defaultConcurrentRequests)
   }
 
@@ -76,7 +85,8 @@ export class Lane {
  * @since 0.1.0
  */
 export class RequestGate {
-  readonly #limits: () => Limits
+  /** What holds from now on. */
+  limits: Limits
   readonly #lanes = new WeakMap<ObjectStoreShape, Lane>()
   /** Those where somebody waits. */
   readonly #busy = new Set<Lane>()
@@ -85,9 +95,8 @@ export class RequestGate {
   #tickets = 0
   #isAdmitting = false
 
-  /** `limits` are asked for at every request. */
-  constructor(limits: () => Limits) {
-    this.#limits = limits
+  constructor(limits: Limits) {
+    this.limits = limits
   }
 
   /** The requests to a store; always the same for the same store. */
@@ -100,9 +109,11 @@ export class RequestGate {
   /** Lets a request pass as soon as there is room: at once, or when others have left. */
   enter(passenger: Passenger): void {
     passenger.ticket = this.#tickets++
+    passenger.since = undefined
     passenger.lane.waiting.set(passenger.ticket, passenger)
     this.#busy.add(passenger.lane)
     this.#admit()
+    if (passenger.ticket !== undefined) passenger.since = performance.now()
   }
 
   /** Gives the place back of a request that had passed. */
@@ -137,14 +148,16 @@ export class RequestGate {
     if (this.#isAdmitting) return
     this.#isAdmitting = true
     try {
-      const limits = this.#limits()
       for (let next = this.#next(); next !== undefined; next = this.#next()) {
         const { bytes, lane, ticket } = next
-        if (this.#requests >= limits.requests) return
-        if (this.#requests > 0 && this.#bytes + bytes > limits.bytes) return
+        if (this.#requests >= this.limits.requests) return
+        if (this.#requests > 0 && this.#bytes + bytes > this.limits.bytes) return
         lane.waiting.delete(ticket!)
         if (lane.waiting.size === 0) this.#busy.delete(lane)
         next.ticket = undefined
+        if (next.since !== undefined) {
+          lane.metrics.secondsWaited.updateUnsafe((performance.now() - next.since) / 1000, next.context)
+        }
         lane.active++
         this.#requests++
         this.#bytes += bytes
@@ -163,6 +176,7 @@ export class RequestGate {
       const passenger: Passenger = {
         lane,
         bytes,
+        context: Fiber.getCurrent()!.context,
         pass: () => {
           hasPassed = true
           resume?.()

@@ -136,7 +136,7 @@ class KnownObject {
 
 /**
  * A resolver over a set of containers and their stores. Resolvers with the same `reads` share the bounds of requests; by
- * default it has its own, of 256 requests for 128 MiB at once.
+ * default it has its own, of 256 requests for 64 MiB at once.
  *
  * @category constructors
  * @since 0.1.0
@@ -149,8 +149,7 @@ export const make = (options: {
 }): ChunkResolver => {
   const { containers, stores } = options
   const reads =
-    options.reads ??
-    new ObjectReads(stores, new RequestGate(() => ({ requests: 256, bytes: 128 * 1024 * 1024 })), options.plan)
+    options.reads ?? new ObjectReads(stores, new RequestGate({ requests: 256, bytes: 64 * 1024 * 1024 }), options.plan)
 
   const resolve: ChunkResolver["resolve"] = (location) =>
     Result.flatMap(ContainerMatch.resolve(containers, location), (resolved) => {

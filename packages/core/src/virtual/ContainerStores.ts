@@ -9,6 +9,7 @@ import * as RcMap from "effect/RcMap"
 import type * as Duration from "effect/Duration"
 import type * as Scope from "effect/Scope"
 import type { ObjectStoreShape, Origin } from "../store/ObjectStore.ts"
+import * as RequestMetrics from "../store/RequestMetrics.ts"
 import type * as Credentials from "../values/Credentials.ts"
 import * as Location from "../values/Location.ts"
 import type * as Container from "../values/VirtualChunkContainer.ts"
@@ -148,7 +149,7 @@ export const make = Effect.fnUntraced(function* (options: {
         )
         const region = regionFor(policy.repository, platform, container)
         const store = yield* platform.open({ container, bucket, region, credentials })
-        return { store, prefixes }
+        return { store: RequestMetrics.counted(store), prefixes }
       })
   })
 

@@ -113,7 +113,8 @@ class Batch implements Readers {
   readonly target: Target
   /** As the first reader spelled it. */
   readonly location: string
-  readonly readers: Array<Reader> = []
+  /** Until they are those of requests. */
+  readers: Array<Reader> = []
   readonly manner: Manner
   lease: Lease | undefined
   /** Readers that wait and are not part of a request yet. */
@@ -161,8 +162,10 @@ class Request implements Passenger, Readers {
   readonly readers: ReadonlyArray<Reader>
   /** Made because another one was refused. */
   readonly isRepetition: boolean
+  readonly context: Context.Context<never>
   readonly pass: () => void
   ticket: number | undefined
+  since: number | undefined
   waiting: number
   fiber: Fiber.Fiber<GetResult, VirtualReadError> | undefined
   readonly #onAbandoned: (request: Request) => void
@@ -181,6 +184,7 @@ class Request implements Passenger, Readers {
     this.end = span.end
     this.readers = readers
     this.waiting = readers.length
+    this.context = readers[0]!.context
     this.isRepetition = isRepetition
     this.pass = () => on.pass(this)
     this.#onAbandoned = on.abandoned
@@ -271,16 +275,19 @@ export class ObjectReads {
       plan: { ...plan, maxRequest: Math.min(maxRequest, plan?.maxRequest ?? RangePlan.defaultMaxRequest) }
     }
     const batches = new Map<Target, Batch>()
+    const readers: Array<Reader> = []
     for (const [i, { end, location, start, target }] of wanted.entries()) {
       let batch = batches.get(target)
       if (batch === undefined) {
         batches.set(target, (batch = new Batch(target, location, manner, this.#onAbandonedBatch)))
       }
-      batch.add(new Reader(start, end, (exit) => onAnswer(i, exit), context, batch))
+      const reader = new Reader(start, end, (exit) => onAnswer(i, exit), context, batch)
+      readers.push(reader)
+      batch.add(reader)
     }
     for (const batch of batches.values()) if (batch.waiting > 0) this.#dispatch(batch)
     return () => {
-      for (const { readers } of batches.values()) for (const reader of readers) reader.leave()
+      for (const reader of readers) reader.leave()
     }
   }
 
@@ -357,6 +364,7 @@ export class ObjectReads {
   #start(batch: Batch, lane: Lane): void {
     batch.outstanding = 1
     const readers = batch.readers.filter(({ isGone }) => !isGone)
+    batch.readers = []
     const ranges = readers.every(isRange) ? readers : readers.filter(isRange)
     this.#request(batch, lane, ranges, false)
     if (ranges !== readers) for (const reader of readers) if (!isRange(reader)) this.#refuse(batch, lane, reader)
@@ -414,6 +422,9 @@ export class ObjectReads {
         batch.hasWarned = true
         return Effect.logWarning(changed.message)
       })
+    }
+    if (request.readers.length > 1) {
+      lane.metrics.rangesMerged.updateUnsafe(request.readers.length - 1, reader.context)
     }
     const since = performance.now()
     // With what the first reader has in its context: its span is the parent of the request's.

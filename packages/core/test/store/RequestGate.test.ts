@@ -1,10 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { type Passenger, RequestGate } from "../../src/store/RequestGate.ts"
+
+const context = Context.empty()
 
 const two = Effect.all([MemoryObjectStore.make(), MemoryObjectStore.make()])
 
@@ -12,11 +15,12 @@ describe("RequestGate", () => {
   it.effect("lets those in first who came first, whichever their stores are", () =>
     Effect.gen(function* () {
       const [a, b] = yield* two
-      const gate = new RequestGate(() => ({ requests: 1, bytes: 100 }))
+      const gate = new RequestGate({ requests: 1, bytes: 100 })
       const passed: Array<string> = []
       const passengers = ["a1", "b2", "a3", "b4"].map((name): Passenger => ({
         lane: gate.lane(name.startsWith("a") ? a : b),
         bytes: 1,
+        context,
         pass: () => passed.push(name)
       }))
       for (const passenger of passengers) gate.enter(passenger)
@@ -29,10 +33,10 @@ describe("RequestGate", () => {
     Effect.gen(function* () {
       const [one, b] = yield* two
       const a = { ...one, maxConcurrentRequests: 1 }
-      const gate = new RequestGate(() => ({ requests: 10, bytes: 100 }))
+      const gate = new RequestGate({ requests: 10, bytes: 100 })
       const passed: Array<string> = []
       for (const name of ["a1", "a2", "a3", "b4"]) {
-        gate.enter({ lane: gate.lane(name.startsWith("a") ? a : b), bytes: 1, pass: () => passed.push(name) })
+        gate.enter({ lane: gate.lane(name.startsWith("a") ? a : b), bytes: 1, context, pass: () => passed.push(name) })
       }
       assert.deepStrictEqual(passed, ["a1", "b4"])
     })
@@ -41,10 +45,15 @@ describe("RequestGate", () => {
   it.effect("goes on when somebody who stood in the way withdraws", () =>
     Effect.gen(function* () {
       const [store] = yield* two
-      const gate = new RequestGate(() => ({ requests: 10, bytes: 10 }))
+      const gate = new RequestGate({ requests: 10, bytes: 10 })
       const lane = gate.lane(store)
       const passed: Array<number> = []
-      const passengers = [5, 100, 5].map((bytes, i): Passenger => ({ lane, bytes, pass: () => passed.push(i) }))
+      const passengers = [5, 100, 5].map((bytes, i): Passenger => ({
+        lane,
+        bytes,
+        context,
+        pass: () => passed.push(i)
+      }))
       for (const passenger of passengers) gate.enter(passenger)
       assert.deepStrictEqual(passed, [0])
       assert.isTrue(gate.withdraw(passengers[1]!))
@@ -56,7 +65,7 @@ describe("RequestGate", () => {
   it.effect("gives the place back of an Effect that fails, dies or is interrupted, before and after it passed", () =>
     Effect.gen(function* () {
       const [store] = yield* two
-      const gate = new RequestGate(() => ({ requests: 1, bytes: 100 }))
+      const gate = new RequestGate({ requests: 1, bytes: 100 })
       const lane = gate.lane(store)
       const run = <A, E>(effect: Effect.Effect<A, E>) => gate.through(lane, 1, effect)
       assert.isTrue(Exit.isFailure(yield* Effect.exit(run(Effect.fail("no")))))

@@ -6,11 +6,13 @@ import * as Credentials from "@effect-icechunk/core/Credentials"
 import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import type * as Platform from "@effect-icechunk/core/Platform"
+import * as RequestMetrics from "@effect-icechunk/core/RequestMetrics"
 import type * as RangePlan from "@effect-icechunk/core/RangePlan"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as fc from "fast-check"
 import { RequestGate } from "../../src/store/RequestGate.ts"
@@ -115,7 +117,7 @@ const world = Effect.fnUntraced(function* (options?: {
       repository: { platform: "s3", credentials: Credentials.anonymous }
     }
   })
-  const gate = new RequestGate(() => options?.limits ?? { requests: 256, bytes: 1e9 })
+  const gate = new RequestGate(options?.limits ?? { requests: 256, bytes: 1e9 })
   const reads = new ObjectReads(stores, gate, options?.plan)
   const resolver = ChunkResolver.make({ containers: ContainerMatch.make({}), stores, reads })
   return { ...script, resolver }
@@ -366,6 +368,22 @@ describe("reads of many ranges at once", () => {
       assert.strictEqual(log.aborted, 1)
       assert.lengthOf(log.asked, 1)
     })
+  )
+
+  it.effect("are counted by what they saved", () =>
+    Effect.gen(function* () {
+      const { pending, resolver } = yield* world()
+      const fibers = yield* Effect.forEach([0, 10, 20], (offset) => Effect.forkChild(read(resolver, offset, 10)))
+      yield* settle
+      pending[0]!.answer()
+      yield* Effect.forEach(fibers, Fiber.join)
+      const metrics = yield* Metric.snapshot
+      const count = (id: string) =>
+        metrics.filter((metric) => metric.id === id).map(({ state }) => (state as { readonly count: number }).count)
+      assert.deepStrictEqual(count(RequestMetrics.names.rangesMerged), [2])
+      assert.deepStrictEqual(count(RequestMetrics.names.requests), [1])
+      assert.deepStrictEqual(count(RequestMetrics.names.bytesReceived), [30])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 
   it.effect("fail when the store gives fewer bytes than it was asked for", () =>
