@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { FormatError } from "../encoding/FormatError.ts"
 import type * as RepoInfo from "../format/RepoInfo.ts"
+import * as SnapshotTable from "../format/SnapshotTable.ts"
 import type * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
@@ -201,17 +202,6 @@ const findVersion = (
   )
 }
 
-const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyArray<RepoInfo.SnapshotInfo> => {
-  const found: Array<RepoInfo.SnapshotInfo> = []
-  for (let id: ObjectId.SnapshotId | undefined = tip; id !== undefined;) {
-    const snapshot: RepoInfo.SnapshotInfo | undefined = info.snapshots.get(id)
-    if (snapshot === undefined) break
-    found.push(snapshot)
-    id = snapshot.parentId
-  }
-  return found
-}
-
 /** A branch has moved already, by an earlier commit of the same session. */
 interface HasMoved {
   readonly _tag: "HasMoved"
@@ -340,7 +330,6 @@ const connect: (
     options?: Pick<RepoObject.UpdateOptions, "from" | "onWritten" | "isWrittenIn">
   ): Effect.Effect<void, E | RepoObject.UpdateError> =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
-      level: Config.compressionLevel(config.current()),
       updatesPerObject: Config.updatesPerRepoObject(config.current()),
       check: (info) =>
         Effect.andThen(RepoObject.ensureOnline(store, info), Effect.asVoid(Effect.fromResult(change(info)))),
@@ -445,7 +434,7 @@ const connect: (
     tags: Effect.map(readRepo, ({ info }) => new Map(info.tags)),
     history: Effect.fnUntraced(function* (version) {
       const { info } = yield* readRepo
-      return ancestry(info, yield* Effect.fromResult(findVersion(info, version)))
+      return SnapshotTable.of(info.snapshots).ancestry(yield* Effect.fromResult(findVersion(info, version)))
     }),
     createBranch: (name, at) => changeAt(at, (id) => RepoChange.createBranch(name, id)),
     deleteBranch: (name) => change(RepoChange.deleteBranch(name)),

@@ -246,10 +246,7 @@ const copied = Effect.fnUntraced(function* (
  * @category predicates
  * @since 0.1.0
  */
-export const isForeseen = (
-  store: ObjectStore.ObjectStoreShape,
-  check: Check<unknown>
-): Effect.Effect<boolean> =>
+export const isForeseen = (store: ObjectStore.ObjectStoreShape, check: Check<unknown>): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     const before = known(store)
     return before === undefined ? Effect.succeed(false) : Effect.isSuccess(check(before.info))
@@ -298,8 +295,6 @@ export const prepare = Effect.fnUntraced(function* <E>(
  * @since 0.1.0
  */
 export interface UpdateOptions {
-  /** The zstd level. */
-  readonly level: number
   /** Operations that the object lists. */
   readonly updatesPerObject: number
   /** The object to begin with, unless this program knows a later one (default: it is read). */
@@ -336,6 +331,12 @@ export const update: <E>(
   )
 )
 
+/**
+ * The zstd level: the lowest, whatever that of other files is. Each change compresses the whole object, most of which are
+ * ids, so that a higher level gains a twentieth and costs twice the time.
+ */
+const level = 1
+
 /** When the latest operation happened. */
 const timeOf = ({ info }: Versioned): number => info.latestUpdates[0]?.updatedAt ?? 0
 
@@ -366,7 +367,7 @@ const updateInTurn = Effect.fnUntraced(function* <E>(
     if (!Number.isSafeInteger(next.latestUpdates[0]!.updatedAt)) {
       return yield* new ClockSkew({ store: store.description, latest: current.info.latestUpdates[0]!.updatedAt })
     }
-    const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level: options.level })
+    const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level })
     copies.add(backup)
     const replaced = current.info
     const settled: Settled = yield* Effect.uninterruptibleMask(
