@@ -16,10 +16,14 @@ import type { Operation } from "./ObjectStoreError.ts"
 export const within =
   (store: { readonly description: string }, operation: Operation, key: string) =>
   <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.withSpan(request, `ObjectStore.${operation}`, {
-      kind: "client",
-      attributes: { store: store.description, operation, key }
-    })
+    request.pipe(
+      Effect.withSpan(
+        `ObjectStore.${operation}`,
+        { kind: "client", attributes: { store: store.description, operation, key } },
+        // It would be of this line.
+        { captureStackTrace: false }
+      )
+    )
 
 /**
  * Runs a listing in a span `ObjectStore.list` with the same attributes.
