@@ -127,7 +127,6 @@ const connect: (
     options?: Pick<RepoObject.UpdateOptions, "from" | "onWritten" | "isWrittenIn">
   ): Effect.Effect<void, E | RepoObject.UpdateError> =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
-      level: Config.compressionLevel(state.current()),
       updatesPerObject: Config.updatesPerRepoObject(state.current()),
       check: (info) =>
         Effect.andThen(RepoObject.ensureOnline(store, info), Effect.asVoid(Effect.fromResult(change(info)))),

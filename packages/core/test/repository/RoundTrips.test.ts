@@ -289,7 +289,7 @@ describe("a commit, while its files are written", () => {
               info: { ...info, status: { availability: "ReadOnly" as const, setAt: 2, reason: "it moves" } },
               update: { _tag: "ConfigChanged" as const }
             }),
-          { level: 1, updatesPerObject: 1000 }
+          { updatesPerObject: 1000 }
         ).pipe(Effect.provideService(Zstd, Rounds.plainZstd))
         const before = yield* files(world)
         const { result } = yield* rounds(commit, { takes: (call) => (isPut(call) ? 3 : 1) })
