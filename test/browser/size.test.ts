@@ -30,7 +30,7 @@ const external = ["effect", "effect/*", "zarrita"]
 
 /** Modules that are there to write, and packages that only those need. */
 const writers =
-  /\/(?:Flat(?:Builder|Writer)|ManifestWriter|ArrayRefsWriter|MergedRefs|EffectiveRows|ChunkRefColumns|TransactionLog|AssetWrites|WritableSession|VirtualRefs|Creation|Publication|ConfigControl|SplitExpressions|OwnWrite|RandomId|Commit|ManifestSplit|Repository)\.ts$|\/(?:flatbuffers|re2js)\//
+  /\/(?:Flat(?:Builder|Writer)|SnapshotWriter|ManifestWriter|TextPlaces|PlainDirectory|ArrayRefsWriter|MergedRefs|EffectiveRows|ChunkRefColumns|TransactionLog|AssetWrites|WritableSession|VirtualRefs|Creation|Publication|ConfigControl|SplitExpressions|OwnWrite|RandomId|Commit|ManifestSplit|Repository)\.ts$|\/(?:flatbuffers|re2js)\//
 
 describe("a page that only reads", () => {
   it.live("loads nothing that writes, and less than 48 kB besides `effect` and zarrita", () =>

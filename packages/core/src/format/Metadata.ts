@@ -21,8 +21,6 @@ import * as Msgpack from "../encoding/Msgpack.ts"
  */
 export type Metadata = Readonly<Record<string, Json>>
 
-const Item = fields("name", "value")
-
 /**
  * The bytes that metadata was decoded from. What nobody changed is written back as it was, so that
  * integers beyond 2^53 and the difference of 1 and 1.0, which JSON in JavaScript loses, survive.
@@ -54,23 +52,41 @@ export const decode = (file: string, field: string, specVersion: number, items: 
 }
 
 /**
- * Writes metadata as a vector of items in the order of their names; fields that are `undefined` are left out.
+ * Metadata as items, in the order of their names; fields that are `undefined` are left out.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const encode = (builder: FlatBuilder, metadata: Metadata): number => {
+export const items = (metadata: Metadata): ReadonlyArray<{ readonly name: string; readonly value: Uint8Array }> => {
   const origin = origins.get(metadata)
-  const items = Object.keys(metadata)
-    .filter((key) => metadata[key] !== undefined)
+  return Object.keys(metadata)
+    .filter((name) => metadata[name] !== undefined)
     .toSorted(NodePath.compare)
-    .map((key) => {
-      const name = builder.sharedString(key)
-      const value = builder.bytes(origin?.get(key) ?? Flexbuffer.encode(metadata[key]!))
+    .map((name) => ({ name, value: origin?.get(name) ?? Flexbuffer.encode(metadata[name]!) }))
+}
+
+/**
+ * The fields of an item in the schema.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const Item = fields("name", "value")
+
+/**
+ * Writes metadata as a vector of items.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encode = (builder: FlatBuilder, metadata: Metadata): number =>
+  builder.offsets(
+    items(metadata).map((item) => {
+      const name = builder.sharedString(item.name)
+      const value = builder.bytes(item.value)
       return builder.table(2, (table) => {
         table.offset(Item.name, name)
         table.offset(Item.value, value)
       })
     })
-  return builder.offsets(items)
-}
+  )

@@ -18,6 +18,13 @@ const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buff
 const chunkSize = (bytes: Uint8Array, header: Zstd.FrameHeader, maxBytes: number): number =>
   64 + Math.min(header.contentSize ?? maxBytes, 64 * bytes.length + 1024)
 
+/**
+ * Each buffer that is filled takes a turn of the loop and of the thread pool, and most content compresses to less than a
+ * quarter.
+ */
+const compressedChunkSize = ({ length }: Uint8Array): number =>
+  Math.min(Math.max(length >>> 2, 16 * 1024), 16 * 1024 * 1024)
+
 const decompressOptions = (bytes: Uint8Array, maxBytes: number): zlib.ZstdOptions => ({
   chunkSize: chunkSize(bytes, Zstd.checkFrame(bytes, maxBytes), maxBytes),
   maxOutputLength: Math.max(1, maxBytes)
@@ -46,7 +53,8 @@ export const layer: Layer.Layer<Zstd.Zstd> = Layer.succeed(Zstd.Zstd, {
       const options = {
         // With a checksum, a damaged file is noticed and not read as something else.
         params: { [zlib.constants.ZSTD_c_compressionLevel]: level, [zlib.constants.ZSTD_c_checksumFlag]: 1 },
-        pledgedSrcSize: bytes.length
+        pledgedSrcSize: bytes.length,
+        chunkSize: compressedChunkSize(bytes)
       }
       zlib.zstdCompress(bytes, options, (error, result) =>
         resume(error === null ? Effect.succeed(plain(result)) : Effect.die(error))

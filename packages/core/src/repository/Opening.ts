@@ -25,7 +25,9 @@ import * as ContainerStores from "../virtual/ContainerStores.ts"
 import { ObjectReads } from "../virtual/ObjectReads.ts"
 import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
+import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
 import * as Assets from "./Assets.ts"
+import { CachedReads, ChunkCache } from "./ChunkCache.ts"
 import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as ConfigState from "./config/ConfigState.ts"
@@ -245,11 +247,14 @@ export const connect: (
     const gate = new RequestGate(limits())
     const reads = new ObjectReads(stores, gate, options.rangePlan)
     const native = new NativeChunks(store, reads)
+    const cache = yield* ChunkCache
+    const cached = cache === undefined ? undefined : new CachedReads<VirtualReadError>(cache, stores.scope)
     const sessionContext = (): Session.SessionContext => {
       gate.limits = limits()
       return {
         store,
         native,
+        cached,
         assets,
         checks: options.checks ?? "fail",
         resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
