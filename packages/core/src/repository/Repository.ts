@@ -481,7 +481,7 @@ export const create: (
 ) => Effect.Effect<RepositoryShape, Creation.CreationError | OpenError, Services | Scope.Scope> = Effect.fn(
   "Repository.create"
 )(function* (options = {}) {
-  const store = yield* ObjectStore.ObjectStore
+  const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
   yield* ObjectStore.ensureWritable(store)
   // What would be refused later is refused before anything is written.
   const persist =
