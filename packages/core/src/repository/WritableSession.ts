@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
+import { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ManifestTooLarge } from "../format/manifest/ManifestWriter.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -23,6 +23,7 @@ import * as ChunkIndices from "../values/ChunkIndex.ts"
 import type { InvalidLocation } from "../values/Location.ts"
 import type { MissingContainer } from "../virtual/ContainerMatch.ts"
 import type { AssetError } from "./Assets.ts"
+import type { WritableAssets } from "./AssetWrites.ts"
 import { ChangedSnapshot, gridShape, type Node, type Status } from "./changes/ChangedSnapshot.ts"
 import * as ChangeSet from "./changes/ChangeSet.ts"
 import * as Commit from "./changes/Commit.ts"
@@ -195,6 +196,7 @@ const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
  */
 export const make = Effect.fnUntraced(function* (
   context: Session.SessionContext & {
+    readonly assets: WritableAssets
     readonly config: () => Config.RepositoryConfig
     readonly moveBranch: MoveBranch
   },
@@ -286,7 +288,7 @@ export const make = Effect.fnUntraced(function* (
     yield* exclusive(
       Effect.gen(function* () {
         yield* Session.checkIndex(yield* stillThere(array), index)
-        set(changes.chunksForWriting(array.id, index.length))
+        set(changes.chunksForWriting(array.id, () => new ChunkRefColumns(index.length)))
       })
     )
   })
@@ -350,7 +352,9 @@ export const make = Effect.fnUntraced(function* (
             ? undefined
             : VirtualRefs.indexProblem(array.path, prepared.indices, now)
           if (problem !== undefined) return yield* problem
-          changes.chunksForWriting(array.id, grid.length).setVirtualBulk(prepared)
+          changes
+            .chunksForWriting(array.id, () => new ChunkRefColumns(grid.length))
+            .setVirtualBulk(prepared, { keep: true })
         })
       )
     }).pipe(Effect.withSpan("Session.setVirtualRefs"))
