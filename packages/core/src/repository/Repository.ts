@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type { Zstd } from "../encoding/Zstd.ts"
 import type * as RepoInfo from "../format/RepoInfo.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
+import * as RequestMetrics from "../store/RequestMetrics.ts"
 import type * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import type { Platforms } from "../virtual/Platform.ts"
@@ -126,7 +127,6 @@ const connect: (
     options?: Pick<RepoObject.UpdateOptions, "from" | "onWritten" | "isWrittenIn">
   ): Effect.Effect<void, E | RepoObject.UpdateError> =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
-      level: Config.compressionLevel(state.current()),
       updatesPerObject: Config.updatesPerRepoObject(state.current()),
       check: (info) =>
         Effect.andThen(RepoObject.ensureOnline(store, info), Effect.asVoid(Effect.fromResult(change(info)))),
@@ -232,7 +232,7 @@ export const create: (
 ) => Effect.Effect<RepositoryShape, Creation.CreationError | OpenError, Services | Scope.Scope> = Effect.fn(
   "Repository.create"
 )(function* (options = {}) {
-  const store = yield* ObjectStore.ObjectStore
+  const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
   yield* ObjectStore.ensureWritable(store)
   // What would be refused later is refused before anything is written.
   const persist =

@@ -306,8 +306,6 @@ export const prepare = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
  * @since 0.1.0
  */
 export interface UpdateOptions {
-  /** The zstd level. */
-  readonly level: number
   /** Operations that the object lists. */
   readonly updatesPerObject: number
   /** The object to begin with, unless this program knows a later one (default: it is read). */
@@ -345,6 +343,12 @@ export const update: <E>(
     )
 )
 
+/**
+ * The zstd level: the lowest, whatever that of other files is. Each change compresses the whole object, most of which are
+ * ids, so that a higher level gains a twentieth and costs twice the time.
+ */
+const level = 1
+
 /** When the latest operation happened. */
 const timeOf = ({ info }: Versioned): number => info.latestUpdates[0]?.updatedAt ?? 0
 
@@ -375,7 +379,7 @@ const updateInTurn = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
     if (!Number.isSafeInteger(next.latestUpdates[0]!.updatedAt)) {
       return yield* new ClockSkew({ store: store.description, latest: current.info.latestUpdates[0]!.updatedAt })
     }
-    const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level: options.level })
+    const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level })
     copies.add(backup)
     const replaced = current.info
     const settled: Settled = yield* Effect.uninterruptibleMask(
