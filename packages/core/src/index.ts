@@ -33,6 +33,7 @@ export * as ChunkResolver from "./virtual/ChunkResolver.ts"
 export * as ContainerMatch from "./virtual/ContainerMatch.ts"
 export * as Platform from "./virtual/Platform.ts"
 
+export * as ChunkCache from "./repository/ChunkCache.ts"
 export * as Dependencies from "./repository/Dependencies.ts"
 export * as LocationQuery from "./repository/LocationQuery.ts"
 export * as ReadonlyRepository from "./repository/ReadonlyRepository.ts"

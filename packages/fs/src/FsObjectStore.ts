@@ -17,7 +17,6 @@ import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
 import * as Checksum from "@effect-icechunk/core/Checksum"
-import * as Location from "@effect-icechunk/core/Location"
 import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -30,14 +29,16 @@ import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import { codeOf } from "./FileError.ts"
 import * as FileIdentity from "./FileIdentity.ts"
+import * as ConfinedFiles from "./internal/ConfinedFiles.ts"
 import * as Confinement from "./internal/Confinement.ts"
 import * as Directories from "./internal/Directories.ts"
 import * as FileKey from "./internal/FileKey.ts"
 import * as FileList from "./internal/FileList.ts"
 import * as FileLock from "./internal/FileLock.ts"
 import * as FileReader from "./internal/FileReader.ts"
+import { failed, inRequest, locationOf } from "./internal/FileRequest.ts"
+import * as HeldFiles from "./internal/HeldFiles.ts"
 import * as LockOwner from "./internal/LockOwner.ts"
-import { NodeCalls } from "./internal/NodeCalls.ts"
 import * as OpenFiles from "./internal/OpenFiles.ts"
 import * as StagedFiles from "./internal/StagedFiles.ts"
 
@@ -76,7 +77,8 @@ export interface Options {
 }
 
 /**
- * Makes the store of a directory, which need not exist yet.
+ * Makes the store of a directory, which need not exist yet. Files that were read lately stay open; they are closed with
+ * the Scope that it is made in, if there is one, and when nobody has read them for 10 seconds.
  *
  * @category constructors
  * @since 0.1.0
@@ -99,6 +101,7 @@ export const make = Effect.fnUntraced(function* (
   const { withLock } = lock
   const confinement = Confinement.make({ fs, path, root, followLinks: options.followLinks ?? false })
   const { confine, find } = confinement
+  const held = yield* HeldFiles.make
   const directories = Directories.make({ fs, path, root, isFlushed: flush, confine })
   const { settle } = directories
   const stagedFiles = StagedFiles.make({ fs, path, root, here, lock })
@@ -384,7 +387,7 @@ export const make = Effect.fnUntraced(function* (
     get: (key, getOptions) =>
       pathOf(key).pipe(
         Effect.tap(directories.settleDoubt),
-        Effect.flatMap((file) => FileReader.read(fs, key, find(file), getOptions)),
+        Effect.flatMap((file) => FileReader.read(fs, held, key, find(file), getOptions)),
         Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
         request("get", key)
       ),
@@ -498,110 +501,15 @@ export const layerConfig = (
  * (default `/`; a first `/` is accepted), and only regular files are read that really are in `allowed`, an
  * absolute directory. Symbolic links are followed, and count by where they lead. Anything outside fails with
  * `PermissionDenied`, whether it exists or not; directories, FIFOs, sockets and devices fail with
- * `Unsupported` and are never opened.
+ * `Unsupported` and are never opened. Files stay open as with `make`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const makeConfined = Effect.fnUntraced(function* (options: {
+export const makeConfined: (options: {
   readonly root?: string | undefined
   readonly allowed: string
-}): Effect.fn.Return<ObjectStore.ObjectStoreShape, never, FileSystem.FileSystem | Path.Path> {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const root = path.resolve(options.root ?? "/")
-  const allowed = path.resolve(options.allowed)
-  const description = locationOf(path, root)
-
-  const denied = (cause?: unknown, besides = ""): Errors.Reason =>
-    new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read${besides}`, cause })
-
-  const isWithin = (directory: string, file: string): boolean => Confinement.isWithin(path, directory, file)
-
-  const find = (key: string): Effect.Effect<FileReader.Source, Errors.Reason> =>
-    Effect.gen(function* () {
-      const relative = key.startsWith("/") ? key.slice(1) : key
-      // Where there are drives, `C:/data/a.nc` is below no root.
-      const drive = path.sep === "\\" && options.root === undefined ? /^[A-Za-z]:(?=\/)/.exec(relative) : null
-      const rest = drive === null ? relative : relative.slice(drive[0].length + 1)
-      const problem = FileKey.pathProblem(rest, path.sep)
-      if (problem !== undefined) return yield* new Errors.Unsupported({ detail: problem })
-      const named = path.join(drive === null ? root : `${drive[0]}${path.sep}`, ...rest.split("/"))
-      const directory = yield* fs.realPath(allowed).pipe(
-        FileReader.asReason("read"),
-        // What is missing is not the file.
-        Effect.mapError((reason) =>
-          reason._tag === "NotFound" ? denied(reason.cause, ", and there is no such directory") : reason
-        )
-      )
-      const real = yield* fs.realPath(named).pipe(
-        FileReader.asReason("read"),
-        // What is not there, or what it is, is not told of other directories.
-        Effect.mapError((reason) => (isWithin(allowed, named) || isWithin(directory, named) ? reason : denied()))
-      )
-      if (!isWithin(directory, real)) return yield* denied()
-      const identity = yield* FileReader.asReason("read")(FileIdentity.ofPathNoFollow(real))
-      if (identity.type === "SymbolicLink") return yield* denied()
-      if (identity.type !== "File") {
-        return yield* Confinement.notAFile(real, identity)
-      }
-      return { path: real, identity, noFollow: Confinement.noFollow, inspect: inspect(directory, real) }
-    })
-
-  /**
-   * Where the open file really is: a directory on its way may have become a symbolic link since the path was
-   * resolved. Where the system does not tell, the path is resolved once more.
-   */
-  const inspect =
-    (directory: string, real: string) =>
-    (file: FileSystem.File): Effect.Effect<void, Errors.Reason> =>
-      Effect.flatMap(NodeCalls, ({ pathOf }) => {
-        const open = pathOf(FileIdentity.descriptor(file) ?? -1)
-        return open === undefined ? Effect.mapError(fs.realPath(real), denied) : Effect.succeed(open)
-      }).pipe(
-        Effect.filterOrFail(
-          (real) => isWithin(directory, real),
-          () => denied()
-        ),
-        Effect.asVoid
-      )
-
-  const because = "its files are read where they are; write to a repository instead"
-  const forbidden = Effect.suspend(() => Effect.fail(new ObjectStore.WriteForbidden({ target: description, because })))
-  return {
-    description,
-    origin: { platform: "fs" },
-    capabilities: {
-      conditionalCreate: false,
-      conditionalUpdate: false,
-      conditionalGet: true,
-      metadata: false,
-      opaqueKeys: false
-    },
-    readOnlyBecause: because,
-    get: (key, getOptions) =>
-      FileReader.read(fs, key, find(key), getOptions).pipe(
-        Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
-        (effect) => inRequest(description, "get", key, effect)
-      ),
-    head: (key) =>
-      find(key).pipe(
-        Effect.map(({ identity }) => FileReader.metaOf(key, identity)),
-        (effect) => inRequest(description, "head", key, effect)
-      ),
-    list: (prefix) =>
-      Stream.fail(
-        failed(description, "list", prefix, new Errors.Unsupported({ detail: "its files are read by name only" }))
-      ),
-    put: () => forbidden,
-    delete: () => forbidden,
-    copy: () => forbidden
-  }
-})
-
-/** The location of a directory. */
-const locationOf = (path: Path.Path, directory: string): string =>
-  `file://${path.sep === "\\" ? Location.fromDrivePath(directory).replaceAll("\\", "/") : directory}`
+}) => Effect.Effect<ObjectStore.ObjectStoreShape, never, FileSystem.FileSystem | Path.Path> = ConfinedFiles.make
 
 /** Between two writes there may be an interruption. */
 const largestWrite = 8 * 1024 * 1024
@@ -612,25 +520,3 @@ const isVersion = (identity: FileIdentity.FileIdentity, version: ObjectStore.Ver
 /** The file cannot be moved there, for that is another file system. */
 const isElsewhere = (reason: Errors.Reason): boolean =>
   PlatformError.isPlatformError(reason.cause) && codeOf(reason.cause) === "EXDEV"
-
-const failed = (
-  store: string,
-  operation: Errors.Operation,
-  key: string,
-  reason: Errors.Reason
-): Errors.ObjectStoreError => new Errors.ObjectStoreError({ store, operation, key, reason })
-
-const inRequest = <A, E extends Errors.Reason | ObjectStore.WriteForbidden>(
-  store: string,
-  operation: Errors.Operation,
-  key: string,
-  effect: Effect.Effect<A, E>
-): Effect.Effect<A, Errors.ObjectStoreError | Extract<E, ObjectStore.WriteForbidden>> =>
-  effect.pipe(
-    Effect.mapError((error) =>
-      error._tag === "WriteForbidden"
-        ? (error as Extract<E, ObjectStore.WriteForbidden>)
-        : failed(store, operation, key, error)
-    ),
-    RequestSpan.within({ description: store }, operation, key)
-  )

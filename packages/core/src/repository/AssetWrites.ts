@@ -13,7 +13,7 @@ import * as TransactionLog from "../format/TransactionLog.ts"
 import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId } from "../values/ObjectId.ts"
-import { type Assets, describeSpan } from "./Assets.ts"
+import * as Assets from "./Assets.ts"
 import * as Layout from "./Layout.ts"
 
 /**
@@ -34,7 +34,7 @@ export interface EncodedManifest {
  * @category models
  * @since 0.1.0
  */
-export interface WritableAssets extends Assets {
+export interface WritableAssets extends Assets.Assets {
   readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
   /** The file of a manifest, to be written. The payload must not change afterwards. */
   readonly encodeManifest: (id: ManifestId, payload: Uint8Array) => Effect.Effect<EncodedManifest>
@@ -52,7 +52,7 @@ export interface WritableAssets extends Assets {
  */
 export const make = Effect.fnUntraced(function* (
   store: ObjectStoreShape,
-  assets: Assets,
+  assets: Assets.Assets,
   level: () => number
 ): Effect.fn.Return<WritableAssets, never, Zstd> {
   const zstd = yield* Zstd
@@ -65,7 +65,7 @@ export const make = Effect.fnUntraced(function* (
     ...assets,
     writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
       const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
-      yield* describeSpan(Layout.snapshot(snapshot.id), "Snapshot", bytes)
+      yield* Assets.describeSpan(Layout.snapshot(snapshot.id), "Snapshot", bytes)
       yield* put(Layout.snapshot(snapshot.id), bytes)
       yield* assets.keep(snapshot)
     }),
@@ -78,7 +78,7 @@ export const make = Effect.fnUntraced(function* (
     ),
     writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }) {
       const file = Layout.manifest(id)
-      yield* describeSpan(file, "Manifest", bytes)
+      yield* Assets.describeSpan(file, "Manifest", bytes)
       yield* put(file, bytes)
       const manifest = Result.getOrThrow(Manifest.decode(file, payload, zstd.dictionary))
       yield* assets.keepManifest(manifest)
@@ -87,7 +87,7 @@ export const make = Effect.fnUntraced(function* (
       const bytes = yield* withZstd(
         IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
       )
-      yield* describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
+      yield* Assets.describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
       yield* put(Layout.transaction(log.id), bytes)
     })
   }

@@ -11,8 +11,8 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as RepoInfo from "../format/RepoInfo.ts"
-import type * as Snapshot from "../format/Snapshot.ts"
 import * as SnapshotTable from "../format/SnapshotTable.ts"
+import type * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -26,7 +26,9 @@ import * as ContainerStores from "../virtual/ContainerStores.ts"
 import { ObjectReads } from "../virtual/ObjectReads.ts"
 import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
+import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
 import * as Assets from "./Assets.ts"
+import { CachedReads, ChunkCache } from "./ChunkCache.ts"
 import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as ConfigState from "./config/ConfigState.ts"
@@ -125,8 +127,9 @@ export const readExisting: Effect.Effect<
   ReadTogether,
   RepositoryNotFound | Assets.AssetError,
   ObjectStore.ObjectStore | Zstd
-> = /*#__PURE__*/ Effect.flatMap(Effect.map(ObjectStore.ObjectStore, RequestMetrics.counted), (store) =>
-  Effect.all(
+> = /*#__PURE__*/ Effect.flatMap(ObjectStore.ObjectStore, (uncounted) => {
+  const store = RequestMetrics.counted(uncounted)
+  return Effect.all(
     {
       repo: Effect.catchIf(RepoObject.read(store), isNotFound, () =>
         Effect.fail(new RepositoryNotFound({ store: store.description }))
@@ -135,7 +138,7 @@ export const readExisting: Effect.Effect<
     },
     { concurrency: 2 }
   )
-)
+})
 
 /**
  * As `readExisting`, and says so where there is a repository of spec version 1.
@@ -151,7 +154,7 @@ export const read: Effect.Effect<
   readExisting,
   "RepositoryNotFound",
   /*#__PURE__*/ Effect.fnUntraced(function* (error) {
-    const store = yield* ObjectStore.ObjectStore
+    const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
     if (!(yield* hasSpec1(store))) return yield* error
     return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
   })
@@ -234,11 +237,14 @@ export const connect: (
     const gate = new RequestGate(limits())
     const reads = new ObjectReads(stores, gate, options.rangePlan)
     const native = new NativeChunks(store, reads)
+    const cache = yield* ChunkCache
+    const cached = cache === undefined ? undefined : new CachedReads<VirtualReadError>(cache, stores.scope)
     const sessionContext = (): Session.SessionContext => {
       gate.limits = limits()
       return {
         store,
         native,
+        cached,
         assets,
         checks: options.checks ?? "fail",
         resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
@@ -281,7 +287,7 @@ export const connect: (
         tags: Effect.map(readRepo, ({ info }) => new Map(info.tags)),
         history: Effect.fnUntraced(function* (version) {
           const { info } = yield* readRepo
-          return SnapshotTable.of(info.snapshots).ancestry(yield* Effect.fromResult(findVersion(info, version)))
+          return SnapshotTable.ancestry(info.snapshots, yield* Effect.fromResult(findVersion(info, version)))
         })
       }
     }

@@ -7,8 +7,27 @@
 import * as Effect from "effect/Effect"
 import * as ObjectId from "../values/ObjectId.ts"
 
-const bytes = (length: number): Effect.Effect<Uint8Array> =>
-  Effect.sync(() => globalThis.crypto.getRandomValues(new Uint8Array(length)))
+/** Random bytes that are left of a larger draw: asking for them takes longer than all else that makes a node. */
+const drawn = new Uint8Array(1024)
+let used = drawn.length
+let drawnAt = 0
+
+/** Milliseconds after which what is left is forgotten, so that no two copies of a machine's memory go on with it. */
+const lifetime = 20
+
+/** Each byte of a draw is given away once. */
+const take = (length: number): Uint8Array => {
+  const now = Date.now()
+  if (used + length > drawn.length || Math.abs(now - drawnAt) > lifetime) {
+    globalThis.crypto.getRandomValues(drawn)
+    drawnAt = now
+    used = 0
+  }
+  used += length
+  return drawn.slice(used - length, used)
+}
+
+const bytes = (length: number): Effect.Effect<Uint8Array> => Effect.sync(() => take(length))
 
 /**
  * @category constructors

@@ -352,7 +352,9 @@ export const make = Effect.fnUntraced(function* (
             ? undefined
             : VirtualRefs.indexProblem(array.path, prepared.indices, now)
           if (problem !== undefined) return yield* problem
-          changes.chunksForWriting(array.id, () => new ChunkRefColumns(grid.length)).setVirtualBulk(prepared)
+          changes
+            .chunksForWriting(array.id, () => new ChunkRefColumns(grid.length))
+            .setVirtualBulk(prepared, { keep: true })
         })
       )
     }).pipe(Effect.withSpan("Session.setVirtualRefs"))

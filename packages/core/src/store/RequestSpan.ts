@@ -4,11 +4,17 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import type { Operation } from "./ObjectStoreError.ts"
 
+/** A span costs more than a small read of a local file, and nobody sees it when the program has no tracer. */
+const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
+
 /**
- * Runs a request in a span `ObjectStore.<operation>` with the attributes `store`, `operation` and `key`.
+ * Runs a request in a span `ObjectStore.<operation>` with the attributes `store`, `operation` and `key`, if the program has
+ * a tracer.
  *
  * @category tracing
  * @since 0.1.0
@@ -16,13 +22,17 @@ import type { Operation } from "./ObjectStoreError.ts"
 export const within =
   (store: { readonly description: string }, operation: Operation, key: string) =>
   <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    request.pipe(
-      Effect.withSpan(
-        `ObjectStore.${operation}`,
-        { kind: "client", attributes: { store: store.description, operation, key } },
-        // It would be of this line.
-        { captureStackTrace: false }
-      )
+    Effect.withFiber((fiber) =>
+      isTraced(fiber)
+        ? request.pipe(
+            Effect.withSpan(
+              `ObjectStore.${operation}`,
+              { kind: "client", attributes: { store: store.description, operation, key } },
+              // It would be of this line.
+              { captureStackTrace: false }
+            )
+          )
+        : request
     )
 
 /**
@@ -45,4 +55,5 @@ export const listing =
  * @category tracing
  * @since 0.1.0
  */
-export const bytes = (count: number): Effect.Effect<void> => Effect.annotateCurrentSpan("bytes", count)
+export const bytes = (count: number): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => (isTraced(fiber) ? Effect.annotateCurrentSpan("bytes", count) : Effect.void))

@@ -43,7 +43,13 @@ export class InvalidKey
   }
 }
 
-const metadataName = "zarr.json"
+/**
+ * The name of every node's metadata.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const metadataName = "zarr.json"
 const chunkPattern = /^(?:(.*)\/)?c((?:\/(?:0|[1-9][0-9]*))*)$/s
 
 /**

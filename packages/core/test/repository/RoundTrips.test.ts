@@ -3,6 +3,7 @@ import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { ObjectStore as ObjectStoreService } from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as Repository from "@effect-icechunk/core/Repository"
+import * as RequestMetrics from "@effect-icechunk/core/RequestMetrics"
 import { Zstd } from "@effect-icechunk/core/Zstd"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -193,6 +194,22 @@ describe("round trips", () => {
     })
   )
 
+  it.effect("a first snapshot that another creator has left is read as it is there", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(Effect.provideService(Repository.create(), Zstd, Rounds.plainZstd))
+      yield* world.store.delete([Layout.repo])
+      const program = Rounds.make(world)
+      yield* program.within(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const { calls } = yield* program.rounds(repository.writableSession("main"))
+          assert.deepStrictEqual(calls, [["get config.json", "get repo", "get snapshots"]])
+        })
+      )
+    })
+  )
+
   it.effect("creating, deleting or resetting a tag or branch takes two", () =>
     withProgram(
       Effect.fnUntraced(function* (_, { rounds }, first) {
@@ -271,7 +288,8 @@ describe("a commit, while its files are written", () => {
     begun(
       Effect.fnUntraced(function* (world, { rounds, store }, commit) {
         yield* commitElsewhere(world, "/theirs")
-        yield* Effect.provideService(RepoObject.read(store), Zstd, Rounds.plainZstd)
+        // The repository counts its requests, in a store of its own over this one.
+        yield* Effect.provideService(RepoObject.read(RequestMetrics.counted(store)), Zstd, Rounds.plainZstd)
         const { calls, result } = yield* rounds(commit)
         assert.strictEqual(Result.isFailure(result) && result.failure._tag, "CommitConflict")
         assert.deepStrictEqual(calls, [["get repo"]])

@@ -98,7 +98,10 @@ const attemptToEncode = (
   options: Parameters<typeof encode>[0]
 ): Result.Result<Encoded | undefined | ManifestTooLarge, FormatError> =>
   FlatTable.attempt(() => {
-    const distinctTexts = options.arrays.length === 1 && options.arrays[0]!.refs.bases.length === 0
+    const distinctTexts =
+      options.arrays.length === 1 &&
+      options.arrays[0]!.refs.bases.length === 0 &&
+      options.arrays[0]!.refs.changes?.areLocationsDistinct() !== false
     const shared = new SharedParts(chooseDictionary(options.arrays), distinctTexts)
     const all = options.arrays.map((part) => new ArrayRefsWriter(shared, part))
     const arrays = all.filter(({ count }) => count > 0).toSorted((a, b) => compareBytes(a.node, b.node))

@@ -207,6 +207,7 @@ const manifestFiles = (
   nodes: ReadonlyArray<Node>,
   known: ReadonlyArray<Snapshot.ManifestFileInfo>
 ): ReadonlyArray<Snapshot.ManifestFileInfo> => {
-  const used = new Set(nodes.flatMap(({ data }) => (data._tag === "Array" ? data.manifests.map(({ id }) => id) : [])))
+  const used = new Set<ObjectId.ManifestId>()
+  for (const { data } of nodes) if (data._tag === "Array") for (const { id } of data.manifests) used.add(id)
   return known.filter(({ id }) => used.has(id)).toSorted((a, b) => ObjectId.compare(a.id, b.id))
 }

@@ -176,7 +176,7 @@ export const commit =
       return Result.succeed({
         info: {
           ...info,
-          snapshots: SnapshotTable.of(info.snapshots).with(snapshot),
+          snapshots: SnapshotTable.including(info.snapshots, snapshot),
           branches: withEntry(info.branches, branch, snapshot.id)
         },
         update: { _tag: "NewCommit", branch, newSnapshotId: snapshot.id }
