@@ -97,8 +97,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "on files: what is written is flushed before it gets its name",
-    file: "packages/fs/src/FsObjectStore.ts",
-    find: "      if (flush) yield* Effect.uninterruptible(handle.sync)\n",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "      if (isFlushed) yield* Effect.uninterruptible(handle.sync)\n",
     replace: "",
     tests: ["packages/fs/test/PowerLoss.test.ts"]
   },
