@@ -3,7 +3,8 @@
  *
  * Reads take bytes and metadata from one open file, and ETags are those of Rust's `object_store`, so that
  * Icechunk on Python finds the same versions. Writes are atomic and durable: a temporary file in the
- * directory is written and flushed, takes its place in one step, and the directory is flushed. `Update`,
+ * directory is written and flushed, takes its place in one step, and the directory is flushed. A new object whose
+ * writer defers durability, as a session does with chunks until the commit, is flushed in the background. `Update`,
  * `delete`, and writes over an existing object exclude each other between processes (see `FileLock` for how);
  * a process that is killed at any point leaves the old object or the new one, perhaps a hidden file, and no
  * lock that holds anybody up.
@@ -66,8 +67,9 @@ export interface Options {
    */
   readonly followLinks?: boolean | undefined
   /**
-   * Whether what is written is on the disk when a write returns (default `true`). Without, a write is as
-   * atomic, but a loss of power may undo it.
+   * Whether what is written is on the disk when a write returns (default `true`), or when it is settled where that is
+   * deferred: all that a commit consists of is there when the commit returns. Without, a write is as atomic, but a
+   * loss of power may undo it, and leave a commit without its chunks.
    */
   readonly flush?: boolean | undefined
 }
@@ -85,6 +87,7 @@ export const make = Effect.fnUntraced(function* (
   const path = yield* Path.Path
   const here = yield* LockOwner.self(fs)
   const root = path.resolve(options.directory)
+  const description = locationOf(path, root)
   const flush = options.flush ?? true
   const lock = FileLock.make({
     fs,
@@ -106,7 +109,8 @@ export const make = Effect.fnUntraced(function* (
     confinement,
     directories,
     placement,
-    stagedFiles
+    stagedFiles,
+    failed: (file, reason) => failed(description, "put", path.relative(root, file).replaceAll(path.sep, "/"), reason)
   })
   const removal = FileRemoval.make({ path, root, lock, confine, directories, stagedFiles })
 
@@ -117,10 +121,9 @@ export const make = Effect.fnUntraced(function* (
       : Effect.fail(new Errors.Unsupported({ detail: problem }))
   }
 
-  const description = locationOf(path, root)
   const request =
     (operation: Errors.Operation, key: string) =>
-    <A, E extends Errors.Reason | ObjectStore.WriteForbidden>(
+    <A, E extends Errors.Reason | Errors.ObjectStoreError | ObjectStore.WriteForbidden>(
       effect: Effect.Effect<A, E>
     ): Effect.Effect<A, Errors.ObjectStoreError | Extract<E, ObjectStore.WriteForbidden>> =>
       inRequest(description, operation, key, effect)
@@ -148,7 +151,13 @@ export const make = Effect.fnUntraced(function* (
     put: (key, bytes, putOptions) =>
       ObjectStore.ensureWritable(store).pipe(
         Effect.andThen(pathOf(key)),
-        Effect.flatMap((file) => writer.write(file, putOptions?.mode ?? ObjectStore.overwrite, bytes)),
+        Effect.flatMap((file) =>
+          writer.write(file, bytes, {
+            mode: putOptions?.mode ?? ObjectStore.overwrite,
+            defer: putOptions?.defer,
+            after: putOptions?.after
+          })
+        ),
         Effect.tap(RequestSpan.bytes(bytes.length)),
         Effect.map((identity): ObjectStore.Version => ({ etag: FileIdentity.etag(identity) })),
         request("put", key)
@@ -185,8 +194,10 @@ export const make = Effect.fnUntraced(function* (
         yield* ObjectStore.ensureWritable(store)
         const source = yield* pathOf(from)
         const target = yield* pathOf(to)
-        yield* find(source)
-        const { size } = yield* writer.copy(source, target, ObjectStore.overwrite, copyOptions?.ifMatch)
+        const { size } = yield* writer.copy(source, target, {
+          ifMatch: copyOptions?.ifMatch,
+          defer: copyOptions?.defer
+        })
         yield* RequestSpan.bytes(size)
       }).pipe(request("copy", from))
   }

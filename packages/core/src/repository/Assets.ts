@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Cache from "effect/Cache"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,6 +15,7 @@ import * as Manifest from "../format/manifest/Manifest.ts"
 import * as Snapshot from "../format/Snapshot.ts"
 import * as TransactionLog from "../format/TransactionLog.ts"
 import { Zstd } from "../encoding/Zstd.ts"
+import type { DeferredWrites } from "../store/DeferredWrites.ts"
 import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
@@ -46,6 +48,18 @@ export interface Assets {
     log: TransactionLog.TransactionLog
   ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
 }
+
+/**
+ * Where files that are written leave what makes them durable. A commit has one, which it settles before it is visible;
+ * without, they are durable as soon as they are written.
+ *
+ * @category context
+ * @since 0.1.0
+ */
+export const Deferred: Context.Reference<DeferredWrites | undefined> = Context.Reference<DeferredWrites | undefined>(
+  "@effect-icechunk/core/Assets/Deferred",
+  { defaultValue: () => undefined }
+)
 
 /** What the cached manifests may take, in bytes; the newest is kept whatever its size. */
 const manifestBudget = 512 * 1024 * 1024
@@ -115,7 +129,9 @@ export const make = Effect.fnUntraced(function* (
   const budget = new Budget()
 
   const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
-    Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream" }))
+    Effect.flatMap(Deferred, (deferred) =>
+      Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream", defer: deferred?.defer(key) }))
+    )
 
   return {
     snapshot: (id) => Cache.get(snapshots, id),

@@ -1,7 +1,7 @@
 /**
  * What is needed of the operating system and Effect's `FileSystem` does not have: times as the file system keeps
- * them (those of `File.Info` are whole milliseconds), `rmdir`, and where an open file is. A test may replace them
- * together with the `FileSystem`.
+ * them (those of `File.Info` are whole milliseconds), `rmdir`, `unlink`, and where an open file is. A test may replace
+ * them together with the `FileSystem`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,6 +14,8 @@ export interface NodeCallsShape {
   readonly fstat: (descriptor: number) => Effect.Effect<NodeFs.BigIntStats, PlatformError.PlatformError>
   /** Removes a directory that is empty; another one fails. */
   readonly rmdir: (path: string) => Effect.Effect<void, PlatformError.PlatformError>
+  /** Removes the name of a file, without a look at it first. */
+  readonly unlink: (path: string) => Effect.Effect<void, PlatformError.PlatformError>
   /** The path of an open file, which symbolic links have no part in; `undefined` where the system does not tell. */
   readonly pathOf: (descriptor: number) => string | undefined
 }
@@ -47,6 +49,8 @@ export const node: NodeCallsShape = {
   lstat: (path) => call("lstat", path, (callback) => NodeFs.lstat(path, { bigint: true }, callback)),
   fstat: (descriptor) => call("fstat", descriptor, (callback) => NodeFs.fstat(descriptor, { bigint: true }, callback)),
   rmdir: (path) => call<void>("rmdir", path, (callback) => NodeFs.rmdir(path, (error) => callback(error, undefined))),
+  unlink: (path) =>
+    call<void>("unlink", path, (callback) => NodeFs.unlink(path, (error) => callback(error, undefined))),
   pathOf: (descriptor) => {
     if (process.platform !== "linux") return undefined
     try {

@@ -18,11 +18,18 @@ import type * as FileLock from "./FileLock.ts"
 import * as FileReader from "./FileReader.ts"
 import type { StagedFiles } from "./StagedFiles.ts"
 
+/** A complete file under a temporary name. */
+interface Staged {
+  readonly path: string
+  readonly identity: FileIdentity.FileIdentity
+  /** Runs before the file gets its name under a lock. */
+  readonly settle: Effect.Effect<void, Errors.Reason>
+}
+
 export interface Placement {
   /** Puts a complete file in its place; what is there then. */
   readonly place: (
-    temporary: string,
-    identity: FileIdentity.FileIdentity,
+    staged: Staged,
     file: string,
     mode: ObjectStore.PutMode
   ) => Effect.Effect<FileIdentity.FileIdentity, Errors.Reason>
@@ -157,24 +164,27 @@ export const make = (options: {
     directory === root ? (effect) => effect : stagedFiles.announced
 
   const place = (
-    temporary: string,
-    identity: FileIdentity.FileIdentity,
+    { identity, path: temporary, settle }: Staged,
     file: string,
     mode: ObjectStore.PutMode
   ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> => {
-    const locked = withLock(file)((held) =>
-      Effect.flatMap(current(file), (old) =>
-        mode._tag !== "Update" || (old !== undefined && mode.version.etag !== undefined && isVersion(old, mode.version))
-          ? replace(held, temporary, identity, file, old)
-          : Effect.fail(new Errors.PreconditionFailed({}))
-      )
-    ).pipe(announced(path.dirname(file)))
+    const locked = Effect.andThen(
+      settle,
+      withLock(file)((held) =>
+        Effect.flatMap(current(file), (old) =>
+          mode._tag !== "Update" ||
+          (old !== undefined && mode.version.etag !== undefined && isVersion(old, mode.version))
+            ? replace(held, temporary, identity, file, old)
+            : Effect.fail(new Errors.PreconditionFailed({}))
+        )
+      ).pipe(announced(path.dirname(file)))
+    )
     if (mode._tag === "Update") return locked
     // A new key needs no lock.
     const claimed = claim(temporary, identity, file).pipe(
       Effect.catchIf(
         (reason) => (reason._tag === "Unsupported" && !isElsewhere(reason)) || reason._tag === "PermissionDenied",
-        () => announced(path.dirname(file))(claimByName(temporary, identity, file))
+        () => Effect.andThen(settle, announced(path.dirname(file))(claimByName(temporary, identity, file)))
       )
     )
     return Effect.flatMap(claimed, (isNew) => {

@@ -18,6 +18,7 @@ import * as FileIdentity from "../FileIdentity.ts"
 import type * as FileLock from "./FileLock.ts"
 import * as FileKey from "./FileKey.ts"
 import * as LockOwner from "./LockOwner.ts"
+import { NodeCalls } from "./NodeCalls.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 
 export interface StagedFiles {
@@ -58,7 +59,9 @@ export const make = (options: {
         }),
         (name) =>
           Effect.ensuring(
-            Effect.ignore(fs.remove(path.join(directory, name), { force: true })),
+            Effect.ignore(
+              Effect.flatMap(NodeCalls, ({ unlink }) => Effect.uninterruptible(unlink(path.join(directory, name))))
+            ),
             Effect.sync(() => inUse.delete(name))
           )
       ),

@@ -15,6 +15,7 @@ import { FormatError } from "../../encoding/FormatError.ts"
 import * as IcechunkFile from "../../format/IcechunkFile.ts"
 import * as RepoInfo from "../../format/RepoInfo.ts"
 import type { Zstd } from "../../encoding/Zstd.ts"
+import * as DeferredWrites from "../../store/DeferredWrites.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { isConflict, ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as Layout from "../Layout.ts"
@@ -201,6 +202,8 @@ export interface UpdateOptions {
   readonly from?: Versioned | undefined
   readonly retry?: RetryOptions | undefined
   readonly onWritten?: (() => void) | undefined
+  /** Makes durable what the change refers to; see `PutOptions`. */
+  readonly after?: Effect.Effect<void, ObjectStoreError> | undefined
   /** Tells the write by what it wrote, which saves the search in the log where it is. */
   readonly isWrittenIn?: ((info: RepoInfo.RepoInfo) => boolean) | undefined
 }
@@ -257,11 +260,19 @@ const updateInTurn = Effect.fnUntraced(function* <E>(
     const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level: options.level })
     copies.add(backup)
     const replaced = current.info
+    const copying = DeferredWrites.make()
+    // Nothing is visible before all of it is durable, and the copy is what a later reader of the log needs.
+    const after = Effect.all([DeferredWrites.settleAll(copying), options.after ?? Effect.void], {
+      concurrency: 2,
+      discard: true
+    })
     const settled: Settled = yield* Effect.uninterruptibleMask(
       Effect.fnUntraced(function* (restore) {
         // A copy of a newer object than `current` does no harm: the put that follows is refused.
-        const written = yield* restore(store.copy(Layout.repo, Layout.overwritten(backup))).pipe(
-          Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version) })),
+        const written = yield* restore(
+          store.copy(Layout.repo, Layout.overwritten(backup), { defer: copying.defer(backup) })
+        ).pipe(
+          Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version), after })),
           Effect.map(Result.succeed),
           Effect.catchTag("ObjectStoreError", (error) =>
             mayHaveHappened(error) ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
