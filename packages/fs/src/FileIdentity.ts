@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as PlatformError from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
-import type { BigIntStats } from "node:fs"
+import { identityOf } from "./internal/FileStats.ts"
 import { NodeCalls } from "./internal/NodeCalls.ts"
 
 /**
@@ -24,6 +24,11 @@ export interface FileIdentity {
   readonly size: number
   /** Nanoseconds since 1970. */
   readonly modified: bigint
+  /**
+   * When anything of the file was last changed, its permissions and names too, which no program sets: nanoseconds
+   * since 1970.
+   */
+  readonly changed: bigint
 }
 
 /**
@@ -34,7 +39,7 @@ export interface FileIdentity {
  * @category combinators
  * @since 0.1.0
  */
-export const etag = ({ inode, modified, size }: FileIdentity): string =>
+export const etag = ({ inode, modified, size }: Pick<FileIdentity, "inode" | "modified" | "size">): string =>
   `${(process.platform === "win32" ? 0n : inode).toString(16)}-${microseconds({ modified }).toString(16)}-${size.toString(16)}`
 
 /**
@@ -109,20 +114,4 @@ export const ofHandle = (file: FileSystem.File): Effect.Effect<FileIdentity, Pla
 export const descriptor = (file: FileSystem.File): number | undefined =>
   Predicate.hasProperty(file, "fd") && Predicate.isNumber(file.fd) ? file.fd : undefined
 
-const identified = Effect.map((stats: BigIntStats): FileIdentity => ({
-  type: typeOf(stats),
-  device: stats.dev,
-  inode: BigInt.asUintN(64, stats.ino),
-  size: Number(stats.size),
-  modified: stats.mtimeNs
-}))
-
-const typeOf = (stats: BigIntStats): FileSystem.File.Type => {
-  if (stats.isFile()) return "File"
-  if (stats.isDirectory()) return "Directory"
-  if (stats.isSymbolicLink()) return "SymbolicLink"
-  if (stats.isFIFO()) return "FIFO"
-  if (stats.isSocket()) return "Socket"
-  if (stats.isBlockDevice()) return "BlockDevice"
-  return stats.isCharacterDevice() ? "CharacterDevice" : "Unknown"
-}
+const identified = Effect.map(identityOf)

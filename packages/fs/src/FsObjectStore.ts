@@ -35,6 +35,7 @@ import * as FileReader from "./internal/FileReader.ts"
 import * as FileRemoval from "./internal/FileRemoval.ts"
 import { failed, inRequest, locationOf } from "./internal/FileRequest.ts"
 import * as FileWriter from "./internal/FileWriter.ts"
+import * as HeldFiles from "./internal/HeldFiles.ts"
 import * as LockOwner from "./internal/LockOwner.ts"
 import * as Placement from "./internal/Placement.ts"
 import * as StagedFiles from "./internal/StagedFiles.ts"
@@ -96,8 +97,9 @@ export const make = Effect.fnUntraced(function* (
     timeout: options.lockTimeout ?? "30 seconds",
     heartbeatLimit: options.heartbeatLimit ?? "10 seconds"
   })
-  const confinement = Confinement.make({ fs, path, root, followLinks: options.followLinks ?? false })
+  const confinement = Confinement.make({ path, root, followLinks: options.followLinks ?? false })
   const { confine, find } = confinement
+  const held = yield* HeldFiles.make
   const directories = Directories.make({ fs, path, root, isFlushed: flush, confine })
   const stagedFiles = StagedFiles.make({ fs, path, root, here, lock })
   const placement = Placement.make({ fs, path, root, lock, directories, stagedFiles })
@@ -143,7 +145,7 @@ export const make = Effect.fnUntraced(function* (
     get: (key, getOptions) =>
       pathOf(key).pipe(
         Effect.tap(directories.settleDoubt),
-        Effect.flatMap((file) => FileReader.read(fs, key, find(file), getOptions)),
+        Effect.flatMap((file) => FileReader.read(fs, held, key, find(file), getOptions)),
         Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
         request("get", key)
       ),

@@ -5,7 +5,7 @@
  */
 import { MissingCredentials, type Platform } from "@effect-icechunk/core/Platform"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
+import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as FsObjectStore from "./FsObjectStore.ts"
 
@@ -19,7 +19,7 @@ import * as FsObjectStore from "./FsObjectStore.ts"
  * @since 0.1.0
  */
 export const make: Effect.Effect<Platform, never, FileSystem.FileSystem | Path.Path> = Effect.gen(function* () {
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   return {
     name: "fs",
@@ -39,7 +39,11 @@ export const make: Effect.Effect<Platform, never, FileSystem.FileSystem | Path.P
       if (!path.isAbsolute(credentials.path)) {
         return yield* missing(`\`Credentials.directory\` takes an absolute path, not \`${credentials.path}\``)
       }
-      return yield* Effect.provide(FsObjectStore.makeConfined({ allowed: credentials.path }), services)
+      // Only these, so that the files that it keeps open are closed with the store and not with the platform.
+      return yield* FsObjectStore.makeConfined({ allowed: credentials.path }).pipe(
+        Effect.provideService(FileSystem.FileSystem, fs),
+        Effect.provideService(Path.Path, path)
+      )
     })
   }
 })

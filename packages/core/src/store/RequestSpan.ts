@@ -4,11 +4,17 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import type { Operation } from "./ObjectStoreError.ts"
 
+/** A span costs more than a small read of a local file, and nobody sees it when the program has no tracer. */
+const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
+
 /**
- * Runs a request in a span `ObjectStore.<operation>` with the attributes `store`, `operation` and `key`.
+ * Runs a request in a span `ObjectStore.<operation>` with the attributes `store`, `operation` and `key`, if the program has
+ * a tracer.
  *
  * @category tracing
  * @since 0.1.0
@@ -16,10 +22,16 @@ import type { Operation } from "./ObjectStoreError.ts"
 export const within =
   (store: { readonly description: string }, operation: Operation, key: string) =>
   <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.withSpan(request, `ObjectStore.${operation}`, {
-      kind: "client",
-      attributes: { store: store.description, operation, key }
-    })
+    Effect.withFiber((fiber) =>
+      isTraced(fiber)
+        ? Effect.withSpan(request, `ObjectStore.${operation}`, {
+            kind: "client",
+            attributes: { store: store.description, operation, key },
+            // It would show this line.
+            captureStackTrace: false
+          })
+        : request
+    )
 
 /**
  * Runs a listing in a span `ObjectStore.list` with the same attributes.
@@ -41,4 +53,5 @@ export const listing =
  * @category tracing
  * @since 0.1.0
  */
-export const bytes = (count: number): Effect.Effect<void> => Effect.annotateCurrentSpan("bytes", count)
+export const bytes = (count: number): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => (isTraced(fiber) ? Effect.annotateCurrentSpan("bytes", count) : Effect.void))

@@ -13,6 +13,7 @@ import * as Confinement from "./Confinement.ts"
 import * as FileKey from "./FileKey.ts"
 import * as FileReader from "./FileReader.ts"
 import { failed, inRequest, locationOf } from "./FileRequest.ts"
+import * as HeldFiles from "./HeldFiles.ts"
 import { NodeCalls } from "./NodeCalls.ts"
 
 /** See `FsObjectStore.makeConfined`. */
@@ -25,6 +26,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const root = path.resolve(options.root ?? "/")
   const allowed = path.resolve(options.allowed)
   const description = locationOf(path, root)
+  const held = yield* HeldFiles.make
 
   const denied = (cause?: unknown, besides = ""): Errors.Reason =>
     new Errors.PermissionDenied({ detail: `only files in \`${allowed}\` may be read${besides}`, cause })
@@ -40,14 +42,15 @@ export const make = Effect.fnUntraced(function* (options: {
       const problem = FileKey.pathProblem(rest, path.sep)
       if (problem !== undefined) return yield* new Errors.Unsupported({ detail: problem })
       const named = path.join(drive === null ? root : `${drive[0]}${path.sep}`, ...rest.split("/"))
-      const directory = yield* fs.realPath(allowed).pipe(
+      const { realPath } = yield* NodeCalls
+      const directory = yield* realPath(allowed).pipe(
         FileReader.asReason("read"),
         // What is missing is not the file.
         Effect.mapError((reason) =>
           reason._tag === "NotFound" ? denied(reason.cause, ", and there is no such directory") : reason
         )
       )
-      const real = yield* fs.realPath(named).pipe(
+      const real = yield* realPath(named).pipe(
         FileReader.asReason("read"),
         // What is not there, or what it is, is not told of other directories.
         Effect.mapError((reason) => (isWithin(allowed, named) || isWithin(directory, named) ? reason : denied()))
@@ -58,7 +61,18 @@ export const make = Effect.fnUntraced(function* (options: {
       if (identity.type !== "File") {
         return yield* Confinement.notAFile(real, identity)
       }
-      return { path: real, identity, noFollow: Confinement.noFollow, inspect: inspect(directory, real) }
+      return {
+        path: real,
+        identity,
+        noFollow: Confinement.noFollow,
+        inspect: inspect(directory, real),
+        again: (now) => {
+          const looks = Confinement.looks(path, named, real, now)
+          // Where the directory has no links on its way, nothing can be in it and lead elsewhere.
+          const directories = directory === allowed ? [] : [{ named: allowed, real: directory }]
+          return { ...looks, links: [...looks.links, ...directories] }
+        }
+      }
     })
 
   /**
@@ -67,16 +81,15 @@ export const make = Effect.fnUntraced(function* (options: {
    */
   const inspect =
     (directory: string, real: string) =>
-    (file: FileSystem.File): Effect.Effect<void, Errors.Reason> =>
-      Effect.flatMap(NodeCalls, ({ pathOf }) => {
+    (file: FileSystem.File): Effect.Effect<string, Errors.Reason> =>
+      Effect.flatMap(NodeCalls, ({ pathOf, realPath }) => {
         const open = pathOf(FileIdentity.descriptor(file) ?? -1)
-        return open === undefined ? Effect.mapError(fs.realPath(real), denied) : Effect.succeed(open)
+        return open === undefined ? Effect.mapError(realPath(real), denied) : Effect.succeed(open)
       }).pipe(
         Effect.filterOrFail(
           (real) => isWithin(directory, real),
           () => denied()
-        ),
-        Effect.asVoid
+        )
       )
 
   const because = "its files are read where they are; write to a repository instead"
@@ -93,7 +106,7 @@ export const make = Effect.fnUntraced(function* (options: {
     },
     readOnlyBecause: because,
     get: (key, getOptions) =>
-      FileReader.read(fs, key, find(key), getOptions).pipe(
+      FileReader.read(fs, held, key, find(key), getOptions).pipe(
         Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
         (effect) => inRequest(description, "get", key, effect)
       ),

@@ -11,6 +11,7 @@ import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import * as FileIdentity from "../FileIdentity.ts"
 import { asReason, type Source } from "./FileReader.ts"
+import type { Looks } from "./HeldFile.ts"
 import { NodeCalls } from "./NodeCalls.ts"
 
 export interface Confinement {
@@ -26,18 +27,32 @@ export interface Confinement {
 export const isWithin = (path: Path.Path, directory: string, file: string): boolean =>
   file.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep)
 
+/**
+ * What is to be looked at again before more is served of a file that was opened at `opened`, for the path `named`, and
+ * really was at `real`. Without a link at the end of the path it is enough where the directory is, which all files in it
+ * share.
+ */
+export const looks = (path: Path.Path, named: string, opened: string, real: string | undefined): Looks => {
+  const isDirect = named === opened
+  const link = isDirect ? (of: string): string => path.dirname(of) : (of: string): string => of
+  return {
+    named,
+    followsLinks: !isDirect,
+    links: real === undefined ? [] : [{ named: link(named), real: link(real) }]
+  }
+}
+
 export const noFollow = process.platform !== "win32"
 
 export const notAFile = (file: string, { type }: FileIdentity.FileIdentity): Errors.Reason =>
   new Errors.Unsupported({ detail: `\`${file}\` is not a regular file but a ${type}` })
 
 export const make = (options: {
-  readonly fs: FileSystem.FileSystem
   readonly path: Path.Path
   readonly root: string
   readonly followLinks: boolean
 }): Confinement => {
-  const { followLinks, fs, path, root } = options
+  const { followLinks, path, root } = options
 
   const regular = (file: string, identity: FileIdentity.FileIdentity): Effect.Effect<void, Errors.Reason> => {
     if (identity.type === "File") return Effect.void
@@ -49,7 +64,12 @@ export const make = (options: {
       find: (file) =>
         asReason("read")(FileIdentity.ofPath(file)).pipe(
           Effect.tap((identity) => regular(file, identity)),
-          Effect.map((identity) => ({ path: file, identity, noFollow: false }))
+          Effect.map((identity) => ({
+            path: file,
+            identity,
+            noFollow: false,
+            again: () => ({ named: file, followsLinks: true, links: [] })
+          }))
         ),
       confine: () => Effect.void,
       confineReal: () => Effect.void
@@ -58,7 +78,10 @@ export const make = (options: {
 
   /** The directory may be reached by links. It may also have been moved since it was looked at. */
   let realRoot: string | undefined
-  const findRoot = Effect.map(asReason("read")(fs.realPath(root)), (real) => (realRoot = real))
+  const realPath = (file: string): Effect.Effect<string, Errors.Reason> =>
+    asReason("read")(Effect.flatMap(NodeCalls, ({ realPath }) => realPath(file)))
+
+  const findRoot = Effect.map(realPath(root), (real) => (realRoot = real))
 
   const confineReal = (real: string, named: string): Effect.Effect<void, Errors.Reason> =>
     Effect.suspend(() => {
@@ -76,14 +99,19 @@ export const make = (options: {
   const isIn = (root: string, real: string): boolean => real === root || isWithin(path, root, real)
 
   const confine = (directory: string): Effect.Effect<void, Errors.Reason> =>
-    Effect.flatMap(asReason("read")(fs.realPath(directory)), (real) => confineReal(real, directory))
+    Effect.flatMap(realPath(directory), (real) => confineReal(real, directory))
 
   const inspect =
     (file: string) =>
-    (handle: FileSystem.File): Effect.Effect<void, Errors.Reason> =>
+    (handle: FileSystem.File): Effect.Effect<string, Errors.Reason> =>
       Effect.flatMap(NodeCalls, ({ pathOf }) => {
         const real = pathOf(FileIdentity.descriptor(handle) ?? -1)
-        return real === undefined ? confine(path.dirname(file)) : confineReal(real, file)
+        return real === undefined
+          ? realPath(path.dirname(file)).pipe(
+              Effect.tap((directory) => confineReal(directory, file)),
+              Effect.map((directory) => path.join(directory, path.basename(file)))
+            )
+          : Effect.as(confineReal(real, file), real)
       })
 
   const find = (file: string): Effect.Effect<Source, Errors.Reason> =>
@@ -91,13 +119,25 @@ export const make = (options: {
       const identity = yield* asReason("read")(FileIdentity.ofPathNoFollow(file))
       if (identity.type !== "SymbolicLink") {
         yield* regular(file, identity)
-        return { path: file, identity, noFollow, inspect: inspect(file) }
+        return {
+          path: file,
+          identity,
+          noFollow,
+          inspect: inspect(file),
+          again: (real: string | undefined) => looks(path, file, file, real)
+        }
       }
-      const real = yield* asReason("read")(fs.realPath(file))
+      const real = yield* realPath(file)
       yield* confineReal(real, file)
       const target = yield* asReason("read")(FileIdentity.ofPathNoFollow(real))
       yield* regular(file, target)
-      return { path: real, identity: target, noFollow, inspect: inspect(real) }
+      return {
+        path: real,
+        identity: target,
+        noFollow,
+        inspect: inspect(real),
+        again: () => looks(path, file, real, real)
+      }
     })
 
   return { find, confine, confineReal }

@@ -9,9 +9,13 @@ import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
+import * as Result from "effect/Result"
 import { constants } from "node:buffer"
 import { reasonOf } from "../FileError.ts"
 import * as FileIdentity from "../FileIdentity.ts"
+import * as FileBytes from "./FileBytes.ts"
+import type { Looks } from "./HeldFile.ts"
+import type { HeldFiles } from "./HeldFiles.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 
 /** A file that may be opened, once it is known to be a regular one. */
@@ -20,8 +24,10 @@ export interface Source {
   readonly identity: FileIdentity.FileIdentity
   /** Opens the file that `identity` was taken of; another one in its place is noticed. */
   readonly noFollow: boolean
-  /** A last look at the open file, before anything of it is read. */
-  readonly inspect?: ((file: FileSystem.File) => Effect.Effect<void, Errors.Reason>) | undefined
+  /** A last look at the open file, before anything of it is read: where it really is. */
+  readonly inspect?: ((file: FileSystem.File) => Effect.Effect<string, Errors.Reason>) | undefined
+  /** What a later read of the open file has to look at again, given where the file really is. */
+  readonly again: (real: string | undefined) => Looks
 }
 
 /** The metadata of a file as an object. */
@@ -45,12 +51,29 @@ export const reasonOfWrite = (error: PlatformError.PlatformError): Errors.Reason
 const attempts = 10
 
 /**
- * Finds the file, reads, and compares the open file with what was found: when both are the same, the bytes and
- * the metadata are of one version. The file is looked at before it is opened, for opening a FIFO would hang and
- * opening a device may do anything.
+ * Reads a file that is still open from an earlier read, or finds it, reads, and compares the open file with what was
+ * found: when both are the same, the bytes and the metadata are of one version. The file is looked at before it is
+ * opened, for opening a FIFO would hang and opening a device may do anything.
  */
 export const read = (
   fs: FileSystem.FileSystem,
+  held: HeldFiles,
+  key: string,
+  find: Effect.Effect<Source, Errors.Reason>,
+  options: GetOptions | undefined
+): Effect.Effect<GetResult, Errors.Reason> =>
+  Effect.suspend(() => {
+    const file = held.get(key)
+    const anew = readAnew(fs, held, key, find, options)
+    if (file === undefined) return anew
+    const span = spanOf(file.checked.meta, options)
+    // What does not fit the file as it was may fit it as it is.
+    return Result.isSuccess(span) ? file.read(span.success, anew) : anew
+  })
+
+const readAnew = (
+  fs: FileSystem.FileSystem,
+  held: HeldFiles,
   key: string,
   find: Effect.Effect<Source, Errors.Reason>,
   options: GetOptions | undefined
@@ -59,38 +82,42 @@ export const read = (
     for (let attempt = 1; attempt <= attempts; attempt++) {
       const source = yield* find
       const meta = metaOf(key, source.identity)
-      yield* checkConditions(meta, options)
-      const span = ByteRange.resolve(options?.range, meta.size)
-      if (span === undefined) return yield* new Errors.InvalidRange({ size: meta.size })
-      const excess = ObjectStore.excess(span.end - span.start, options)
-      if (excess !== undefined) return yield* excess
-      const bytes = yield* readSpan(fs, source, span)
+      const span = yield* Effect.fromResult(spanOf(meta, options))
+      const bytes = yield* readSpan(fs, held, source, meta, span)
       if (bytes !== undefined) return { bytes, span, meta }
     }
     return yield* new Errors.Unavailable({ detail: `the file was changed ${attempts} times while it was read` })
   })
 
-const checkConditions = (meta: ObjectMeta, options: GetOptions | undefined): Effect.Effect<void, Errors.Reason> => {
+/** What a reader wants of a version of a file, or why it gets nothing. Pure. */
+const spanOf = (meta: ObjectMeta, options: GetOptions | undefined): Result.Result<ByteRange.Span, Errors.Reason> => {
   const { ifMatch, ifNoneMatch, ifUnmodifiedSince } = options ?? {}
   const matches = ifMatch === undefined || Checksum.opaqueTag(ifMatch) === meta.version.etag
   const unmodified = ifUnmodifiedSince === undefined || meta.lastModified! <= ifUnmodifiedSince
-  if (!matches || !unmodified) return Effect.fail(new Errors.PreconditionFailed({}))
-  return ifNoneMatch !== undefined && Checksum.opaqueTag(ifNoneMatch) === meta.version.etag
-    ? Effect.fail(new Errors.NotModified({}))
-    : Effect.void
+  if (!matches || !unmodified) return Result.fail(new Errors.PreconditionFailed({}))
+  if (ifNoneMatch !== undefined && Checksum.opaqueTag(ifNoneMatch) === meta.version.etag) {
+    return Result.fail(new Errors.NotModified({}))
+  }
+  const span = ByteRange.resolve(options?.range, meta.size)
+  if (span === undefined) return Result.fail(new Errors.InvalidRange({ size: meta.size }))
+  const excess = ObjectStore.excess(span.end - span.start, options)
+  return excess === undefined ? Result.succeed(span) : Result.fail(excess)
 }
 
 /** The bytes, or `undefined` when they may not be of the version that was found. */
 const readSpan = (
   fs: FileSystem.FileSystem,
-  { identity, inspect, noFollow, path }: Source,
+  held: HeldFiles,
+  { again, identity, inspect, noFollow, path }: Source,
+  meta: ObjectMeta,
   { end, start }: ByteRange.Span
 ): Effect.Effect<Uint8Array | undefined, Errors.Reason> =>
   Effect.gen(function* () {
     const bytes = yield* allocate(end - start)
     if (bytes.length === 0 && inspect === undefined) return bytes
-    const file = yield* asReason("read")(OpenFiles.open(fs, path, { noFollow }))
-    if (inspect !== undefined) yield* inspect(file)
+    const lease = yield* asReason("read")(OpenFiles.lease(fs, path, { noFollow }))
+    const { file } = lease
+    const real = inspect === undefined ? undefined : yield* inspect(file)
     let filled = 0
     while (filled < bytes.length) {
       const part = bytes.subarray(filled, filled + largestRead)
@@ -103,7 +130,10 @@ const readSpan = (
     }
     const now = yield* asReason("read")(FileIdentity.ofHandle(file))
     if (!FileIdentity.equals(now, identity)) return undefined
-    if (filled === bytes.length) return bytes
+    if (filled === bytes.length) {
+      yield* held.hold(lease, { identity: now, meta, ...again(real) })
+      return bytes
+    }
     const detail = `the file has ${identity.size} bytes, but only ${filled} of ${bytes.length} came`
     return yield* new Errors.InvalidResponse({ detail })
   }).pipe(Effect.scoped)
@@ -115,7 +145,6 @@ const allocate = (length: number): Effect.Effect<Uint8Array, Errors.Reason> =>
   length > constants.MAX_LENGTH
     ? Effect.fail(new Errors.Unsupported({ detail: `${length} bytes do not fit into memory; read them in ranges` }))
     : Effect.try({
-        // Not zeroed: every byte is read before anyone sees it.
-        try: () => new Uint8Array(Buffer.allocUnsafeSlow(length).buffer),
+        try: () => FileBytes.allocate(length),
         catch: (cause) => new Errors.Unsupported({ detail: `${length} bytes do not fit into memory`, cause })
       })

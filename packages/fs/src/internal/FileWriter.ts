@@ -57,6 +57,13 @@ interface Filled {
 
 type Fill = (temporary: string) => Effect.Effect<Filled, Errors.Reason, Scope.Scope>
 
+/** Makes a copy of a file; its identity, or `undefined` when the file was replaced meanwhile. */
+type Copy = (
+  source: string,
+  before: FileIdentity.FileIdentity,
+  temporary: string
+) => Effect.Effect<FileIdentity.FileIdentity | undefined, Errors.Reason>
+
 /** What is still open may outlive the Scope. */
 interface Handle {
   readonly scope: Scope.Scope
@@ -120,66 +127,52 @@ export const make = (options: {
         return { identity: yield* FileIdentity.ofHandle(file), flush: file.sync }
       }).pipe(asWrite)
 
-  /** Makes a copy with `make`, which returns `undefined` when the file was replaced meanwhile. */
+  /** Copies with `make`. */
   const copied =
-    (
-      from: string,
-      ifMatch: ObjectStore.Version | undefined,
-      make: (
-        source: string,
-        before: FileIdentity.FileIdentity,
-        temporary: string
-      ) => Effect.Effect<boolean, Errors.Reason>
-    ): Fill =>
+    (from: string, ifMatch: ObjectStore.Version | undefined, make: Copy): Fill =>
     (temporary) =>
       Effect.gen(function* () {
         for (let attempt = 0; attempt < 10; attempt++) {
           const { identity, path: source } = yield* find(from)
           yield* confine(path.dirname(from))
           if (ifMatch !== undefined && !isVersion(identity, ifMatch)) return yield* new Errors.PreconditionFailed({})
-          if (!(yield* make(source, identity, temporary))) continue
-          if (!isFlushed)
-            return { identity: yield* asWrite(FileIdentity.ofPathNoFollow(temporary)), flush: Effect.void }
-          const file = yield* asWrite(OpenFiles.open(fs, temporary))
-          return { identity: yield* asWrite(FileIdentity.ofHandle(file)), flush: file.sync }
+          const copy = yield* make(source, identity, temporary)
+          if (copy === undefined) continue
+          if (!isFlushed) return { identity: copy, flush: Effect.void }
+          const { sync } = yield* asWrite(OpenFiles.open(fs, temporary))
+          return { identity: copy, flush: sync }
         }
         return yield* new Errors.Unavailable({ detail: "the file was changed again and again while it was copied" })
       })
 
-  const copyBytes = (
-    from: string
-  ): ((
-    source: string,
-    before: FileIdentity.FileIdentity,
-    temporary: string
-  ) => Effect.Effect<boolean, Errors.Reason>) =>
-    Effect.fnUntraced(function* (_, before, temporary) {
-      yield* asWrite(Effect.uninterruptible(fs.copyFile(from, temporary)))
-      return FileIdentity.equals(before, (yield* find(from)).identity)
-    })
+  const copyBytes =
+    (from: string): Copy =>
+    (_, before, temporary) =>
+      Effect.gen(function* () {
+        yield* asWrite(Effect.uninterruptible(fs.copyFile(from, temporary)))
+        const isSame = FileIdentity.equals(before, (yield* find(from)).identity)
+        return isSame ? yield* asWrite(FileIdentity.ofPathNoFollow(temporary)) : undefined
+      })
 
   /**
    * Another name for the same file. It is a copy because files of a store are never written to again: whoever changes
    * an object puts another file in its place, and so does Rust's `object_store`.
    */
-  const link = Effect.fnUntraced(function* (
-    source: string,
-    before: FileIdentity.FileIdentity,
-    temporary: string
-  ): Effect.fn.Return<boolean, Errors.Reason> {
-    yield* asWrite(Effect.uninterruptible(fs.link(source, temporary))).pipe(
-      Effect.tapError((reason) =>
-        Effect.sync(() => {
-          if (reason._tag === "Unsupported" || reason._tag === "PermissionDenied") mayLink = false
-        })
+  const link: Copy = (source, before, temporary) =>
+    Effect.gen(function* () {
+      yield* asWrite(Effect.uninterruptible(fs.link(source, temporary))).pipe(
+        Effect.tapError((reason) =>
+          Effect.sync(() => {
+            if (reason._tag === "Unsupported" || reason._tag === "PermissionDenied") mayLink = false
+          })
+        )
       )
-    )
-    const now = yield* asWrite(FileIdentity.ofPathNoFollow(temporary))
-    if (FileIdentity.equals(before, now)) return true
-    yield* asWrite(Effect.flatMap(NodeCalls, ({ unlink }) => Effect.uninterruptible(unlink(temporary))))
-    if (now.type === "File") return false
-    return yield* new Errors.Unsupported({ detail: `\`${source}\` is not a regular file` })
-  })
+      const now = yield* asWrite(FileIdentity.ofPathNoFollow(temporary))
+      if (FileIdentity.equals(before, now)) return now
+      yield* asWrite(Effect.flatMap(NodeCalls, ({ unlink }) => Effect.uninterruptible(unlink(temporary))))
+      if (now.type === "File") return undefined
+      return yield* new Errors.Unsupported({ detail: `\`${source}\` is not a regular file` })
+    })
 
   const remainderOf = (directory: string): DeferredWrites.Remainder => {
     const known = remainders.get(directory)

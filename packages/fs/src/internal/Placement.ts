@@ -124,6 +124,7 @@ export const make = (options: {
         identity = yield* FileIdentity.ofPath(temporary)
       }
       const inside = yield* held.stage(temporary)
+      stagedFiles.moved(temporary)
       yield* named(fs.rename(inside, file), file, identity).pipe(
         Effect.mapError((error) => (error._tag === "PlatformError" && codeOf(error) === "ENOENT" ? held.lost : error))
       )

@@ -154,6 +154,7 @@ export const make = (fs: FileSystem.FileSystem, root: string) => {
     stat: (path) => call("stat", path, node.stat(path)),
     lstat: (path) => call("lstat", path, node.lstat(path)),
     rmdir: (path) => call("rmdir", path, node.rmdir(path), () => take(path)),
+    realPath: (path) => call("realPath", path, node.realPath(path)),
     unlink: (path) => call("unlink", path, node.unlink(path), () => take(path))
   }
 

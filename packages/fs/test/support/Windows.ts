@@ -32,6 +32,12 @@ export const layer = (fs: FileSystem.FileSystem, top: string) => {
     (from: string, to: string): Effect.Effect<void, PlatformError.PlatformError> =>
       Effect.flatMap(Effect.all([at(from), at(to)]), ([from, to]) => run(from, to))
   const refused = (): Effect.Effect<never, PlatformError.PlatformError> => Effect.fail(failure("EPERM"))
+  const realPath = on((path) =>
+    Effect.map(
+      fs.realPath(path),
+      (real) => `C:${real.slice(NodeFs.realpathSync(top).length).replaceAll("/", "\\") || "\\"}`
+    )
+  )
   const fileSystem: FileSystem.FileSystem = {
     ...fs,
     link: refused,
@@ -44,12 +50,7 @@ export const layer = (fs: FileSystem.FileSystem, top: string) => {
     ),
     readDirectory: on(fs.readDirectory),
     readDirectoryEntries: on(fs.readDirectoryEntries),
-    realPath: on((path) =>
-      Effect.map(
-        fs.realPath(path),
-        (real) => `C:${real.slice(NodeFs.realpathSync(top).length).replaceAll("/", "\\") || "\\"}`
-      )
-    ),
+    realPath,
     remove: on(fs.remove),
     utimes: on(fs.utimes),
     rename: between(fs.rename),
@@ -64,6 +65,7 @@ export const layer = (fs: FileSystem.FileSystem, top: string) => {
       lstat: on(node.lstat),
       rmdir: on(node.rmdir),
       unlink: on(node.unlink),
+      realPath,
       pathOf: () => undefined
     })
   )

@@ -1,0 +1,591 @@
+import { assert, describe, it } from "@effect/vitest"
+import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as ByteRange from "@effect-icechunk/core/ByteRange"
+import * as FsObjectStore from "@effect-icechunk/fs/FsObjectStore"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
+import * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import * as fc from "fast-check"
+import * as NodeFs from "node:fs"
+import * as FilePool from "../src/internal/FilePool.ts"
+import { node, NodeCalls } from "../src/internal/NodeCalls.ts"
+import * as OpenFiles from "../src/internal/OpenFiles.ts"
+import { failure } from "./support/Disk.ts"
+import * as Programs from "./support/Programs.ts"
+
+const textOf = ({ bytes }: ObjectStore.GetResult): string => new TextDecoder().decode(bytes)
+
+/** A directory `top`, two stores of what is in `top/data`, and what is open of it. */
+const world = (misbehave?: (file: FileSystem.File) => Partial<FileSystem.File>) =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const top = yield* Effect.flatMap(fs.makeTempDirectoryScoped({ prefix: "fs-held-" }), fs.realPath)
+    for (const name of ["data", "data/sub", "outside"]) NodeFs.mkdirSync(`${top}/${name}`)
+    const files = { opened: 0, open: 0 }
+    const counted: FileSystem.FileSystem = {
+      ...fs,
+      open: (path, options) =>
+        Effect.gen(function* () {
+          const file = yield* fs.open(path, options)
+          files.opened++
+          files.open++
+          yield* Effect.addFinalizer(() => Effect.sync(() => files.open--))
+          return misbehave === undefined ? file : Object.assign(Object.create(file), misbehave(file))
+        })
+    }
+    const scope = yield* Scope.make()
+    yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+    const provided = <A>(make: Effect.Effect<A, never, FileSystem.FileSystem | Path.Path>) =>
+      make.pipe(Effect.provideService(FileSystem.FileSystem, counted), Scope.provide(scope))
+    const store = yield* provided(FsObjectStore.make({ directory: `${top}/data`, flush: false }))
+    const confined = yield* provided(FsObjectStore.makeConfined({ root: `${top}/data`, allowed: `${top}/data` }))
+    return { fs, top, data: `${top}/data`, files, store, confined, close: Scope.close(scope, Exit.void) }
+  })
+
+const withPool = (options?: Parameters<typeof FilePool.make>[0]) =>
+  Effect.provideService(FilePool.FilePool, FilePool.make(options))
+
+/** Lets what has happened meanwhile be heard of. */
+const turn = Effect.promise(() => new Promise(setImmediate))
+
+const until = Effect.fnUntraced(function* (isSo: () => boolean) {
+  while (!isSo()) yield* turn
+})
+
+/** Where the system does not tell where an open file is, as on macOS. */
+const silent = { ...node, pathOf: () => undefined }
+
+const reasonOf = (store: ObjectStore.ObjectStoreShape, key: string) =>
+  Effect.map(Effect.flip(store.get(key)), ({ reason }) => reason._tag)
+
+describe.runIf(process.platform === "linux" || process.platform === "darwin")("files that stay open", () => {
+  it.live("are opened once for many reads, whole or in part, and each read has bytes of its own", () =>
+    Effect.gen(function* () {
+      const { confined, data, files, store } = yield* world()
+      NodeFs.writeFileSync(`${data}/a`, "0123456789")
+      for (const [i, from] of [store, confined].entries()) {
+        const first = yield* from.get("a")
+        const results = yield* Effect.forEach(
+          Array.from({ length: 500 }, (_, i) => i % 9),
+          (offset) => from.get("a", { range: ByteRange.bounded(offset, 2) }),
+          { concurrency: "unbounded" }
+        )
+        for (const [i, result] of results.entries()) {
+          assert.strictEqual(textOf(result), `${i % 9}${(i % 9) + 1}`)
+          assert.deepStrictEqual(result.span, { start: i % 9, end: (i % 9) + 2 })
+          assert.deepStrictEqual(result.meta, first.meta)
+        }
+        assert.strictEqual(new Set(results.map(({ bytes }) => bytes.buffer)).size, 500)
+        assert.strictEqual(textOf(yield* from.get("a", { range: ByteRange.suffix(3) })), "789")
+        assert.strictEqual((yield* from.get("a", { range: ByteRange.bounded(4, 0) })).bytes.length, 0)
+        assert.strictEqual(files.opened, i + 1)
+      }
+    }).pipe(withPool(), Effect.provide(NodeServices.layer))
+  )
+
+  for (const [system, calls] of [
+    ["", node],
+    [", also where the system does not tell where an open file is", silent]
+  ] as const) {
+    const changes: Readonly<Record<string, readonly [change: (data: string) => void, seen: string]>> = {
+      "is replaced": [
+        (data) => {
+          NodeFs.writeFileSync(`${data}/sub/new`, "other text")
+          NodeFs.renameSync(`${data}/sub/new`, `${data}/sub/a`)
+        },
+        "other text"
+      ],
+      "is changed in its place": [(data) => NodeFs.writeFileSync(`${data}/sub/a`, "other text"), "other text"],
+      grows: [(data) => NodeFs.appendFileSync(`${data}/sub/a`, "more"), "first textmore"],
+      "is cut": [(data) => NodeFs.truncateSync(`${data}/sub/a`, 5), "first"],
+      "is removed": [(data) => NodeFs.unlinkSync(`${data}/sub/a`), "NotFound"],
+      "becomes a directory": [
+        (data) => {
+          NodeFs.unlinkSync(`${data}/sub/a`)
+          NodeFs.mkdirSync(`${data}/sub/a`)
+        },
+        "NotFound"
+      ],
+      "goes with its directory": [(data) => NodeFs.renameSync(`${data}/sub`, `${data}/gone`), "NotFound"],
+      "is replaced by a link to a file outside": [
+        (data) => {
+          NodeFs.writeFileSync(`${data}/../outside/secret`, "a secret..")
+          NodeFs.unlinkSync(`${data}/sub/a`)
+          NodeFs.symlinkSync("../../outside/secret", `${data}/sub/a`)
+        },
+        "PermissionDenied"
+      ],
+      "is below a directory that becomes a link to another outside": [
+        (data) => {
+          NodeFs.writeFileSync(`${data}/../outside/a`, "a secret..")
+          NodeFs.renameSync(`${data}/sub`, `${data}/old`)
+          NodeFs.symlinkSync("../outside", `${data}/sub`)
+        },
+        "PermissionDenied"
+      ],
+      "is below a directory that is moved outside and leaves a link behind": [
+        (data) => {
+          NodeFs.renameSync(`${data}/sub`, `${data}/../outside/sub`)
+          NodeFs.symlinkSync("../outside/sub", `${data}/sub`)
+        },
+        "PermissionDenied"
+      ],
+      "has another name outside, where a link to leads now": [
+        (data) => {
+          NodeFs.linkSync(`${data}/sub/a`, `${data}/../outside/a`)
+          NodeFs.renameSync(`${data}/sub`, `${data}/old`)
+          NodeFs.symlinkSync("../outside", `${data}/sub`)
+        },
+        "PermissionDenied"
+      ]
+    }
+    for (const [name, [change, seen]] of Object.entries(changes)) {
+      it.live(`the next read notices when a file ${name}${system}`, () =>
+        Effect.gen(function* () {
+          for (const kind of ["store", "confined"] as const) {
+            const { [kind]: store, data, files } = yield* world()
+            NodeFs.writeFileSync(`${data}/sub/a`, "first text")
+            // The directory and the file were there before: no time of change is the same by chance.
+            const before = yield* store.get("sub/a")
+            yield* store.get("sub/a", { range: ByteRange.bounded(0, 2) })
+            assert.strictEqual(files.opened, 1)
+            change(data)
+            const tells = seen === "NotFound" || seen === "PermissionDenied"
+            if (tells) {
+              const reason = yield* reasonOf(store, "sub/a")
+              // A directory is no file of a container.
+              assert.isTrue(reason === seen || (kind === "confined" && reason === "Unsupported"), reason)
+              assert.strictEqual(files.open, 0, "it was closed")
+              continue
+            }
+            const after = yield* store.get("sub/a")
+            assert.strictEqual(textOf(after), seen)
+            assert.notStrictEqual(after.meta.version.etag, before.meta.version.etag)
+            assert.strictEqual(after.meta.version.etag, (yield* store.head("sub/a")).version.etag)
+            const { etag } = before.meta.version
+            assert.strictEqual(
+              (yield* Effect.flip(store.get("sub/a", { ifMatch: etag }))).reason._tag,
+              "PreconditionFailed"
+            )
+            assert.strictEqual(files.open, 1)
+          }
+        }).pipe(Effect.provideService(NodeCalls, calls), withPool(), Effect.provide(NodeServices.layer))
+      )
+    }
+  }
+
+  it.live("a file whose permissions were taken away is opened anew", () =>
+    Effect.gen(function* () {
+      const { data, files, store } = yield* world()
+      NodeFs.writeFileSync(`${data}/a`, "text")
+      yield* store.get("a")
+      NodeFs.chmodSync(`${data}/a`, 0o000)
+      yield* Effect.ignore(store.get("a"))
+      // Whether that is refused depends on who runs the test.
+      assert.strictEqual(files.opened, process.geteuid?.() === 0 ? 2 : 1)
+    }).pipe(withPool(), Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a link on the way to a file counts by where it leads now", () =>
+    Effect.gen(function* () {
+      const { confined, data, fs, store, top } = yield* world()
+      for (const name of ["v1", "v2"]) {
+        NodeFs.mkdirSync(`${data}/${name}`)
+        NodeFs.writeFileSync(`${data}/${name}/a`, name)
+      }
+      NodeFs.symlinkSync("v1", `${data}/current`)
+      for (const from of [store, confined]) assert.strictEqual(textOf(yield* from.get("current/a")), "v1")
+      NodeFs.symlinkSync("v2", `${data}/next`)
+      NodeFs.renameSync(`${data}/next`, `${data}/current`)
+      for (const from of [store, confined]) assert.strictEqual(textOf(yield* from.get("current/a")), "v2")
+      // The directory that may be read may be named by a link, too.
+      yield* fs.symlink(`${data}/v1`, `${top}/allowed`)
+      const other = yield* FsObjectStore.makeConfined({ allowed: `${top}/allowed` })
+      assert.strictEqual(textOf(yield* other.get(`${data}/v1/a`)), "v1")
+      assert.strictEqual(textOf(yield* other.get(`${data}/v1/a`)), "v1")
+      NodeFs.symlinkSync(`${data}/v2`, `${top}/next`)
+      NodeFs.renameSync(`${top}/next`, `${top}/allowed`)
+      assert.strictEqual(yield* reasonOf(other, `${data}/v1/a`), "PermissionDenied")
+    }).pipe(withPool(), Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a read that a change overtakes begins anew", () => {
+    let change: (() => void) | undefined
+    return Effect.gen(function* () {
+      const { data, store } = yield* world((file) => ({
+        read: (buffer, options) =>
+          Effect.tap(file.read(buffer, options), () =>
+            Effect.sync(() => {
+              change?.()
+              change = undefined
+            })
+          )
+      }))
+      NodeFs.writeFileSync(`${data}/a`, "first text")
+      yield* store.get("a")
+      change = () => NodeFs.writeFileSync(`${data}/a`, "other text")
+      const { bytes, meta } = yield* store.get("a")
+      assert.strictEqual(new TextDecoder().decode(bytes), "other text")
+      assert.strictEqual(meta.version.etag, (yield* store.head("a")).version.etag)
+      // The condition holds for what was there before.
+      const { etag } = meta.version
+      change = () => NodeFs.writeFileSync(`${data}/a`, "third text")
+      assert.strictEqual((yield* Effect.flip(store.get("a", { ifMatch: etag }))).reason._tag, "PreconditionFailed")
+    }).pipe(withPool(), Effect.provide(NodeServices.layer))
+  })
+
+  it.live("a read that begins while another is checked is checked by itself", () => {
+    let isLate = false
+    let checks = 0
+    const gate = Deferred.makeUnsafe<void>()
+    return Effect.gen(function* () {
+      const { data, store } = yield* world()
+      NodeFs.writeFileSync(`${data}/a`, "first text")
+      yield* store.get("a")
+      isLate = true
+      const first = yield* Effect.forkChild(store.get("a"))
+      yield* until(() => checks > 0)
+      // The answer of the system to the first check is from before this.
+      NodeFs.writeFileSync(`${data}/a`, "other text")
+      const second = yield* Effect.forkChild(store.get("a"))
+      // The bytes of the second are there.
+      for (let i = 0; i < 50; i++) yield* turn
+      isLate = false
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(textOf(yield* Fiber.join(first)), "first text")
+      const { bytes, meta } = yield* Fiber.join(second)
+      assert.strictEqual(new TextDecoder().decode(bytes), "other text")
+      assert.strictEqual(meta.version.etag, (yield* store.head("a")).version.etag)
+    }).pipe(
+      Effect.provideService(NodeCalls, {
+        ...node,
+        lstat: (path) =>
+          Effect.tap(node.lstat(path), () => {
+            if (!isLate) return Effect.void
+            checks++
+            return Deferred.await(gate)
+          })
+      }),
+      withPool(),
+      Effect.provide(NodeServices.layer)
+    )
+  })
+
+  it.live("are closed when nobody has read them for a while, and do not keep the process", () =>
+    Effect.gen(function* () {
+      const { data, files, store } = yield* world()
+      NodeFs.writeFileSync(`${data}/a`, "text")
+      yield* store.get("a")
+      assert.strictEqual(files.open, 1)
+      yield* until(() => files.open === 0)
+      assert.strictEqual(textOf(yield* store.get("a")), "text")
+      assert.strictEqual(files.opened, 2)
+    }).pipe(withPool({ idleLimit: 20 }), Effect.provide(NodeServices.layer))
+  )
+
+  it.live("are closed with the Scope of their store, which goes on without them", () =>
+    Effect.gen(function* () {
+      const { close, data, files, store } = yield* world()
+      NodeFs.writeFileSync(`${data}/a`, "text")
+      yield* store.get("a")
+      assert.strictEqual(files.open, 1)
+      yield* close
+      assert.strictEqual(files.open, 0)
+      assert.strictEqual(textOf(yield* store.get("a")), "text")
+      assert.strictEqual(files.open, 0)
+    }).pipe(withPool(), Effect.provide(NodeServices.layer))
+  )
+
+  it.live("are bounded: the one that was read longest ago is closed for a new one", () =>
+    Effect.gen(function* () {
+      const { data, files, store } = yield* world()
+      for (const name of "abc") NodeFs.writeFileSync(`${data}/${name}`, name)
+      yield* store.get("a")
+      yield* store.get("b")
+      yield* store.get("a")
+      yield* store.get("c")
+      assert.strictEqual(files.open, 2)
+      assert.strictEqual(files.opened, 3)
+      yield* store.get("a")
+      assert.strictEqual(files.opened, 3)
+      yield* store.get("b")
+      assert.strictEqual(files.opened, 4)
+      assert.strictEqual(files.open, 2)
+    }).pipe(withPool({ limit: 2 }), Effect.provide(NodeServices.layer))
+  )
+
+  it.live("are not closed while they are read, whatever happens to file or reader", () => {
+    let gate: Deferred.Deferred<void> | undefined
+    let reading = 0
+    return Effect.gen(function* () {
+      const { data, files, store } = yield* world((file) => ({
+        read: (buffer, options) =>
+          Effect.gen(function* () {
+            if (gate !== undefined) {
+              reading++
+              yield* Deferred.await(gate)
+              reading--
+            }
+            return yield* file.read(buffer, options)
+          })
+      }))
+      for (const name of "ab") NodeFs.writeFileSync(`${data}/${name}`, `the text of ${name}`)
+      yield* store.get("a")
+      gate = yield* Deferred.make<void>()
+      const left = yield* Effect.forkChild(store.get("a"))
+      const stays = yield* Effect.forkChild(store.get("a"))
+      yield* until(() => reading === 2)
+      // It would be the one to close, but is read.
+      const held = gate
+      gate = undefined
+      yield* store.get("b")
+      assert.strictEqual(files.open, 1)
+      NodeFs.unlinkSync(`${data}/a`)
+      assert.strictEqual(yield* reasonOf(store, "a"), "NotFound")
+      yield* Fiber.interrupt(left)
+      assert.strictEqual(files.open, 1, "an abandoned read goes on with the file that it was begun with")
+      yield* Deferred.succeed(held, undefined)
+      assert.strictEqual((yield* Effect.flip(Fiber.join(stays))).reason._tag, "NotFound")
+      yield* until(() => files.open === 0)
+    }).pipe(withPool({ limit: 1 }), Effect.provide(NodeServices.layer))
+  })
+
+  it.live("readers of them wait for a place like all others, can leave, and take nothing with them", () => {
+    let gate: Deferred.Deferred<void> | undefined
+    let reading = 0
+    let most = 0
+    return Effect.gen(function* () {
+      const { data, files, store } = yield* world((file) => ({
+        read: (buffer, options) =>
+          gate === undefined
+            ? file.read(buffer, options)
+            : Effect.acquireUseRelease(
+                Effect.sync(() => (most = Math.max(most, ++reading))),
+                () => Effect.andThen(Deferred.await(gate!), file.read(buffer, options)),
+                () => Effect.sync(() => reading--)
+              )
+      }))
+      NodeFs.writeFileSync(`${data}/a`, "text")
+      yield* store.get("a")
+      gate = yield* Deferred.make<void>()
+      const fibers = yield* Effect.forEach(Array.from({ length: 500 }), () => Effect.forkChild(store.get("a")))
+      yield* until(() => reading === OpenFiles.limit)
+      yield* Fiber.interruptAll(fibers.filter((_, i) => i % 2 === 0))
+      yield* Deferred.succeed(gate, undefined)
+      for (const fiber of fibers.filter((_, i) => i % 2 === 1)) {
+        assert.strictEqual(textOf(yield* Fiber.join(fiber)), "text")
+      }
+      assert.strictEqual(most, OpenFiles.limit)
+      assert.strictEqual(files.opened, 1)
+      // All places are free again, and the file has no reader.
+      const hold = OpenFiles.open(yield* FileSystem.FileSystem, "/")
+      yield* Effect.scoped(Effect.forEach(Array.from({ length: OpenFiles.limit }), () => hold, { discard: true }))
+      NodeFs.unlinkSync(`${data}/a`)
+      yield* reasonOf(store, "a")
+      assert.strictEqual(files.open, 0)
+    }).pipe(withPool(), Effect.provide(NodeServices.layer))
+  })
+
+  it.live("a part that cannot be read of an open file is read anew, and so is one that comes in pieces", () => {
+    let read: ((file: FileSystem.File) => FileSystem.File["read"]) | undefined
+    return Effect.gen(function* () {
+      const { data, files, store } = yield* world((file) => ({
+        read: (buffer, options) => (read?.(file) ?? file.read.bind(file))(buffer, options)
+      }))
+      NodeFs.writeFileSync(`${data}/a`, "the text")
+      yield* store.get("a")
+      read = (file) => (buffer, options) => file.read(buffer.subarray(0, 3), options)
+      assert.strictEqual(textOf(yield* store.get("a")), "the text")
+      assert.strictEqual(files.opened, 1)
+      read = () => {
+        read = undefined
+        return () => Effect.fail(failure("ESTALE"))
+      }
+      assert.strictEqual(textOf(yield* store.get("a")), "the text")
+      assert.strictEqual(files.opened, 2)
+      read = () => () => Effect.fail(failure("EIO"))
+      assert.strictEqual(yield* reasonOf(store, "a"), "Unavailable")
+      assert.strictEqual(files.open, 0)
+    }).pipe(withPool(), Effect.provide(NodeServices.layer))
+  })
+
+  it.live("are closed when the program can open no more files", () => {
+    let isFull = false
+    return Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const { data } = yield* world()
+      for (let i = 0; i < 40; i++) NodeFs.writeFileSync(`${data}/${i}`, `${i}`)
+      let open = 0
+      const store = yield* FsObjectStore.make({ directory: data }).pipe(
+        Effect.provideService(FileSystem.FileSystem, {
+          ...fs,
+          open: (path, options) =>
+            Effect.suspend(() => {
+              if (isFull && open > 25) return Effect.fail(failure("EMFILE"))
+              return Effect.acquireRelease(
+                Effect.tap(fs.open(path, options), () => Effect.sync(() => open++)),
+                () => Effect.sync(() => open--)
+              )
+            })
+        })
+      )
+      yield* Effect.forEach(Array.from({ length: 30 }), (_, i) => store.get(`${i}`))
+      assert.strictEqual(open, 30)
+      isFull = true
+      assert.strictEqual(textOf(yield* store.get("35")), "35")
+      assert.isAtMost(open, 26)
+      yield* Effect.forEach(Array.from({ length: 40 }), (_, i) => store.get(`${i}`))
+      assert.isAtMost(open, 26, "and fewer are kept from then on")
+    }).pipe(withPool(), Effect.scoped, Effect.provide(NodeServices.layer))
+  })
+
+  it.live("are none on a file system where another machine may replace them unseen", () =>
+    Effect.gen(function* () {
+      const { data, files, store } = yield* world()
+      NodeFs.writeFileSync(`${data}/a`, "text")
+      for (let i = 0; i < 3; i++) yield* store.get("a")
+      assert.strictEqual(files.opened, 3)
+      assert.strictEqual(files.open, 0)
+    }).pipe(
+      // That of NFS.
+      Effect.provideService(NodeCalls, { ...node, fileSystemType: () => Effect.succeed(0x6969) }),
+      withPool(),
+      Effect.provide(NodeServices.layer)
+    )
+  )
+
+  it.live(
+    "20,000 reads at once, in a process that may open 100 files",
+    () =>
+      Effect.gen(function* () {
+        const { data } = yield* world()
+        for (let i = 0; i < 1000; i++) NodeFs.writeFileSync(`${data}/${i}`, `${i}`)
+        const child = Programs.startLimited(100, "readAll", data, "20000", "1000")
+        assert.strictEqual(yield* Effect.promise(() => Programs.ended(child)), 0)
+      }).pipe(withPool(), Effect.provide(NodeServices.layer)),
+    120_000
+  )
+})
+
+/** What other programs do between two reads. */
+type Step =
+  | { readonly _tag: "Write" | "Replace"; readonly name: string; readonly text: string }
+  | { readonly _tag: "Rename" | "Link"; readonly name: string; readonly to: string }
+  | { readonly _tag: "Unlink" | "Truncate"; readonly name: string }
+  | {
+      readonly _tag: "Read"
+      readonly name: string
+      readonly offset: number
+      readonly length: number
+      readonly times: number
+    }
+
+const name = fc.constantFrom("a", "b", "sub/c")
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ _tag: fc.constantFrom("Write", "Replace"), name, text: fc.string({ maxLength: 6 }) }),
+  fc.record({ _tag: fc.constantFrom("Rename", "Link"), name, to: name }),
+  fc.record({ _tag: fc.constantFrom("Unlink", "Truncate"), name }),
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      _tag: fc.constant("Read"),
+      name,
+      offset: fc.nat(5),
+      length: fc.nat(5),
+      times: fc.integer({ min: 1, max: 4 })
+    })
+  }
+) as fc.Arbitrary<Step>
+
+describe("reads among writes, replacements, renamings, links and removals", () => {
+  it.live(
+    "are as those of a program that opens the file each time",
+    () =>
+      Effect.gen(function* () {
+        const { confined, data, store } = yield* world()
+        const at = (name: string): string => `${data}/${name}`
+        const attempt = (run: () => void): void => {
+          try {
+            run()
+          } catch (error) {
+            assert.strictEqual((error as NodeJS.ErrnoException).code, "ENOENT")
+          }
+        }
+        const expected = (name: string): Buffer | undefined => {
+          try {
+            return NodeFs.readFileSync(at(name))
+          } catch {
+            return undefined
+          }
+        }
+        const read = Effect.fnUntraced(function* ({ length, name, offset, times }: Extract<Step, { _tag: "Read" }>) {
+          const bytes = expected(name)
+          const outcomes = yield* Effect.forEach(
+            Array.from({ length: 2 * times }, (_, i) => (i % 2 === 0 ? store : confined)),
+            (from) => Effect.result(from.get(name, { range: ByteRange.bounded(offset, length) })),
+            { concurrency: "unbounded" }
+          )
+          for (const outcome of outcomes) {
+            if (bytes === undefined) {
+              assert.strictEqual(outcome._tag === "Failure" && outcome.failure.reason._tag, "NotFound")
+            } else if (offset + length > bytes.length) {
+              assert.strictEqual(outcome._tag === "Failure" && outcome.failure.reason._tag, "InvalidRange")
+            } else {
+              if (outcome._tag === "Failure") return assert.fail(outcome.failure.message)
+              assert.deepStrictEqual(
+                Buffer.from(outcome.success.bytes),
+                Buffer.from(bytes.subarray(offset, offset + length))
+              )
+              const { ino, mtimeNs, size } = NodeFs.statSync(at(name), { bigint: true })
+              const etag = `${ino.toString(16)}-${(mtimeNs / 1000n).toString(16)}-${size.toString(16)}`
+              assert.strictEqual(outcome.success.meta.version.etag, etag)
+            }
+          }
+        })
+        const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
+          for (const step of steps) {
+            switch (step._tag) {
+              case "Read":
+                yield* read(step)
+                break
+              case "Write":
+                NodeFs.writeFileSync(at(step.name), step.text)
+                break
+              case "Replace":
+                NodeFs.writeFileSync(at("new"), step.text)
+                NodeFs.renameSync(at("new"), at(step.name))
+                break
+              case "Rename":
+                attempt(() => NodeFs.renameSync(at(step.name), at(step.to)))
+                break
+              case "Link":
+                if (step.name === step.to) break
+                attempt(() => {
+                  NodeFs.linkSync(at(step.name), at("new"))
+                  NodeFs.renameSync(at("new"), at(step.to))
+                  NodeFs.rmSync(at("new"), { force: true })
+                })
+                break
+              case "Unlink":
+                attempt(() => NodeFs.unlinkSync(at(step.name)))
+                break
+              case "Truncate":
+                attempt(() => NodeFs.truncateSync(at(step.name), 1))
+            }
+          }
+        })
+        yield* Effect.promise(() =>
+          fc.assert(
+            fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), (steps) => Effect.runPromise(run(steps))),
+            { numRuns: 150 }
+          )
+        )
+      }).pipe(withPool({ limit: 3 }), Effect.provide(NodeServices.layer)),
+    120_000
+  )
+})
