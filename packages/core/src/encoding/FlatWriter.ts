@@ -99,6 +99,14 @@ export class FlatWriter {
     return position
   }
 
+  /** A text, which ends with a zero. */
+  text(utf8: Uint8Array): number {
+    const position = this.vectorOf(utf8)
+    this.bytes[position + 4 + utf8.length] = 0
+    this.at++
+    return position
+  }
+
   /** Writes a whole number up to 2^53 - 1 in 64 bits. */
   u64(position: number, value: number): void {
     this.view.setUint32(position, value, true)

@@ -1,6 +1,6 @@
 /**
- * Snapshots and manifests: each is fetched once at a time and kept while there is room. They never change,
- * so what is kept is always right.
+ * Snapshots and manifests: each is fetched once at a time and kept while there is room, and so is what was written.
+ * They never change, so what is kept is always right.
  *
  * @since 0.1.0
  */
@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import { FormatError } from "../encoding/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
@@ -38,12 +39,12 @@ export type AssetError = ObjectStoreError | FormatError
 export interface Assets {
   readonly snapshot: (id: SnapshotId) => Effect.Effect<Snapshot.Snapshot, AssetError>
   readonly manifest: (id: ManifestId) => Effect.Effect<Manifest.Manifest, AssetError>
+  /** Keeps a snapshot that was just written. */
+  readonly keep: (snapshot: Snapshot.Snapshot) => Effect.Effect<void>
   readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
-  /** Writes a manifest and returns the size of its file in bytes. */
-  readonly writeManifest: (
-    id: ManifestId,
-    payload: Uint8Array
-  ) => Effect.Effect<number, ObjectStoreError | WriteForbidden>
+  /** The file of a manifest, to be written. The payload must not change afterwards. */
+  readonly encodeManifest: (id: ManifestId, payload: Uint8Array) => Effect.Effect<EncodedManifest>
+  readonly writeManifest: (manifest: EncodedManifest) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
   readonly writeTransactionLog: (
     log: TransactionLog.TransactionLog
   ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
@@ -60,6 +61,18 @@ export const Deferred: Context.Reference<DeferredWrites | undefined> = Context.R
   "@effect-icechunk/core/Assets/Deferred",
   { defaultValue: () => undefined }
 )
+
+/**
+ * A manifest and its file.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EncodedManifest {
+  readonly id: ManifestId
+  readonly payload: Uint8Array
+  readonly bytes: Uint8Array
+}
 
 /** What the cached manifests may take, in bytes; the newest is kept whatever its size. */
 const manifestBudget = 512 * 1024 * 1024
@@ -127,6 +140,12 @@ export const make = Effect.fnUntraced(function* (
   const snapshots = yield* Cache.makeWith(fetchSnapshot, { capacity: 16, timeToLive })
   const manifests = yield* Cache.makeWith(fetchManifest, { capacity: 4096, timeToLive })
   const budget = new Budget()
+  const noteUse = (id: ManifestId, { byteLength }: Manifest.Manifest): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      Effect.forEach(budget.use(id, byteLength), (old) => Cache.invalidate(manifests, old), { discard: true })
+    )
+
+  const keep: Assets["keep"] = (snapshot) => Cache.set(snapshots, snapshot.id, snapshot)
 
   const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
     Effect.flatMap(Deferred, (deferred) =>
@@ -135,20 +154,26 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     snapshot: (id) => Cache.get(snapshots, id),
-    manifest: (id) =>
-      Effect.tap(Cache.get(manifests, id), (manifest) =>
-        Effect.forEach(budget.use(id, manifest.byteLength), (old) => Cache.invalidate(manifests, old), {
-          discard: true
-        })
-      ),
+    manifest: (id) => Effect.tap(Cache.get(manifests, id), (manifest) => noteUse(id, manifest)),
+    keep,
     writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
       const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
       yield* put(Layout.snapshot(snapshot.id), bytes)
+      yield* keep(snapshot)
     }),
-    writeManifest: Effect.fn("Assets.writeManifest")(function* (id, payload) {
-      const bytes = yield* withZstd(IcechunkFile.encode("Manifest", payload, { level: level() }))
-      yield* put(Layout.manifest(id), bytes)
-      return bytes.length
+    encodeManifest: Effect.fn("Assets.encodeManifest")((id, payload) =>
+      Effect.map(withZstd(IcechunkFile.encode("Manifest", payload, { level: level() })), (bytes) => ({
+        id,
+        payload,
+        bytes
+      }))
+    ),
+    writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }) {
+      const file = Layout.manifest(id)
+      yield* put(file, bytes)
+      const manifest = Result.getOrThrow(Manifest.decode(file, payload, zstd.dictionary))
+      yield* Cache.set(manifests, id, manifest)
+      yield* noteUse(id, manifest)
     }),
     writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
       const bytes = yield* withZstd(

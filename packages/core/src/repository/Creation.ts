@@ -96,15 +96,15 @@ const creators = Effect.fnUntraced(function* (
   return stored ?? (yield* new RepositoryAlreadyExists({ store: store.description, found: Layout.config }))
 })
 
-/** Puts a file of which there may be one already, from another creator: any serves. */
+/** Puts a file of which there may be one already, from another creator: any serves. Tells whether it is this one. */
 const putInitial = (
   store: ObjectStore.ObjectStoreShape,
   key: string,
   bytes: Uint8Array
-): Effect.Effect<void, ObjectStoreError | ObjectStore.WriteForbidden> =>
+): Effect.Effect<boolean, ObjectStoreError | ObjectStore.WriteForbidden> =>
   store.put(key, bytes, { mode: ObjectStore.create, contentType: "application/octet-stream" }).pipe(
-    Effect.asVoid,
-    Effect.catchIf(hasReason("AlreadyExists"), () => Effect.void)
+    Effect.as(true),
+    Effect.catchIf(hasReason("AlreadyExists"), () => Effect.succeed(false))
   )
 
 /**
@@ -116,6 +116,8 @@ const putInitial = (
 export interface Created {
   readonly repo: RepoObject.Versioned
   readonly config: ConfigFile.Stored
+  /** The first snapshot, unless it is the file of another creator. */
+  readonly snapshot: Snapshot.Snapshot | undefined
 }
 
 /**
@@ -138,28 +140,25 @@ export const create = Effect.fnUntraced(function* (
   const origin: Origin.Origin = { id: yield* RandomId.writeId, persisted: JSON.stringify(config) }
   const message = "Repository initialized"
   const metadata = Origin.metadata(origin)
-  const snapshot = yield* IcechunkFile.encode(
-    "Snapshot",
-    Snapshot.encode({
-      id,
-      parentId: undefined,
-      nodes: [],
-      flushedAt: now,
-      message,
-      metadata,
-      manifestFiles: [],
-      extra: undefined
-    }),
-    { level }
-  )
+  const snapshot: Snapshot.Snapshot = {
+    id,
+    parentId: undefined,
+    nodes: [],
+    flushedAt: now,
+    message,
+    metadata,
+    manifestFiles: [],
+    extra: undefined
+  }
+  const bytes = yield* IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level })
   const log = yield* IcechunkFile.encode("TransactionLog", TransactionLog.encode(TransactionLog.empty(id)), { level })
   // Whatever is there is read now: once there is a repository, nothing more must be able to fail.
   const stored: Effect.Effect<ConfigFile.Stored, CreationError> =
     persist === undefined
       ? Effect.succeed(ConfigFile.nothing)
       : ConfigFile.create(store, config, origin).pipe(Effect.catchIf(hasReason("AlreadyExists"), () => creators(store)))
-  const [written] = yield* Effect.all(
-    [stored, putInitial(store, Layout.snapshot(id), snapshot), putInitial(store, Layout.transaction(id), log)],
+  const [written, isOurs] = yield* Effect.all(
+    [stored, putInitial(store, Layout.snapshot(id), bytes), putInitial(store, Layout.transaction(id), log)],
     { concurrency: "unbounded" }
   )
   const published = Publication.publication([], IcechunkConfig.publishable(config), {})
@@ -181,7 +180,7 @@ export const create = Effect.fnUntraced(function* (
     extra: undefined
   }
   const repo = yield* putRepo(store, info, level, origin)
-  return { repo, config: written }
+  return { repo, config: written, snapshot: isOurs ? snapshot : undefined }
 })
 
 /** Puts the repository object where there is none. */
@@ -194,6 +193,7 @@ const putRepo = Effect.fnUntraced(function* (
   const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(info), { level })
   return yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create }).pipe(
     Effect.map((version): RepoObject.Versioned => ({ info, version })),
+    Effect.tap((written) => Effect.sync(() => RepoObject.remember(store, written))),
     // The answer may be lost, and the client's own retry then meets what it has written itself. What tells is in the
     // object: not every store keeps metadata, and others may have built on it already.
     Effect.catchTag(

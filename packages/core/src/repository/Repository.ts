@@ -6,11 +6,15 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { FormatError } from "../encoding/FormatError.ts"
 import type * as RepoInfo from "../format/RepoInfo.ts"
+import * as SnapshotTable from "../format/SnapshotTable.ts"
+import type * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -198,15 +202,10 @@ const findVersion = (
   )
 }
 
-const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyArray<RepoInfo.SnapshotInfo> => {
-  const found: Array<RepoInfo.SnapshotInfo> = []
-  for (let id: ObjectId.SnapshotId | undefined = tip; id !== undefined;) {
-    const snapshot: RepoInfo.SnapshotInfo | undefined = info.snapshots.get(id)
-    if (snapshot === undefined) break
-    found.push(snapshot)
-    id = snapshot.parentId
-  }
-  return found
+/** A branch has moved already, by an earlier commit of the same session. */
+interface HasMoved {
+  readonly _tag: "HasMoved"
+  readonly to: Commit.Flushed
 }
 
 /** Which of some commits is in the repository: the one at the tip of the branch before others. */
@@ -243,6 +242,8 @@ interface ReadTogether {
   readonly repo: RepoObject.Versioned
   /** `undefined`: still to be read. */
   readonly config: Result.Result<ConfigFile.Stored, ObjectStoreError | Config.InvalidConfig> | undefined
+  /** The snapshot that was written with them. */
+  readonly snapshot?: Snapshot.Snapshot | undefined
 }
 
 /** Reads both at once; fails with `RepositoryNotFound` where there is no repository object. */
@@ -308,6 +309,7 @@ const connect: (
   yield* checkNames(options, config.persisted())
   const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
   const assets = yield* Assets.make(store, () => Config.compressionLevel(config.current()))
+  if (known.snapshot !== undefined) yield* assets.keep(known.snapshot)
 
   const containerSet = (): ContainerMatch.ContainerSet =>
     ContainerMatch.make({
@@ -328,8 +330,9 @@ const connect: (
     options?: Pick<RepoObject.UpdateOptions, "after" | "from" | "onWritten" | "isWrittenIn">
   ): Effect.Effect<void, E | RepoObject.UpdateError> =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
-      level: Config.compressionLevel(config.current()),
       updatesPerObject: Config.updatesPerRepoObject(config.current()),
+      check: (info) =>
+        Effect.andThen(RepoObject.ensureOnline(store, info), Effect.asVoid(Effect.fromResult(change(info)))),
       ...options
     }).pipe(Effect.andThen(config.published), withZstd)
 
@@ -342,22 +345,32 @@ const connect: (
     tried
   }) {
     yield* ObjectStore.ensureWritable(store)
-    const current = yield* readRepo
-    const done = committed(current.info, branch, tried)
-    if (done !== undefined) {
-      onMoved(done)
-      return done
+    /** Fails when nothing is to be written any more: known before anything is written, or soon after. */
+    const check = Effect.fnUntraced(function* (info: RepoInfo.RepoInfo) {
+      const done = committed(info, branch, tried)
+      if (done !== undefined) return yield* Effect.fail<HasMoved>({ _tag: "HasMoved", to: done })
+      yield* RepoObject.ensureOnline(store, info)
+      const tip = yield* Effect.fromResult(RepoChange.branchTip(info, branch))
+      if (tip !== parent) return yield* new RepoChange.CommitConflict({ branch, expected: parent, actual: tip })
+    })
+    // While the files are written it is found out whether the branch still is where the session began; when it is not,
+    // no more of them are. What is known to have moved, or may have by an earlier commit, is looked at first.
+    const isForeseen = tried.size === 0 && (yield* RepoObject.isForeseen(store, check))
+    const both = yield* Effect.result(
+      Effect.all([withZstd(RepoObject.prepare(store, check)), flush], { concurrency: isForeseen ? 2 : 1 })
+    )
+    if (Result.isFailure(both)) {
+      const { failure } = both
+      if (failure._tag !== "HasMoved") return yield* Effect.fail(failure)
+      onMoved(failure.to)
+      return failure.to
     }
-    yield* RepoObject.ensureOnline(store, current.info)
-    // Known to be lost before anything is written.
-    const tip = yield* Effect.fromResult(RepoChange.branchTip(current.info, branch))
-    if (tip !== parent) return yield* new RepoChange.CommitConflict({ branch, expected: parent, actual: tip })
-    const flushed = yield* flush
+    const [from, flushed] = both.success
     const { flushedAt, id, message, metadata } = flushed.snapshot
     return yield* change(
       RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
       {
-        from: current,
+        from,
         after: durable,
         onWritten: () => onMoved(flushed),
         isWrittenIn: ({ snapshots }) => snapshots.has(id)
@@ -384,6 +397,23 @@ const connect: (
     )
   })
 
+  /**
+   * The newest snapshot that `find` finds, and what is read with it. The one that is known is fetched while it is asked
+   * whether it still is the newest.
+   */
+  const newest = Effect.fnUntraced(function* <E>(
+    find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>
+  ) {
+    const known = RepoObject.known(store)
+    const guess = known === undefined ? Option.none() : yield* Effect.option(find(known.info))
+    const early = Option.isNone(guess) ? undefined : yield* Effect.forkScoped(assets.snapshot(guess.value))
+    const { info } = yield* config.beside(readRepo)
+    const id = yield* find(info)
+    const context = sessionContext()
+    const isGuessed = early !== undefined && Option.contains(guess, id)
+    return { context, snapshot: yield* isGuessed ? Fiber.join(early) : assets.snapshot(id) }
+  }, Effect.scoped)
+
   const changeAt = <E>(at: string, make: (id: ObjectId.SnapshotId) => RepoChange.Change<E>) =>
     Effect.flatMap(Effect.fromResult(parseSnapshotId(at)), (id) => change(make(id)))
 
@@ -394,26 +424,23 @@ const connect: (
     containerAccess: Effect.sync(() => Dependencies.access(containerSet(), policy, platforms)),
     wholeHistory: History.queries(sessionContext(), readRepo),
     readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
-      const { info } = yield* config.beside(readRepo)
-      const id = yield* Effect.fromResult(findVersion(info, version))
-      const context = sessionContext()
-      const changes = new ChangedSnapshot(yield* assets.snapshot(id))
+      const { context, snapshot } = yield* newest((info) => Effect.fromResult(findVersion(info, version)))
+      const changes = new ChangedSnapshot(snapshot)
       return Session.make(context, "branch" in version ? version.branch : undefined, () => changes)
     }),
     writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
       yield* ObjectStore.ensureWritable(store)
-      const { info } = yield* config.beside(readRepo)
-      yield* RepoObject.ensureOnline(store, info)
-      const context = sessionContext()
-      const tip = yield* Effect.fromResult(RepoChange.branchTip(info, branch))
-      const snapshot = yield* assets.snapshot(tip)
+      const { context, snapshot } = yield* newest((info) =>
+        Effect.andThen(RepoObject.ensureOnline(store, info), Effect.fromResult(RepoChange.branchTip(info, branch)))
+      )
       return yield* WritableSession.make({ ...context, config: config.current, moveBranch }, branch, snapshot)
     }),
-    branches: Effect.map(readRepo, ({ info }) => info.branches),
-    tags: Effect.map(readRepo, ({ info }) => info.tags),
+    // What is known is kept; each caller gets a map of its own.
+    branches: Effect.map(readRepo, ({ info }) => new Map(info.branches)),
+    tags: Effect.map(readRepo, ({ info }) => new Map(info.tags)),
     history: Effect.fnUntraced(function* (version) {
       const { info } = yield* readRepo
-      return ancestry(info, yield* Effect.fromResult(findVersion(info, version)))
+      return SnapshotTable.of(info.snapshots).ancestry(yield* Effect.fromResult(findVersion(info, version)))
     }),
     createBranch: (name, at) => changeAt(at, (id) => RepoChange.createBranch(name, id)),
     deleteBranch: (name) => change(RepoChange.deleteBranch(name)),
@@ -451,8 +478,8 @@ export const create: (
   yield* SplitExpressions.check("new configuration", persist ?? {})
   yield* Effect.fromResult(checkOverride(options))
   yield* checkNames(options, persist ?? {})
-  const { config, repo } = yield* Creation.create(store, persist)
-  return yield* connect(options, { repo, config: Result.succeed(config) })
+  const { config, repo, snapshot } = yield* Creation.create(store, persist)
+  return yield* connect(options, { repo, config: Result.succeed(config), snapshot })
 })
 
 /**

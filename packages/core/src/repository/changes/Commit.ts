@@ -12,6 +12,7 @@ import * as MergedRefs from "../../format/manifest/MergedRefs.ts"
 import type * as Snapshot from "../../format/Snapshot.ts"
 import type * as TransactionLog from "../../format/TransactionLog.ts"
 import type { WriteForbidden } from "../../store/ObjectStore.ts"
+import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
 import type { JsonObject } from "../../values/Json.ts"
@@ -20,8 +21,9 @@ import { ChangedSnapshot, gridShape, type Node } from "./ChangedSnapshot.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
 import * as RandomId from "../RandomId.ts"
-import * as SplitExpressions from "../SplitExpressions.ts"
 import type { ArrayNode } from "../Session.ts"
+import * as SplitExpressions from "../SplitExpressions.ts"
+import * as Uploads from "./Uploads.ts"
 
 const noIndices = new Uint32Array(0)
 
@@ -91,15 +93,17 @@ const planned = Effect.fnUntraced(function* (options: ManifestSplit.PlanOptions)
 })
 
 /**
- * Writes the manifests of an array whose chunks or grid changed. Manifests without a change in them stay.
+ * Encodes the manifests of an array whose chunks or grid changed. Manifests without a change in them stay.
+ * They are written while the next ones are encoded: the snapshot only has to know their ids and sizes.
  */
 const writeArray = Effect.fnUntraced(function* (
   assets: Assets,
+  uploads: Uploads.Uploads<ObjectStoreError | WriteForbidden>,
   config: RepositoryConfig,
   expressions: SplitExpressions.Expressions,
   changed: ChunkRefColumns | undefined,
   node: ArrayNode
-): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
+): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge> {
   const grid = gridShape(node.data)
   const plan = yield* planned({
     manifests: node.data.manifests,
@@ -127,9 +131,10 @@ const writeArray = Effect.fnUntraced(function* (
     const encoded = yield* Effect.fromResult(ManifestWriter.encode({ id, arrays: [{ refs, positions }] }))
     const extents = encoded?.extents[0]
     if (encoded === undefined || extents === undefined) continue
-    const sizeBytes = yield* assets.writeManifest(id, encoded.payload)
+    const manifest = yield* assets.encodeManifest(id, encoded.payload)
+    yield* uploads.start(manifest.bytes.length, assets.writeManifest(manifest))
     manifests.push({ id, extents })
-    files.push({ id, sizeBytes, numChunkRefs: encoded.count, extra: undefined })
+    files.push({ id, sizeBytes: manifest.bytes.length, numChunkRefs: encoded.count, extra: undefined })
   }
   return { node: { ...node, data: { ...node.data, manifests } }, files }
 })
@@ -146,7 +151,7 @@ export interface Flushed {
 }
 
 /**
- * Writes manifests, transaction log and snapshot of the changes. Nothing of it is visible yet.
+ * Writes manifests, transaction log and snapshot of the changes, in any order. Nothing of it is visible yet.
  *
  * @category writing
  * @since 0.1.0
@@ -169,32 +174,31 @@ export const flush = Effect.fn("Commit.flush")(function* (
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>
     node.data._tag === "Array" && (changes.chunks.has(node.id) || changes.updated.has(node.id))
-  const [written] = yield* Effect.all(
-    [
-      Effect.forEach(
+  return yield* Uploads.during(
+    Effect.fnUntraced(function* (uploads: Uploads.Uploads<ObjectStoreError | WriteForbidden>) {
+      yield* uploads.start(0, assets.writeTransactionLog(log))
+      const written = yield* Effect.forEach(
         changed.nodes().filter(isTouched),
-        (node) => writeArray(assets, options.config, expressions, changes.chunks.get(node.id), node),
+        (node) => writeArray(assets, uploads, options.config, expressions, changes.chunks.get(node.id), node),
         { concurrency: 2 }
-      ),
-      assets.writeTransactionLog(log)
-    ],
-    { concurrency: 2 }
+      )
+      const rewritten = new Map(written.map(({ node }) => [node.id, node]))
+      const nodes = changed.nodes().map((node) => rewritten.get(node.id) ?? node)
+      const files = written.flatMap(({ files }) => files)
+      const snapshot: Snapshot.Snapshot = {
+        id,
+        parentId: undefined,
+        nodes,
+        flushedAt: options.flushedAt,
+        message: options.message,
+        metadata: options.metadata,
+        manifestFiles: manifestFiles(nodes, [...base.manifestFiles, ...files]),
+        extra: base.extra
+      }
+      yield* uploads.start(0, assets.writeSnapshot(snapshot))
+      return { snapshot, log }
+    })
   )
-  const rewritten = new Map(written.map(({ node }) => [node.id, node]))
-  const nodes = changed.nodes().map((node) => rewritten.get(node.id) ?? node)
-  const files = written.flatMap(({ files }) => files)
-  const snapshot: Snapshot.Snapshot = {
-    id,
-    parentId: undefined,
-    nodes,
-    flushedAt: options.flushedAt,
-    message: options.message,
-    metadata: options.metadata,
-    manifestFiles: manifestFiles(nodes, [...base.manifestFiles, ...files]),
-    extra: base.extra
-  }
-  yield* assets.writeSnapshot(snapshot)
-  return { snapshot, log }
 })
 
 /** The files that the nodes still refer to, sorted by id. Pure. */

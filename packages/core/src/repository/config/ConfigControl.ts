@@ -205,7 +205,6 @@ export const make = Effect.fnUntraced(function* (
         return next === undefined ? undefined : Result.getOrThrow(RepoChange.setConfig(Flexbuffer.encode(next))(info))
       }),
       {
-        level: Config.compressionLevel(current()),
         updatesPerObject: Config.updatesPerRepoObject(current()),
         from
       }

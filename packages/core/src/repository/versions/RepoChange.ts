@@ -7,6 +7,8 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
+import * as SnapshotTable from "../../format/SnapshotTable.ts"
+import * as NodePath from "../../values/NodePath.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 
 /**
@@ -141,8 +143,11 @@ const nameProblem = (name: string): string | undefined =>
       ? undefined
       : "a name must be well-formed Unicode, this one has an unpaired surrogate"
 
+/** In the order of the file, which is that of the names. */
 const withEntry = <A>(map: ReadonlyMap<string, A>, name: string, value: A): ReadonlyMap<string, A> =>
-  new Map([...map, [name, value]])
+  map.has(name)
+    ? new Map(map).set(name, value)
+    : new Map([...map, [name, value] as const].toSorted(([a], [b]) => NodePath.compare(a, b)))
 
 const withoutEntry = <A>(map: ReadonlyMap<string, A>, name: string): ReadonlyMap<string, A> =>
   new Map([...map].filter(([key]) => key !== name))
@@ -163,7 +168,7 @@ export const commit =
       return Result.succeed({
         info: {
           ...info,
-          snapshots: withEntry(info.snapshots, snapshot.id, snapshot) as RepoInfo["snapshots"],
+          snapshots: SnapshotTable.of(info.snapshots).with(snapshot),
           branches: withEntry(info.branches, branch, snapshot.id)
         },
         update: { _tag: "NewCommit", branch, newSnapshotId: snapshot.id }
@@ -265,7 +270,11 @@ export const deleteTag =
       const because = featureProblem(info, featureFlags.deleteTag, "delete_tag")
       if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
       return Result.succeed({
-        info: { ...info, tags: withoutEntry(info.tags, name), deletedTags: new Set([...info.deletedTags, name]) },
+        info: {
+          ...info,
+          tags: withoutEntry(info.tags, name),
+          deletedTags: new Set([...info.deletedTags, name].toSorted(NodePath.compare))
+        },
         update: { _tag: "TagDeleted", name, previousSnapshotId }
       })
     })

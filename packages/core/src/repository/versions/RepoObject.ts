@@ -8,6 +8,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
@@ -17,7 +18,7 @@ import * as RepoInfo from "../../format/RepoInfo.ts"
 import type { Zstd } from "../../encoding/Zstd.ts"
 import * as DeferredWrites from "../../store/DeferredWrites.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
-import { isConflict, ObjectStoreError } from "../../store/ObjectStoreError.ts"
+import { hasReason, isConflict, ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
 import * as Turns from "../Turns.ts"
@@ -38,16 +39,42 @@ export interface Versioned {
 
 const readAt = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
-  key: string
+  key: string,
+  known?: Versioned
 ): Effect.fn.Return<Versioned, ObjectStoreError | FormatError, Zstd> {
-  const { bytes, meta } = yield* store.get(key, { maxBytes: IcechunkFile.maxFileBytes("RepoInfo") })
+  const { bytes, meta } = yield* store.get(key, {
+    maxBytes: IcechunkFile.maxFileBytes("RepoInfo"),
+    ifNoneMatch: known?.version.etag
+  })
   const { maxHeld, payload } = yield* IcechunkFile.decode(key, bytes, "RepoInfo")
   const info = yield* Effect.fromResult(RepoInfo.decode(key, payload, { maxHeld }))
   return { info, version: meta.version }
 })
 
+/** What this program has read or written last in each store. */
+const latest = new WeakMap<ObjectStore.ObjectStoreShape, Versioned>()
+
 /**
- * Reads the repository object.
+ * The repository object as this program has read or written it last. Others may have changed it since: what it says is a
+ * guess that a read or a conditional write has to confirm.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const known = (store: ObjectStore.ObjectStoreShape): Versioned | undefined => latest.get(store)
+
+/**
+ * Notes what was just written to a store by other means than `update`.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const remember = (store: ObjectStore.ObjectStoreShape, written: Versioned): void => {
+  latest.set(store, written)
+}
+
+/**
+ * Reads the repository object. When it still is what is known, it is not sent again.
  *
  * @category reading
  * @since 0.1.0
@@ -55,7 +82,15 @@ const readAt = Effect.fnUntraced(function* (
 export const read: (
   store: ObjectStore.ObjectStoreShape
 ) => Effect.Effect<Versioned, ObjectStoreError | FormatError, Zstd> = Effect.fn("RepoObject.read")((store) =>
-  readAt(store, Layout.repo)
+  Effect.suspend(() => {
+    const before = known(store)
+    return readAt(store, Layout.repo, before).pipe(
+      Effect.tap((read) => Effect.sync(() => remember(store, read))),
+      Effect.catchIf(hasReason("NotModified"), (error) =>
+        before === undefined ? Effect.fail(error) : Effect.succeed(before)
+      )
+    )
+  })
 )
 
 /**
@@ -187,6 +222,87 @@ export type UpdateError =
   | OutcomeUnknown
   | ClockSkew
 
+/** A copy of the repository object: its name, and what is left to be done until it is durable. */
+interface Copy {
+  readonly name: string
+  readonly writes: DeferredWrites.DeferredWrites
+}
+
+/**
+ * The repository object, and a copy of exactly this version, if there is one already.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Prepared extends Versioned {
+  readonly copy?: Copy | undefined
+}
+
+const copyTo = (
+  store: ObjectStore.ObjectStoreShape,
+  name: string,
+  writes: DeferredWrites.DeferredWrites
+): Effect.Effect<void, ObjectStoreError | ObjectStore.WriteForbidden> =>
+  store.copy(Layout.repo, Layout.overwritten(name), { defer: writes.defer(name) })
+
+/** Copies the repository object under a new name. */
+const copied = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape
+): Effect.fn.Return<Copy, ObjectStoreError | ObjectStore.WriteForbidden> {
+  const name = Layout.backupName(yield* Clock.currentTimeMillis, yield* RandomId.writeId)
+  const writes = DeferredWrites.make()
+  yield* copyTo(store, name, writes)
+  return { name, writes }
+})
+
+/**
+ * Whether `check` passes for the object as it is known, so that it is worth while to begin before it is read.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isForeseen = (store: ObjectStore.ObjectStoreShape, check: Check<unknown>): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const before = known(store)
+    return before === undefined ? Effect.succeed(false) : Effect.isSuccess(check(before.info))
+  })
+
+/**
+ * Fails when a change cannot be made to an object. Makes no request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Check<E> = (info: RepoInfo.RepoInfo) => Effect.Effect<void, E>
+
+/**
+ * Reads the repository object, fails unless `check` passes for it, and copies it: at the same time when it passes for
+ * what is known. No copy is made of an object that does not pass, and none is waited for.
+ *
+ * The copy that comes with an object is of that version. It was made between two moments at which `repo` was this
+ * version: when it was read or written first, and when a write on the condition that it still is has succeeded.
+ * In between it was no other one, because no version comes back: a generation, or an ETag, names one write or one
+ * content. Where that write is refused, the copy is nobody's.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const prepare = Effect.fnUntraced(function* <E>(
+  store: ObjectStore.ObjectStoreShape,
+  check: Check<E> | undefined
+): Effect.fn.Return<Prepared, E | ObjectStoreError | FormatError, Zstd> {
+  if (check === undefined) return yield* read(store)
+  // What is wrong with a copy is said by the one that the update then makes itself.
+  const copy = Effect.option(copied(store))
+  const before = known(store)
+  const checked = Effect.tap(read(store), ({ info }) => check(info))
+  const [now, early] = (yield* isForeseen(store, check))
+    ? yield* Effect.all([checked, copy], { concurrency: 2 })
+    : [yield* checked, Option.none<Copy>()]
+  const made = now === before && Option.isSome(early) ? early : yield* copy
+  return { ...now, copy: Option.getOrUndefined(made) }
+})
+
 /**
  * How a change is written.
  *
@@ -194,12 +310,10 @@ export type UpdateError =
  * @since 0.1.0
  */
 export interface UpdateOptions {
-  /** The zstd level. */
-  readonly level: number
   /** Operations that the object lists. */
   readonly updatesPerObject: number
-  /** The object as it was read last, which saves a read unless this program has written since. */
-  readonly from?: Versioned | undefined
+  /** The object to begin with, unless this program knows a later one (default: it is read). */
+  readonly from?: Prepared | undefined
   readonly retry?: RetryOptions | undefined
   readonly onWritten?: (() => void) | undefined
   /** Makes durable what the change refers to; see `PutOptions`. */
@@ -223,7 +337,10 @@ export interface UpdateOptions {
 export const update: <E>(
   store: ObjectStore.ObjectStoreShape,
   change: (info: RepoInfo.RepoInfo) => Effect.Effect<Changed | undefined, E>,
-  options: UpdateOptions
+  options: UpdateOptions & {
+    /** Whether the change can be made; with it the object is copied while it is read. */
+    readonly check?: Check<E | ObjectStore.WriteForbidden> | undefined
+  }
 ) => Effect.Effect<Versioned, E | UpdateError, Zstd> = Effect.fn("RepoObject.update")((store, change, options) =>
   Effect.andThen(
     ObjectStore.ensureWritable(store),
@@ -231,36 +348,46 @@ export const update: <E>(
   )
 )
 
+/**
+ * The zstd level: the lowest, whatever that of other files is. Each change compresses the whole object, most of which are
+ * ids, so that a higher level gains a twentieth and costs twice the time.
+ */
+const level = 1
+
 /** When the latest operation happened. */
 const timeOf = ({ info }: Versioned): number => info.latestUpdates[0]?.updatedAt ?? 0
 
-/** The time of what this program wrote last. */
-const lastWritten = new WeakMap<ObjectStore.ObjectStoreShape, number>()
+/** What this program knows when that is later: a write over the earlier one would be refused. */
+const orLater = (store: ObjectStore.ObjectStoreShape, from: Prepared): Prepared => {
+  const now = known(store)
+  return now !== undefined && timeOf(now) > timeOf(from) ? now : from
+}
 
 const updateInTurn = Effect.fnUntraced(function* <E>(
   store: ObjectStore.ObjectStoreShape,
   change: (info: RepoInfo.RepoInfo) => Effect.Effect<Changed | undefined, E>,
-  options: UpdateOptions
+  options: Parameters<typeof update<E>>[2]
 ): Effect.fn.Return<Versioned, E | UpdateError, Zstd> {
   const retry = options.retry ?? defaultRetry
   // A write that was not answered may happen as long as its object is there, so that all attempts count.
   const copies = new Set<string>()
-  const { from } = options
-  let current = from === undefined || timeOf(from) < (lastWritten.get(store) ?? 0) ? yield* read(store) : from
+  let current: Prepared =
+    options.from === undefined ? yield* prepare(store, options.check) : orLater(store, options.from)
   for (let attempt = 1; ; attempt++) {
     yield* ensureOnline(store, current.info)
     const changed = yield* change(current.info)
     if (changed === undefined) return current
     const now = yield* Clock.currentTimeMillis
-    const backup = Layout.backupName(now, yield* RandomId.writeId)
+    const { copy } = current
+    const backup = copy?.name ?? Layout.backupName(now, yield* RandomId.writeId)
     const next = log(changed, { now: now * 1000, backup, limit: options.updatesPerObject })
     if (!Number.isSafeInteger(next.latestUpdates[0]!.updatedAt)) {
       return yield* new ClockSkew({ store: store.description, latest: current.info.latestUpdates[0]!.updatedAt })
     }
-    const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level: options.level })
+    const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level })
     copies.add(backup)
     const replaced = current.info
-    const copying = DeferredWrites.make()
+    const copying = copy?.writes ?? DeferredWrites.make()
     // Nothing is visible before all of it is durable, and the copy is what a later reader of the log needs.
     const after = Effect.all([DeferredWrites.settleAll(copying), options.after ?? Effect.void], {
       concurrency: 2,
@@ -268,10 +395,8 @@ const updateInTurn = Effect.fnUntraced(function* <E>(
     })
     const settled: Settled = yield* Effect.uninterruptibleMask(
       Effect.fnUntraced(function* (restore) {
-        // A copy of a newer object than `current` does no harm: the put that follows is refused.
-        const written = yield* restore(
-          store.copy(Layout.repo, Layout.overwritten(backup), { defer: copying.defer(backup) })
-        ).pipe(
+        // As in `prepare`, a copy of another object than `current` does no harm: the put that follows is refused.
+        const written = yield* (copy === undefined ? restore(copyTo(store, backup, copying)) : Effect.void).pipe(
           Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version), after })),
           Effect.map(Result.succeed),
           Effect.catchTag("ObjectStoreError", (error) =>
@@ -280,7 +405,9 @@ const updateInTurn = Effect.fnUntraced(function* <E>(
         )
         if (Result.isSuccess(written)) {
           options.onWritten?.()
-          return { now: { info: next, version: written.success }, failure: undefined }
+          const now: Versioned = { info: next, version: written.success }
+          remember(store, now)
+          return { now, failure: undefined }
         }
         // Whoever is interrupted does not wait longer, and still looks.
         yield* Effect.exit(restore(backOff(attempt + 1, retry)))
@@ -296,7 +423,6 @@ const updateInTurn = Effect.fnUntraced(function* <E>(
       })
     )
     if (settled.failure === undefined) {
-      lastWritten.set(store, timeOf(settled.now))
       return settled.now
     }
     if (attempt >= retry.attempts) {
