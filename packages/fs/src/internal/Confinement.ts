@@ -17,7 +17,7 @@ import { NodeCalls } from "./NodeCalls.ts"
 export interface Confinement {
   /** The file to read at a path: a regular one. */
   readonly find: (file: string) => Effect.Effect<Source, Errors.Reason>
-  /** Fails unless a directory, which must exist, really is in the store's. */
+  /** Fails unless a directory, which must exist where it is not the store's own, really is in that. */
   readonly confine: (directory: string) => Effect.Effect<void, Errors.Reason>
   /** Fails unless a path without links in it is in the store's directory; `named` is what the error calls it. */
   readonly confineReal: (real: string, named: string) => Effect.Effect<void, Errors.Reason>
@@ -99,7 +99,8 @@ export const make = (options: {
   const isIn = (root: string, real: string): boolean => real === root || isWithin(path, root, real)
 
   const confine = (directory: string): Effect.Effect<void, Errors.Reason> =>
-    Effect.flatMap(realPath(directory), (real) => confineReal(real, directory))
+    // The store's own directory is wherever it leads.
+    directory === root ? Effect.void : Effect.flatMap(realPath(directory), (real) => confineReal(real, directory))
 
   const inspect =
     (file: string) =>

@@ -51,7 +51,7 @@ export const make = (options: {
                     FileIdentity.ofPathNoFollow(file).pipe(
                       Effect.matchEffect({
                         onFailure: () => Effect.fail<Errors.Reason>(reason),
-                        onSuccess: () => Effect.fail(held.lost)
+                        onSuccess: () => Effect.fail(held.lost())
                       })
                     )
                 )

@@ -126,7 +126,7 @@ export const make = (options: {
       const inside = yield* held.stage(temporary)
       stagedFiles.moved(temporary)
       yield* named(fs.rename(inside, file), file, identity).pipe(
-        Effect.mapError((error) => (error._tag === "PlatformError" && codeOf(error) === "ENOENT" ? held.lost : error))
+        Effect.mapError((error) => (error._tag === "PlatformError" && codeOf(error) === "ENOENT" ? held.lost() : error))
       )
       return identity
     }).pipe(asWrite)
