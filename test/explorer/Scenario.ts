@@ -128,8 +128,8 @@ const begin = ({ log, operations, place }: Scenario, { faults = 1, kinds = allFa
   }
 }
 
-/** Errors that say that the outcome is not known. */
-const unknownOutcomes = new Set<string>(["OutcomeUnknown", "CommitOutcomeUnknown"])
+/** Whether an error says that the outcome is not known: that of a commit, of the configuration, of anything else. */
+const isUnknownOutcome = (tag: string): boolean => tag.endsWith("OutcomeUnknown")
 
 interface Result {
   readonly outcome: Checker.Outcome
@@ -157,7 +157,7 @@ const resultOf = ({ actors }: World, index: number, message: (id: string) => str
   const { _tag: error, message: text } = failed.error as { readonly _tag: string; readonly message: string }
   if (Model.isError(error)) return { outcome: { _tag: "failed", error } }
   const outcome: Checker.Outcome =
-    interrupted || unknownOutcomes.has(error)
+    interrupted || isUnknownOutcome(error)
       ? unknown
       : error === "ConfigNotPublished"
         ? { _tag: "done", answers: ["ok", "ok"] }

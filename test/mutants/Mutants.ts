@@ -47,6 +47,62 @@ export const mutants: ReadonlyArray<Mutant> = [
     tests: [`${repository}/LostAnswers.test.ts`, `${repository}/InMemory.test.ts`]
   },
   {
+    name: "a commit waits for its files before it is visible",
+    file: `${core}/repository/changes/Uploads.ts`,
+    find: "Effect.suspend(() => Fiber.joinAll(started))",
+    replace: "Effect.void",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a commit whose branch has moved stops writing its files",
+    file: `${core}/repository/Repository.ts`,
+    find: "Effect.all([withZstd(RepoObject.prepare(store, check)), flush]",
+    replace: "Effect.all([withZstd(RepoObject.prepare(store, check)), Effect.uninterruptible(flush)]",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a commit that is known to be refused begins no upload",
+    file: `${core}/repository/Repository.ts`,
+    find: "{ concurrency: isForeseen ? 2 : 1 }",
+    replace: "{ concurrency: 2 }",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "the copy of a version that is not the newest is not used",
+    file: `${core}/repository/versions/RepoObject.ts`,
+    find: "now === before && Option.isSome(early) ? early",
+    replace: "Option.isSome(early) ? early",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a session shows the newest snapshot, not the one that was known",
+    file: `${core}/repository/Repository.ts`,
+    find: "early !== undefined && Option.contains(guess, id)",
+    replace: "early !== undefined",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a file is kept only when it was written",
+    file: `${core}/repository/Assets.ts`,
+    find: "      yield* put(Layout.snapshot(snapshot.id), bytes)\n      yield* keep(snapshot)\n",
+    replace: "      yield* keep(snapshot)\n      yield* put(Layout.snapshot(snapshot.id), bytes)\n",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "the first snapshot is kept only when it is this creator's",
+    file: `${core}/repository/Creation.ts`,
+    find: "snapshot: isOurs ? snapshot : undefined",
+    replace: "snapshot",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a new snapshot moves the places of parents behind it",
+    file: `${core}/format/SnapshotTable.ts`,
+    find: "(parent < place ? parent : parent + 1)",
+    replace: "parent",
+    tests: ["packages/core/test/format/SnapshotTable.test.ts"]
+  },
+  {
     name: "the configuration is published along with a commit",
     file: `${core}/repository/Repository.ts`,
     find: "Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong)",

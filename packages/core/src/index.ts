@@ -24,6 +24,7 @@ export * as ObjectStore from "./store/ObjectStore.ts"
 export * as ObjectStoreError from "./store/ObjectStoreError.ts"
 export * as RangePlan from "./store/RangePlan.ts"
 export * as Readback from "./store/Readback.ts"
+export * as RequestMetrics from "./store/RequestMetrics.ts"
 export * as RequestSpan from "./store/RequestSpan.ts"
 
 export * as FormatError from "./encoding/FormatError.ts"

@@ -141,6 +141,7 @@ export const make = Effect.fnUntraced(function* (
       opaqueKeys: false
     },
     readOnlyBecause: options.readOnlyBecause,
+    isLocal: true,
 
     get: (key, getOptions) =>
       pathOf(key).pipe(

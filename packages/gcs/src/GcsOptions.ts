@@ -27,6 +27,14 @@ export interface RetryOptions {
 }
 
 /**
+ * Requests at the same time, unless `concurrency` says otherwise; as on S3.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultConcurrency = 256
+
+/**
  * How a store uses its bucket, whoever its client is.
  *
  * @category models
@@ -40,9 +48,9 @@ export interface BucketOptions {
   readonly userProject?: string | undefined
   /** A sentence that says why the store may not be written; every write then fails with `WriteForbidden`. */
   readonly readOnlyBecause?: string | undefined
-  /** Requests at the same time (default 64). */
+  /** Requests at the same time, each on a connection of its own (default 256). */
   readonly concurrency?: number | undefined
-  /** Longest time without a byte in either direction (default one minute). */
+  /** Longest time in which nothing of an answer comes (default one minute); an upload is given a second more for each 64 KiB. */
   readonly idleTimeout?: Duration.Input | undefined
   /** Longest time of one attempt, with its body (default none: large bodies take their time). */
   readonly requestTimeout?: Duration.Input | undefined

@@ -1,6 +1,7 @@
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { createHash } from "node:crypto"
 import * as Stream from "effect/Stream"
 import type { ApiAnswer, ApiRequest } from "./support/GcsApi.ts"
 import type { Fault } from "./support/GcsServer.ts"
@@ -86,6 +87,19 @@ describe("a download of a whole object", () => {
         expect(text((yield* store.get(key)).bytes)).toBe("0123456789")
         server.plan(flipped, { times: 1000 })
         expect(yield* reason(store.get(key))).toMatchObject({ _tag: "InvalidResponse" })
+        server.clearPlans()
+      }
+      // Without a CRC32C the MD5 counts.
+      const md5 = createHash("md5").update("0123456789").digest("base64")
+      for (const [hash, tag] of [
+        [`md5=${md5}`, "Success"],
+        ["md5=AAAA", "Failure"]
+      ] as const) {
+        server.plan(
+          tamper(({ headers }) => ({ headers: { ...headers, "x-goog-hash": hash } })),
+          { times: 1000 }
+        )
+        expect((yield* Effect.result(store.get("whole")))._tag).toBe(tag)
         server.clearPlans()
       }
     })

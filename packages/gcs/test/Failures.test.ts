@@ -1,7 +1,7 @@
 import type { Reason } from "@effect-icechunk/core/ObjectStoreError"
 import { describe, expect, it } from "@effect/vitest"
 import * as Failures from "../src/internal/Failures.ts"
-import { ConnectionFailed } from "../src/internal/Http.ts"
+import { ConnectionFailed } from "@effect-icechunk/core/node/HttpPool"
 
 const json = (status: number, code: string, message = "Refused."): Failures.Refusal => ({ status, code, message })
 
@@ -48,14 +48,18 @@ describe("Failures", () => {
     expect(Failures.reasonOf({ status: 412 }, true)._tag).toBe("AlreadyExists")
   })
 
+  const ended = (code: string | undefined, answered: boolean, received: number): ConnectionFailed =>
+    new ConnectionFailed({ code, answered, received, problem: "", isOverdue: false })
+
   it.each<readonly [failed: ConnectionFailed, tag: Reason["_tag"]]>([
-    [new ConnectionFailed({ code: "ECONNREFUSED", answered: false, received: 0 }), "Unavailable"],
-    [new ConnectionFailed({ code: "ENOTFOUND", answered: false, received: 0 }), "Unavailable"],
-    [new ConnectionFailed({ code: "ECONNRESET", answered: false, received: 0 }), "Unavailable"],
-    [new ConnectionFailed({ code: "ETIMEDOUT", answered: false, received: 0 }), "Unavailable"],
-    [new ConnectionFailed({ code: undefined, answered: false, received: 0 }), "Unavailable"],
-    [new ConnectionFailed({ code: "ECONNRESET", answered: true, received: 3 }), "InvalidResponse"],
-    [new ConnectionFailed({ code: "ERR_INVALID_CHAR", answered: false, received: 0 }), "Unsupported"]
+    [ended("ECONNREFUSED", false, 0), "Unavailable"],
+    [ended("ENOTFOUND", false, 0), "Unavailable"],
+    [ended("ECONNRESET", false, 0), "Unavailable"],
+    [ended("ETIMEDOUT", false, 0), "Unavailable"],
+    [ended(undefined, false, 0), "Unavailable"],
+    [ended("ECONNRESET", true, 3), "InvalidResponse"],
+    [ended("ERR_INVALID_CHAR", false, 0), "Unsupported"],
+    [ended("ERR_CLOSED", false, 0), "Unsupported"]
   ])("a connection that ends with %o is %s", (failed, tag) => {
     expect(Failures.reasonOfConnection(failed)._tag).toBe(tag)
   })

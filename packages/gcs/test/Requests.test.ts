@@ -83,7 +83,7 @@ describe("requests", () => {
   it.live("silence fails after the idle timeout", () =>
     Effect.gen(function* () {
       const { open, server } = yield* make
-      const store = yield* open({ idleTimeout: "50 millis", retry: { times: 0 } })
+      const store = yield* open({ idleTimeout: "300 millis", retry: { times: 0 } })
       server.seed("data", "a", new Uint8Array(100_000))
       server.plan({ _tag: "Hang" })
       expect(yield* reason(store.get("a"))).toMatchObject({ _tag: "Unavailable", detail: "ETIMEDOUT" })

@@ -4,9 +4,10 @@
  *
  * @since 0.1.0
  */
-import { GetObjectCommand, S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
+import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import * as Redacted from "effect/Redacted"
 import type * as Credentials from "@effect-icechunk/core/Credentials"
+import * as Route from "./internal/Route.ts"
 
 /**
  * What the requests of one client have in common.
@@ -145,22 +146,9 @@ export interface Destination {
  * @since 0.1.0
  */
 export const destination = async (client: S3Client, bucket: string): Promise<Destination> => {
-  const middlewareStack = client.middlewareStack.clone()
-  middlewareStack.remove("httpAuthSchemeMiddleware")
-  let built: { readonly protocol: string; readonly hostname: string; readonly port?: number; readonly path: string }
-  middlewareStack.add(
-    () => (args) => {
-      built = args.request as typeof built
-      return Promise.resolve({ output: { $metadata: {} } as never, response: {} })
-    },
-    // Before anything that would make a request of its own.
-    { name: "effectIcechunkDestination", step: "build", priority: "high" }
-  )
-  const asked = Object.create(client, { middlewareStack: { value: middlewareStack } }) as S3Client
-  await asked.send(new GetObjectCommand({ Bucket: bucket, Key: "key" }))
-  const { hostname, path, port, protocol } = built!
-  const isPathStyle = path.endsWith(`/${bucket}/key`)
-  const base = path.slice(0, path.length - (isPathStyle ? `/${bucket}/key` : "/key").length)
+  const { hostname, path, port, protocol } = await Route.probe(client, bucket)
+  const isPathStyle = path.endsWith(`/${bucket}/${Route.probeKey}`)
+  const base = path.slice(0, path.length - (isPathStyle ? `/${bucket}/${Route.probeKey}` : `/${Route.probeKey}`).length)
   const host = !isPathStyle && hostname.startsWith(`${bucket}.`) ? hostname.slice(bucket.length + 1) : hostname
   return { endpoint: `${protocol}//${host}${port === undefined ? "" : `:${port}`}${base}`, isPathStyle }
 }

@@ -15,13 +15,19 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as Semaphore from "effect/Semaphore"
 import type * as Scope from "effect/Scope"
 import type { Operation } from "@effect-icechunk/core/ObjectStoreError"
 import * as Credentials from "@effect-icechunk/core/Credentials"
+import * as Places from "@effect-icechunk/core/store/Places"
+import * as Repetition from "@effect-icechunk/core/store/Repetition"
+import * as HttpPool from "@effect-icechunk/core/node/HttpPool"
+import * as Transfer from "@effect-icechunk/core/node/Transfer"
 import * as Answers from "./internal/Answers.ts"
 import * as CredentialsCell from "./internal/CredentialsCell.ts"
-import * as Transfer from "./internal/Transfer.ts"
+import * as Direct from "./internal/Direct.ts"
+import * as ObjectRequest from "./internal/ObjectRequest.ts"
+import * as Route from "./internal/Route.ts"
+import * as Signature from "./internal/Signature.ts"
 import * as Client from "./S3Client.ts"
 import * as S3Error from "./S3Error.ts"
 import * as S3Options from "./S3Options.ts"
@@ -97,9 +103,14 @@ export interface S3Connection {
   readonly send: <Input extends ServiceInputTypes, Output extends ServiceOutputTypes, A>(
     request: Request<Input, Output, A>
   ) => Effect.Effect<A, S3Error.S3Failure>
+  /** Makes one request about one object in the same way, past the SDK's layers where its client is the store's own. */
+  readonly object: <A>(request: ObjectRequest.ObjectRequest<A>) => Effect.Effect<A, S3Error.S3Failure>
   /** Repeats what fails with a failure that is to be repeated, with the delays and bounds of the options. */
   readonly retrying: <A>(effect: Effect.Effect<A, S3Error.S3Failure>) => Effect.Effect<A, S3Error.S3Failure>
 }
+
+const requestTimeout = (options: S3Options.StoreOptions): Duration.Duration =>
+  Duration.fromInputUnsafe(options.requestTimeout ?? "2 minutes")
 
 /** The longest `Retry-After` that is honoured, in milliseconds. */
 const maxRetryAfter = 30_000
@@ -137,6 +148,8 @@ interface Current {
   readonly client: S3Client
   readonly region: string
   readonly credentials: Credentials.Credentials
+  /** The way past the SDK's layers; there is none for some buckets, and for clients of users. */
+  readonly direct: Effect.Effect<Direct.Direct | undefined>
 }
 
 /** Answers to requests that were sent to, or signed for, another region than the bucket's. */
@@ -144,6 +157,20 @@ const isElsewhere = (
   failure: S3Error.S3Failure
 ): failure is S3Error.S3Failure & { readonly region: string; readonly status: number } =>
   failure.region !== undefined && [301, 307, 308, 400].includes(failure.status ?? 0)
+
+/** Further headers of all requests of a kind; later ones win. */
+const headerLayers = (
+  store: S3Options.StoreOptions,
+  dialect: S3Dialect
+): Readonly<Record<"read" | "write", ReadonlyArray<Readonly<Record<string, string>> | undefined>>> => ({
+  read: [store.readHeaders, dialect.readHeaders],
+  write: [store.writeHeaders, dialect.writeHeaders]
+})
+
+const lowerCased = (layers: ReadonlyArray<Readonly<Record<string, string>> | undefined>): ReadonlyMap<string, string> =>
+  new Map(
+    layers.flatMap((layer) => Object.entries(layer ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const))
+  )
 
 const connect = (options: {
   readonly store: S3Options.StoreOptions
@@ -153,55 +180,96 @@ const connect = (options: {
   readonly clients: Clients
 }): S3Connection => {
   const { clients, description, dialect, store } = options
-  const permits = Semaphore.makeUnsafe(store.concurrency ?? 32)
-  const timeout = Duration.fromInputUnsafe(store.requestTimeout ?? "2 minutes")
+  const places = Places.make(store.concurrency ?? S3Options.defaultConcurrency)
+  const timeout = requestTimeout(store)
   const retrySchedule = schedule(store.retry)
+  const layers = headerLayers(store, dialect)
+
+  const traced = <A>(
+    request: { readonly operation: Operation; readonly key: string },
+    sent: number | undefined,
+    bytes: ((answer: A) => number) | undefined,
+    attempt: Effect.Effect<A, S3Error.S3Failure>
+  ): Effect.Effect<A, S3Error.S3Failure> =>
+    attempt.pipe(
+      Effect.tap((answer) => {
+        const count = bytes?.(answer) ?? sent
+        return count === undefined ? Effect.void : Effect.annotateCurrentSpan("bytes", count)
+      }),
+      Effect.withSpan(
+        `ObjectStore.${request.operation}`,
+        { kind: "client", attributes: { store: description, operation: request.operation, key: request.key } },
+        // It would be of this line.
+        { captureStackTrace: false }
+      ),
+      places.within
+    )
+
+  const throughSdk = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes, A>(
+    request: Request<Input, Output, A>,
+    client: S3Client
+  ): Effect.Effect<A, S3Error.S3Failure> =>
+    Transfer.bounded(
+      {
+        timeout: Duration.toMillis(timeout),
+        sent: request.sends ?? 0,
+        orElse: (received) => Effect.fail(Direct.overdue(received, timeout))
+      },
+      (note) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.tryPromise({
+            try: async (abortSignal) => {
+              const command = request.command()
+              const [ofStore, ofDialect] = layers[request.access]
+              Client.setHeaders(command, ofStore, ofDialect, request.headers)
+              Client.onAnswer(command, "effectIcechunkAnswer", (answer) => Answers.admit(answer, request.answer))
+              const output = await client.send(command, { abortSignal })
+              return await request.read(output, (body, limit) => Answers.collect(body, limit, note))
+            },
+            catch: (error) => S3Error.classify(error, { secrets: clients.secrets(), now })
+          })
+        )
+    )
 
   const once = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes, A>(
     request: Request<Input, Output, A>,
     { client }: Current
+  ): Effect.Effect<A, S3Error.S3Failure> => traced(request, request.sends, request.bytes, throughSdk(request, client))
+
+  const objectOnce = <A>(
+    request: ObjectRequest.ObjectRequest<A>,
+    { client, direct }: Current
   ): Effect.Effect<A, S3Error.S3Failure> =>
-    Transfer.bounded({ timeout, sent: request.sends ?? 0 }, (note) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.tryPromise({
-          try: async (abortSignal) => {
-            const command = request.command()
-            const [ofStore, ofDialect] =
-              request.access === "read"
-                ? [store.readHeaders, dialect.readHeaders]
-                : [store.writeHeaders, dialect.writeHeaders]
-            Client.setHeaders(command, ofStore, ofDialect, request.headers)
-            Client.onAnswer(command, "effectIcechunkAnswer", (answer) => Answers.admit(answer, request.answer))
-            const output = await client.send(command, { abortSignal })
-            return await request.read(output, (body, limit) => Answers.collect(body, limit, note))
-          },
-          catch: (error) => S3Error.classify(error, { secrets: clients.secrets(), now })
-        })
+    traced(
+      request,
+      request.body?.length,
+      request.bytes,
+      Effect.flatMap(direct, (send) =>
+        send === undefined
+          ? ObjectRequest.throughSdk(request, store.bucket, (command) => throughSdk(command, client))
+          : send(request)
       )
-    ).pipe(
-      Effect.tap((answer) => {
-        const bytes = request.bytes?.(answer) ?? request.sends
-        return bytes === undefined ? Effect.void : Effect.annotateCurrentSpan("bytes", bytes)
-      }),
-      Effect.withSpan(`ObjectStore.${request.operation}`, {
-        kind: "client",
-        attributes: { store: description, operation: request.operation, key: request.key }
-      }),
-      permits.withPermits(1)
+    )
+
+  /** Runs an attempt, and once more when something was put right because it failed. */
+  const corrected = <A>(
+    attempt: (current: Current) => Effect.Effect<A, S3Error.S3Failure>
+  ): Effect.Effect<A, S3Error.S3Failure> =>
+    Effect.flatMap(clients.current, (first) =>
+      Effect.catch(attempt(first), (failure) =>
+        clients.corrected(first, failure) ? Effect.flatMap(clients.current, attempt) : Effect.fail(failure)
+      )
     )
 
   return {
     bucket: store.bucket,
     region: options.region,
-    send: (request) =>
-      Effect.flatMap(clients.current, (first) =>
-        Effect.catch(once(request, first), (failure) =>
-          clients.corrected(first, failure)
-            ? Effect.flatMap(clients.current, (second) => once(request, second))
-            : Effect.fail(failure)
-        )
-      ),
-    retrying: (effect) => Effect.retry(effect, { schedule: retrySchedule, while: (failure) => failure.isRetryable })
+    send: (request) => corrected((current) => once(request, current)),
+    object: (request) => corrected((current) => objectOnce(request, current)),
+    retrying: (effect) =>
+      Repetition.afterFailure(effect, (again) =>
+        Effect.retry(again, { schedule: retrySchedule, while: (failure) => failure.isRetryable })
+      )
   }
 }
 
@@ -230,18 +298,58 @@ export const make = Effect.fnUntraced(function* (
     endpoint: options.endpoint,
     forcePathStyle: options.forcePathStyle ?? options.endpoint !== undefined,
     connectTimeout: Duration.toMillis(options.connectTimeout ?? "5 seconds"),
-    connections: options.concurrency ?? 32,
+    connections: options.concurrency ?? S3Options.defaultConcurrency,
     signedHeaders: dialect.signedHeaders
+  }
+  const layers = headerLayers(options, dialect)
+  const shared = {
+    signer: Signature.make(dialect.signedHeaders),
+    headers: { read: lowerCased(layers.read), write: lowerCased(layers.write) },
+    timeout: requestTimeout(options),
+    secrets: cell.secrets
   }
   let region = configured
   let current: Current | undefined
-  yield* Effect.addFinalizer(() => Effect.sync(() => current?.client.destroy()))
+  const pools = new Map<string, ReturnType<typeof HttpPool.makeUnsafe>>()
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      current?.client.destroy()
+      return Effect.forEach(pools.values(), ({ close }) => close, { discard: true })
+    })
+  )
+
+  const poolFor = (origin: string): HttpPool.HttpPool => {
+    let pool = pools.get(origin)
+    if (pool === undefined) {
+      pool = HttpPool.makeUnsafe(origin, {
+        connections: settings.connections,
+        connectTimeout: settings.connectTimeout
+      })
+      pools.set(origin, pool)
+    }
+    return pool
+  }
+
+  const directWith = (client: S3Client, credentials: Credentials.Credentials): Current["direct"] => {
+    let found: { readonly direct: Direct.Direct | undefined } | undefined
+    const find = Effect.promise(async () => {
+      // Where the SDK cannot say where it would send a request, it says why when it is asked to.
+      const route = await Route.find(client, options.bucket).catch(() => undefined)
+      if (route === undefined) found = { direct: undefined }
+      else {
+        const { config } = client
+        found = { direct: Direct.make({ ...shared, pool: poolFor(route.origin), route, credentials, config }) }
+      }
+      return found.direct
+    })
+    return Effect.suspend(() => (found === undefined ? find : Effect.succeed(found.direct)))
+  }
 
   const clients: Clients = {
     current: Effect.map(cell.get, (credentials) => {
       if (current === undefined || current.credentials !== credentials || current.region !== region) {
         const client = Client.make({ ...settings, region, credentials }, current?.client)
-        current = { client, region, credentials }
+        current = { client, region, credentials, direct: directWith(client, credentials) }
       }
       return current
     }),
@@ -275,7 +383,8 @@ export const fromClient = (
   const current: Current = {
     client: Client.withoutRetries(client),
     region: options.region ?? "",
-    credentials: Credentials.environment()
+    credentials: Credentials.environment(),
+    direct: Effect.undefined
   }
   return connect({
     store: options,

@@ -105,6 +105,7 @@ const over = (
       opaqueKeys: !isPathStyle
     },
     readOnlyBecause: options.readOnlyBecause,
+    maxConcurrentRequests: options.concurrency ?? S3Options.defaultConcurrency,
     get: (key, options) =>
       on(
         "get",

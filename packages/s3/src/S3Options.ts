@@ -30,6 +30,15 @@ export interface RetryOptions {
 }
 
 /**
+ * Requests at the same time, unless `concurrency` says otherwise. As many as keep a machine busy while answers take 50 ms,
+ * and as other Icechunk clients make.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultConcurrency = 256
+
+/**
  * What all S3 stores have in common, however their client is made.
  *
  * @category models
@@ -50,7 +59,7 @@ export interface StoreOptions {
    * at 1 KiB a second or more; an upload is given a second more for each 64 KiB.
    */
   readonly requestTimeout?: Duration.Input | undefined
-  /** Requests at the same time (default 32). */
+  /** Requests at the same time, each on a connection of its own (default 256). */
   readonly concurrency?: number | undefined
   readonly retry?: RetryOptions | undefined
   /** Spelling of ETags in conditional puts (default: by the endpoint, else found out by asking). */

@@ -39,6 +39,8 @@ export type AssetError = ObjectStoreError | FormatError
 export interface Assets {
   readonly snapshot: (id: SnapshotId) => Effect.Effect<Snapshot.Snapshot, AssetError>
   readonly manifest: (id: ManifestId) => Effect.Effect<Manifest.Manifest, AssetError>
+  /** A manifest that is there already. */
+  readonly cachedManifest: (id: ManifestId) => Manifest.Manifest | undefined
   /** Keeps a snapshot that was just written. */
   readonly keep: (snapshot: Snapshot.Snapshot) => Effect.Effect<void>
   readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
@@ -77,24 +79,41 @@ export interface EncodedManifest {
 /** What the cached manifests may take, in bytes; the newest is kept whatever its size. */
 const manifestBudget = 512 * 1024 * 1024
 
+/** How many manifests are cached. */
+const maxManifests = 4096
+
 /** Evicts the manifests that were used longest ago when all together exceed the budget. */
 class Budget {
-  readonly #sizes = new Map<ManifestId, number>()
+  readonly #manifests = new Map<ManifestId, Manifest.Manifest>()
+  #newest: ManifestId | undefined
   #total = 0
 
   /** Notes a use and returns the manifests to forget. */
-  use(id: ManifestId, size: number): ReadonlyArray<ManifestId> {
-    this.#total += size - (this.#sizes.get(id) ?? 0)
-    this.#sizes.delete(id)
-    this.#sizes.set(id, size)
+  use(manifest: Manifest.Manifest): ReadonlyArray<ManifestId> {
+    const { byteLength, id } = manifest
+    this.#total += byteLength - (this.#manifests.get(id)?.byteLength ?? 0)
+    this.#manifests.delete(id)
+    this.#manifests.set(id, manifest)
+    this.#newest = id
     const forgotten: Array<ManifestId> = []
-    for (const [oldest, bytes] of this.#sizes) {
-      if (this.#total <= manifestBudget || oldest === id) break
-      this.#sizes.delete(oldest)
-      this.#total -= bytes
+    for (const [oldest, { byteLength }] of this.#manifests) {
+      if ((this.#total <= manifestBudget && this.#manifests.size <= maxManifests) || oldest === id) break
+      this.#manifests.delete(oldest)
+      this.#total -= byteLength
       forgotten.push(oldest)
     }
     return forgotten
+  }
+
+  /** Notes a use of a manifest that is there. */
+  get(id: ManifestId): Manifest.Manifest | undefined {
+    const manifest = this.#manifests.get(id)
+    if (manifest !== undefined && this.#newest !== id) {
+      this.#manifests.delete(id)
+      this.#manifests.set(id, manifest)
+      this.#newest = id
+    }
+    return manifest
   }
 }
 
@@ -103,6 +122,10 @@ const ensureId = (file: string, wanted: string, found: string): Effect.Effect<vo
   wanted === found
     ? Effect.void
     : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))
+
+/** Notes in the span of a file where it is, what it is, and its bytes as they are stored. */
+const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
+  Effect.annotateCurrentSpan({ path, kind, bytes: length })
 
 /**
  * The files of the repository in `store`; `level` is the zstd level of what is written.
@@ -120,6 +143,7 @@ export const make = Effect.fnUntraced(function* (
   const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
     const file = Layout.snapshot(id)
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
+    yield* describeSpan(file, "Snapshot", bytes)
     const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
     const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
     yield* ensureId(file, id, snapshot.id)
@@ -128,6 +152,7 @@ export const make = Effect.fnUntraced(function* (
   const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
     const file = Layout.manifest(id)
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Manifest") })
+    yield* describeSpan(file, "Manifest", bytes)
     const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
     const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
     yield* ensureId(file, id, manifest.id)
@@ -138,11 +163,11 @@ export const make = Effect.fnUntraced(function* (
   const timeToLive = (exit: Exit.Exit<unknown, unknown>): Duration.Duration =>
     Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
   const snapshots = yield* Cache.makeWith(fetchSnapshot, { capacity: 16, timeToLive })
-  const manifests = yield* Cache.makeWith(fetchManifest, { capacity: 4096, timeToLive })
+  const manifests = yield* Cache.makeWith(fetchManifest, { capacity: maxManifests, timeToLive })
   const budget = new Budget()
-  const noteUse = (id: ManifestId, { byteLength }: Manifest.Manifest): Effect.Effect<void> =>
+  const noteUse = (manifest: Manifest.Manifest): Effect.Effect<void> =>
     Effect.suspend(() =>
-      Effect.forEach(budget.use(id, byteLength), (old) => Cache.invalidate(manifests, old), { discard: true })
+      Effect.forEach(budget.use(manifest), (old) => Cache.invalidate(manifests, old), { discard: true })
     )
 
   const keep: Assets["keep"] = (snapshot) => Cache.set(snapshots, snapshot.id, snapshot)
@@ -154,10 +179,12 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     snapshot: (id) => Cache.get(snapshots, id),
-    manifest: (id) => Effect.tap(Cache.get(manifests, id), (manifest) => noteUse(id, manifest)),
+    manifest: (id) => Effect.tap(Cache.get(manifests, id), noteUse),
+    cachedManifest: (id) => budget.get(id),
     keep,
     writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
       const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
+      yield* describeSpan(Layout.snapshot(snapshot.id), "Snapshot", bytes)
       yield* put(Layout.snapshot(snapshot.id), bytes)
       yield* keep(snapshot)
     }),
@@ -170,15 +197,17 @@ export const make = Effect.fnUntraced(function* (
     ),
     writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }) {
       const file = Layout.manifest(id)
+      yield* describeSpan(file, "Manifest", bytes)
       yield* put(file, bytes)
       const manifest = Result.getOrThrow(Manifest.decode(file, payload, zstd.dictionary))
       yield* Cache.set(manifests, id, manifest)
-      yield* noteUse(id, manifest)
+      yield* noteUse(manifest)
     }),
     writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
       const bytes = yield* withZstd(
         IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
       )
+      yield* describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
       yield* put(Layout.transaction(log.id), bytes)
     })
   }

@@ -19,12 +19,15 @@ import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type * as RangePlan from "../store/RangePlan.ts"
+import * as RequestMetrics from "../store/RequestMetrics.ts"
+import { type Limits, RequestGate } from "../store/RequestGate.ts"
 import type * as Credentials from "../values/Credentials.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import * as ChunkResolver from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
+import { ObjectReads } from "../virtual/ObjectReads.ts"
 import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import * as Assets from "./Assets.ts"
@@ -36,6 +39,7 @@ import * as Creation from "./Creation.ts"
 import * as Dependencies from "./Dependencies.ts"
 import * as History from "./versions/History.ts"
 import * as Layout from "./Layout.ts"
+import { NativeChunks } from "./NativeChunks.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 import { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
@@ -76,6 +80,8 @@ export interface OpenOptions {
   readonly checks?: ChunkResolver.ChecksumPolicy | undefined
   /** How reads of one object are merged. */
   readonly rangePlan?: RangePlan.Options | undefined
+  /** Bytes of chunks that are asked for at once (default 64 MiB); a single larger chunk is read alone. */
+  readonly maxBytesInFlight?: number | undefined
   /** How long an unused client of a container is kept (default one minute). */
   readonly idleTimeToLive?: Duration.Input | undefined
 }
@@ -169,6 +175,8 @@ export interface RepositoryShape {
  */
 export class Repository extends Context.Service<Repository, RepositoryShape>()("@effect-icechunk/core/Repository") {}
 
+const defaultBytesInFlight = 64 * 1024 * 1024
+
 /** What opening needs from the context. */
 type Services = ObjectStore.ObjectStore | Platforms | Zstd
 
@@ -251,7 +259,7 @@ const readExisting: Effect.Effect<
   ReadTogether,
   RepositoryNotFound | Assets.AssetError,
   ObjectStore.ObjectStore | Zstd
-> = Effect.flatMap(ObjectStore.ObjectStore, (store) =>
+> = Effect.flatMap(Effect.map(ObjectStore.ObjectStore, RequestMetrics.counted), (store) =>
   Effect.all(
     {
       repo: Effect.catchIf(RepoObject.read(store), isNotFound, () =>
@@ -288,7 +296,7 @@ const connect: (
   options: OpenOptions,
   known: ReadTogether
 ) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
-  const store = yield* ObjectStore.ObjectStore
+  const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
   const platforms = yield* Platforms
   const zstd = yield* Zstd
   const withZstd = Effect.provideService(Zstd, zstd)
@@ -317,12 +325,23 @@ const connect: (
       overrides: config.override.virtual_chunk_containers ?? [],
       without: options.withoutContainers
     })
-  const sessionContext = (): Session.SessionContext => ({
-    store,
-    assets,
-    checks: options.checks ?? "fail",
-    resolver: ChunkResolver.make({ containers: containerSet(), stores, plan: options.rangePlan })
+  const limits = (): Limits => ({
+    requests: Config.maxConcurrentRequests(config.current()),
+    bytes: options.maxBytesInFlight ?? defaultBytesInFlight
   })
+  const gate = new RequestGate(limits())
+  const reads = new ObjectReads(stores, gate, options.rangePlan)
+  const native = new NativeChunks(store, reads)
+  const sessionContext = (): Session.SessionContext => {
+    gate.limits = limits()
+    return {
+      store,
+      native,
+      assets,
+      checks: options.checks ?? "fail",
+      resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
+    }
+  }
 
   /** Applies a pure change, and publishes the configuration along when that is still to be done. */
   const change = <E>(
@@ -468,7 +487,7 @@ export const create: (
 ) => Effect.Effect<RepositoryShape, Creation.CreationError | OpenError, Services | Scope.Scope> = Effect.fn(
   "Repository.create"
 )(function* (options = {}) {
-  const store = yield* ObjectStore.ObjectStore
+  const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
   yield* ObjectStore.ensureWritable(store)
   // What would be refused later is refused before anything is written.
   const persist =

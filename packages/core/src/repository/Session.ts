@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -11,18 +12,16 @@ import * as ChunkRef from "../format/manifest/ChunkRef.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import { FormatError } from "../encoding/FormatError.ts"
 import type { ManifestRows } from "../format/manifest/ManifestRows.ts"
-import type * as Snapshot from "../format/Snapshot.ts"
-import { InvalidRange, ObjectStoreError } from "../store/ObjectStoreError.ts"
-import * as ByteRange from "../values/ByteRange.ts"
+import type * as ByteRange from "../values/ByteRange.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import * as NodePath from "../values/NodePath.ts"
 import type { SnapshotId } from "../values/ObjectId.ts"
-import type { ObjectStoreShape } from "../store/ObjectStore.ts"
-import type { ChecksumPolicy, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
-import type { AssetError, Assets } from "./Assets.ts"
+import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
+import type { AssetError } from "./Assets.ts"
 import { type ChangedSnapshot, gridShape, type Node } from "./changes/ChangedSnapshot.ts"
+import * as ChunkReads from "./ChunkReads.ts"
+import * as ChunkStream from "./ChunkStream.ts"
 import * as Dependencies from "./Dependencies.ts"
-import * as Layout from "./Layout.ts"
 import { InvalidIndex, InvalidPath, NodeNotFound } from "./SessionError.ts"
 
 /**
@@ -31,7 +30,7 @@ import { InvalidIndex, InvalidPath, NodeNotFound } from "./SessionError.ts"
  * @category models
  * @since 0.1.0
  */
-export type ArrayNode = Node & { readonly data: Extract<Snapshot.NodeData, { readonly _tag: "Array" }> }
+export type ArrayNode = ChunkReads.ArrayNode
 
 /**
  * A version of a repository. A session that was opened at a branch stays at the snapshot that the branch
@@ -59,6 +58,22 @@ export interface Session extends Dependencies.DependencyQueries {
     index: ChunkIndex.ChunkIndex,
     options?: { readonly range?: ByteRange.ByteRange | undefined }
   ) => Effect.Effect<Uint8Array | undefined, NodeNotFound | InvalidPath | InvalidIndex | AssetError | VirtualReadError>
+  /**
+   * Many chunks of an array, as they are when the stream starts, each with its index, in the order in which they arrive.
+   * Their requests are planned together, up to 131,072 at a time: chunks that lie close to each other in an object are
+   * read at once. No more is asked for than `maxBytes` (default 64 MiB) together with what was not taken yet, and what was
+   * taken until more is asked for; a single larger chunk comes alone. `indices` are arrays of chunk numbers, or a
+   * `Uint32Array` of one after another. The stream fails with the first chunk that cannot be read, and before any request
+   * when an index is not in the array's grid.
+   */
+  readonly chunks: (
+    path: string,
+    indices: ReadonlyArray<ChunkIndex.ChunkIndex> | Uint32Array,
+    options?: { readonly maxBytes?: number | undefined }
+  ) => Stream.Stream<
+    ChunkStream.IndexedChunk,
+    NodeNotFound | InvalidPath | InvalidIndex | AssetError | VirtualReadError
+  >
   /** Indices of the chunks of an array that are written, as they are when the stream starts: each once, in no order. */
   readonly chunkIndices: (path: string) => Stream.Stream<ChunkIndex.ChunkIndex, NodeNotFound | InvalidPath | AssetError>
 }
@@ -69,12 +84,19 @@ export interface Session extends Dependencies.DependencyQueries {
  * @category models
  * @since 0.1.0
  */
-export interface SessionContext {
-  readonly store: ObjectStoreShape
-  readonly assets: Assets
-  readonly resolver: ChunkResolver
-  readonly checks: ChecksumPolicy
-}
+export interface SessionContext extends ChunkReads.ReadContext {}
+
+/**
+ * Whether each `chunk` gets a span `Session.chunk`, with `path` and `index` (default `false`: the requests have spans, and
+ * one request may answer thousands of chunks).
+ *
+ * @category tracing
+ * @since 0.1.0
+ */
+export const ChunkSpans: Context.Reference<boolean> = Context.Reference<boolean>(
+  "@effect-icechunk/core/Session/ChunkSpans",
+  { defaultValue: () => false }
+)
 
 /**
  * A path from a user's text.
@@ -85,14 +107,11 @@ export interface SessionContext {
 export const parsePath = (path: string): Effect.Effect<NodePath.NodePath, InvalidPath> =>
   Effect.fromResult(Result.mapError(NodePath.parse(path), (problem) => new InvalidPath({ path, problem })))
 
-/** A copy, of a Buffer too, whose own `slice` makes none. */
-const copied = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes)
-
 /** A node with bytes of its own: those of a snapshot are shared by all who read it. */
 const owned = (node: Node): Node => ({
   ...node,
-  userData: copied(node.userData),
-  extra: node.extra === undefined ? undefined : copied(node.extra)
+  userData: ChunkReads.copied(node.userData),
+  extra: node.extra === undefined ? undefined : ChunkReads.copied(node.extra)
 })
 
 const findNode = (changes: ChangedSnapshot, path: string): Effect.Effect<Node, NodeNotFound | InvalidPath> =>
@@ -100,6 +119,12 @@ const findNode = (changes: ChangedSnapshot, path: string): Effect.Effect<Node, N
     const node = changes.node(parsed)
     return node === undefined ? Effect.fail(new NodeNotFound({ path: parsed, wanted: "node" })) : Effect.succeed(node)
   })
+
+const arrayAt = (changes: ChangedSnapshot, path: NodePath.NodePath): ArrayNode | NodeNotFound => {
+  const node = changes.node(path)
+  if (node === undefined) return new NodeNotFound({ path, wanted: "array" })
+  return node.data._tag === "Array" ? (node as ArrayNode) : new NodeNotFound({ path, wanted: "array", found: "group" })
+}
 
 /**
  * The array at a path.
@@ -112,11 +137,8 @@ export const findArray = (
   path: string
 ): Effect.Effect<ArrayNode, NodeNotFound | InvalidPath> =>
   Effect.flatMap(parsePath(path), (parsed) => {
-    const node = changes.node(parsed)
-    if (node === undefined) return Effect.fail(new NodeNotFound({ path: parsed, wanted: "array" }))
-    return node.data._tag === "Array"
-      ? Effect.succeed(node as ArrayNode)
-      : Effect.fail(new NodeNotFound({ path: parsed, wanted: "array", found: "group" }))
+    const array = arrayAt(changes, parsed)
+    return array instanceof NodeNotFound ? Effect.fail(array) : Effect.succeed(array)
   })
 
 /**
@@ -132,60 +154,22 @@ export const checkIndex = (array: ArrayNode, index: ChunkIndex.ChunkIndex): Effe
     : Effect.fail(new InvalidIndex({ path: array.path, index: ChunkIndex.format(index), problem }))
 }
 
-const covers = ({ extents }: Snapshot.ManifestRef, index: ChunkIndex.ChunkIndex): boolean =>
-  extents.every(({ from, to }, i) => from <= index[i]! && index[i]! < to)
+/** Bytes of chunks that a stream of them holds or waits for. */
+const defaultStreamBytes = 64 * 1024 * 1024
 
-/** How a chunk is stored: by a change, else by the manifest that covers its index. Inline bytes are a view. */
-const lookUp = Effect.fnUntraced(function* (
-  { assets }: SessionContext,
-  changes: ChangedSnapshot,
-  array: ArrayNode,
-  index: ChunkIndex.ChunkIndex
-): Effect.fn.Return<ChunkRef.ChunkRef | undefined, AssetError> {
-  const changed = changes.chunks(array.id)?.get(index)
-  if (changed !== undefined) return changed === "Deleted" ? undefined : changed
-  for (const [i, ref] of array.data.manifests.entries()) {
-    if (ref.problem !== undefined) {
-      return yield* new FormatError({
-        file: Layout.snapshot(changes.base.id),
-        field: `${array.path} manifests[${i}].extents`,
-        problem: ref.problem
-      })
-    }
-    if (!covers(ref, index)) continue
-    const manifest = yield* assets.manifest(ref.id)
-    const found = yield* Effect.fromResult(manifest.get(array.id, index))
-    if (found !== undefined) return found
-  }
-  return undefined
-})
-
-const readRef = (
-  { checks, resolver, store }: SessionContext,
-  key: string,
-  ref: ChunkRef.ChunkRef,
-  range: ByteRange.ByteRange | undefined
-): Effect.Effect<Uint8Array, VirtualReadError> => {
-  const length = ref._tag === "Inline" ? ref.bytes.length : ref._tag === "Native" ? ref.length : ref.ref.length
-  const part = ByteRange.resolve(range, length)
-  if (part === undefined) {
-    const reason = new InvalidRange({ size: length, detail: "the size is the chunk's" })
-    return Effect.fail(new ObjectStoreError({ store: store.description, operation: "get", key, reason }))
-  }
-  switch (ref._tag) {
-    case "Inline":
-      return Effect.succeed(copied(ref.bytes.subarray(part.start, part.end)))
-    case "Native":
-      return Effect.map(
-        store.get(Layout.chunk(ref.id), {
-          range: ByteRange.bounded(ref.offset + part.start, part.end - part.start)
-        }),
-        ({ bytes }) => bytes
-      )
-    case "Virtual":
-      return resolver.read(ref.ref, { part, checks })
-  }
+/** The indices of a list; an incomplete one at the end stays as long as it is. */
+const indexList = (
+  indices: ReadonlyArray<ChunkIndex.ChunkIndex> | Uint32Array,
+  rank: number
+): ReadonlyArray<ChunkIndex.ChunkIndex> => {
+  if (!(indices instanceof Uint32Array)) return indices
+  const step = Math.max(1, rank)
+  return Array.from({ length: Math.ceil(indices.length / step) }, (_, i) =>
+    Array.from(indices.subarray(i * step, (i + 1) * step))
+  )
 }
+
+const absent: Effect.Effect<undefined> = Effect.succeed(undefined)
 
 /** Rows of a manifest that a stream passes on at once. */
 const batchSize = 4096
@@ -318,13 +302,46 @@ export const make = (
   branch: string | undefined,
   currentChanges: () => ChangedSnapshot
 ): Session => {
-  /** The same, of what the session shows now. */
-  const refAt = Effect.fnUntraced(function* (path: string, index: ChunkIndex.ChunkIndex) {
+  // Most reads are of the array of the read before.
+  let lastPath: { readonly text: string; readonly parsed: Result.Result<NodePath.NodePath, string> } | undefined
+  let lastGrid: { readonly data: ArrayNode["data"]; readonly shape: ReadonlyArray<number> } | undefined
+
+  /** The array at a path if an index is in its grid, as the session shows it now. */
+  const arrayWith = (
+    changes: ChangedSnapshot,
+    path: string,
+    index: ChunkIndex.ChunkIndex
+  ): ArrayNode | NodeNotFound | InvalidPath | InvalidIndex => {
+    if (lastPath?.text !== path) lastPath = { text: path, parsed: NodePath.parse(path) }
+    const { parsed } = lastPath
+    if (Result.isFailure(parsed)) return new InvalidPath({ path, problem: parsed.failure })
+    const array = arrayAt(changes, parsed.success)
+    if (array instanceof NodeNotFound) return array
+    if (lastGrid?.data !== array.data) lastGrid = { data: array.data, shape: gridShape(array.data) }
+    const problem = ChunkIndex.problem(index, lastGrid.shape)
+    return problem === undefined
+      ? array
+      : new InvalidIndex({ path: array.path, index: ChunkIndex.format(index), problem })
+  }
+
+  const readNow = (
+    path: string,
+    index: ChunkIndex.ChunkIndex,
+    range: ByteRange.ByteRange | undefined
+  ): ReturnType<Session["chunk"]> => {
     const changes = currentChanges()
-    const array = yield* findArray(changes, path)
-    yield* checkIndex(array, index)
-    return yield* lookUp(context, changes, array, index)
-  })
+    const array = arrayWith(changes, path, index)
+    if (array instanceof Error) return Effect.fail(array)
+    const found = ChunkReads.find(context, changes, array, index)
+    if (found instanceof ChunkReads.Unloaded) {
+      return Effect.flatMap(ChunkReads.lookUp(context, changes, array, index), (ref) =>
+        ref === undefined ? absent : ChunkReads.read(context, path, index, ref, range)
+      )
+    }
+    if (found === undefined) return absent
+    return found instanceof FormatError ? Effect.fail(found) : ChunkReads.read(context, path, index, found, range)
+  }
+
   return {
     branch,
     snapshotId: Effect.sync(() => currentChanges().base.id),
@@ -334,12 +351,40 @@ export const make = (
         currentChanges().nodes(path).map(owned)
       ),
     chunkRef: (path, index) =>
-      Effect.map(refAt(path, index), (ref) => (ref?._tag === "Inline" ? ChunkRef.inline(copied(ref.bytes)) : ref)),
-    chunk: Effect.fn("Session.chunk")(function* (path, index, options) {
-      const ref = yield* refAt(path, index)
-      if (ref === undefined) return undefined
-      return yield* readRef(context, `${path}${ChunkIndex.format(index)}`, ref, options?.range)
-    }),
+      Effect.suspend((): ReturnType<Session["chunkRef"]> => {
+        const changes = currentChanges()
+        const array = arrayWith(changes, path, index)
+        if (array instanceof Error) return Effect.fail(array)
+        return Effect.map(ChunkReads.lookUp(context, changes, array, index), (ref) =>
+          ref?._tag === "Inline" ? ChunkRef.inline(ChunkReads.copied(ref.bytes)) : ref
+        )
+      }),
+    chunk: (path, index, options) =>
+      Effect.withFiber((fiber) => {
+        const read = readNow(path, index, options?.range)
+        return fiber.getRef(ChunkSpans)
+          ? Effect.withSpan(read, "Session.chunk", { attributes: { path, index: ChunkIndex.format(index) } })
+          : read
+      }),
+    chunks: (path, indices, options) =>
+      Stream.unwrap(
+        Effect.suspend(() => {
+          const changes = currentChanges()
+          return Effect.flatMap(findArray(changes, path), (array) => {
+            const grid = gridShape(array.data)
+            const wanted = indexList(indices, grid.length)
+            for (const index of wanted) {
+              const problem = ChunkIndex.problem(index, grid)
+              if (problem !== undefined) {
+                return Effect.fail(new InvalidIndex({ path: array.path, index: ChunkIndex.format(index), problem }))
+              }
+            }
+            return Effect.succeed(
+              ChunkStream.make(context, changes, array, wanted, options?.maxBytes ?? defaultStreamBytes)
+            )
+          })
+        })
+      ),
     chunkIndices: (path) =>
       Stream.unwrap(
         Effect.suspend(() => {

@@ -80,6 +80,7 @@ export const make = (options?: Options): Effect.Effect<ObjectStore.ObjectStoreSh
       origin: options?.origin ?? { platform: "memory" },
       capabilities,
       readOnlyBecause: options?.readOnlyBecause,
+      isLocal: true,
 
       get: (key, conditions) =>
         Effect.gen(function* () {

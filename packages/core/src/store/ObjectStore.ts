@@ -221,6 +221,13 @@ export interface ObjectStoreShape {
   /** `undefined` when the store may be written, else a sentence that says why not and what to do. */
   readonly readOnlyBecause: string | undefined
   /**
+   * Requests that the store takes at once (default 64): as many reads of chunks are made, and further ones wait without
+   * being asked for. A bound of its own that the store has, such as its sockets, should be at least as large.
+   */
+  readonly maxConcurrentRequests?: number | undefined
+  /** Reads pass no wire: a request costs about as much as reading 4 KiB, and nothing is worth a cache (files, memory). */
+  readonly isLocal?: boolean | undefined
+  /**
    * Reads an object or a part of it. Fails with `NotFound`, `InvalidRange` (never a shorter answer),
    * `PreconditionFailed` and `NotModified`.
    */
@@ -330,7 +337,7 @@ export const getRanges = (
       groups,
       (group) =>
         store.get(key, { ...options?.conditions, range: ByteRange.bounded(group.start, group.end - group.start) }),
-      { concurrency: options?.concurrency ?? 8 }
+      { concurrency: options?.concurrency ?? store.maxConcurrentRequests ?? 64 }
     ),
     (fetched) => {
       const results: Array<{ readonly bytes: Uint8Array; readonly meta: ObjectMeta }> = Array.from({

@@ -2,7 +2,7 @@
  * Which requests to make for many ranges of one object. Pure.
  *
  * Adjacent and overlapping ranges are always read together; ranges with a gap between them when the gap
- * is small enough to be cheaper than another request.
+ * is small enough to be cheaper than another request, the smallest gaps first.
  *
  * @since 0.1.0
  */
@@ -15,22 +15,93 @@ import type { Span } from "../values/ByteRange.ts"
  * @since 0.1.0
  */
 export interface Options {
-  /** Largest gap that is read along (default 64 KiB). */
+  /**
+   * Largest gap that is read along. Default: what costs as much time as another request would, by what was seen of the
+   * store, see `RequestCost`; 64 KiB where nothing is known of it.
+   */
   readonly maxGap?: number | undefined
-  /** Largest share of a request that may be gap (default 0.5). */
+  /** Largest share of a request that may be gap (default 0.8: at most five times what is wanted is read). */
   readonly maxOverRead?: number | undefined
   /** Largest request that is made by merging (default 16 MiB); a larger single range is read whole. */
   readonly maxRequest?: number | undefined
 }
 
 /**
- * One request and the positions in the input of the ranges that it serves.
+ * One request and the positions in the input of the ranges that it serves, in ascending order of their starts.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Group extends Span {
   readonly members: ReadonlyArray<number>
+}
+
+/**
+ * The largest request that is made by merging, unless an option says otherwise.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultMaxRequest: number = 16 * 1024 * 1024
+
+/** Ranges without a gap between them: those at positions `from` to before `to` in the order of their starts. */
+interface Run {
+  readonly start: number
+  end: number
+  readonly from: number
+  to: number
+  /** Bytes that no range wants. */
+  gaps: number
+}
+
+/** The ranges that touch each other, together up to a size; overlapping ones together whatever their size. */
+const runsOf = (ranges: ReadonlyArray<Span>, order: Uint32Array, maxRequest: number): Array<Run> => {
+  const runs: Array<Run> = []
+  const limits = sizesOfParts(ranges, order, maxRequest)
+  let stretch = -1
+  let reached = Number.NEGATIVE_INFINITY
+  let last: Run | undefined
+  for (let i = 0; i < order.length; i++) {
+    const { end, start } = ranges[order[i]!]!
+    if (start > reached) stretch++
+    if (
+      last !== undefined &&
+      (start < last.end || (start === last.end && Math.max(end, last.end) - last.start <= limits[stretch]!))
+    ) {
+      last.end = Math.max(last.end, end)
+      last.to = i + 1
+    } else {
+      last = { start, end, from: i, to: i + 1, gaps: 0 }
+      runs.push(last)
+    }
+    reached = Math.max(reached, end)
+  }
+  return runs
+}
+
+/** For each stretch without a gap, how large its requests are made: about the same size, that they end together. */
+const sizesOfParts = (ranges: ReadonlyArray<Span>, order: Uint32Array, maxRequest: number): Array<number> => {
+  const sizes: Array<number> = []
+  let start = 0
+  let end = Number.NEGATIVE_INFINITY
+  let largest = 0
+  const close = (): void => {
+    if (end === Number.NEGATIVE_INFINITY) return
+    const parts = Math.ceil((end - start) / maxRequest)
+    sizes.push(parts <= 1 ? maxRequest : Math.min(maxRequest, Math.ceil((end - start) / parts) + largest))
+  }
+  for (const i of order) {
+    const range = ranges[i]!
+    if (range.start > end) {
+      close()
+      start = range.start
+      largest = 0
+    }
+    end = Math.max(end, range.end)
+    largest = Math.max(largest, range.end - range.start)
+  }
+  close()
+  return sizes
 }
 
 /**
@@ -41,30 +112,39 @@ export interface Group extends Span {
  */
 export const plan = (ranges: ReadonlyArray<Span>, options?: Options): ReadonlyArray<Group> => {
   const maxGap = options?.maxGap ?? 64 * 1024
-  const maxOverRead = options?.maxOverRead ?? 0.5
-  const maxRequest = options?.maxRequest ?? 16 * 1024 * 1024
-  const order = ranges
-    .map((_, i) => i)
-    .toSorted((a, b) => ranges[a]!.start - ranges[b]!.start || ranges[a]!.end - ranges[b]!.end)
-  const groups: Array<{ start: number; end: number; wanted: number; readonly members: Array<number> }> = []
-  for (const member of order) {
-    const { end, start } = ranges[member]!
-    const last = groups.at(-1)
-    if (last !== undefined) {
-      const gap = start - last.end
-      const merged = Math.max(end, last.end) - last.start
-      const wanted = last.wanted + Math.max(0, end - Math.max(start, last.end))
-      if (
-        gap < 0 ||
-        (merged <= maxRequest && (gap === 0 || (gap <= maxGap && merged - wanted <= maxOverRead * merged)))
-      ) {
-        last.end = Math.max(last.end, end)
-        last.wanted = wanted
-        last.members.push(member)
-        continue
-      }
-    }
-    groups.push({ start, end, wanted: end - start, members: [member] })
+  const maxOverRead = options?.maxOverRead ?? 0.8
+  const maxRequest = options?.maxRequest ?? defaultMaxRequest
+  const [only] = ranges
+  if (only === undefined) return []
+  if (ranges.length === 1) return [{ start: only.start, end: only.end, members: [0] }]
+  const order = Uint32Array.from(ranges, (_, i) => i).toSorted(
+    (a, b) => ranges[a]!.start - ranges[b]!.start || ranges[a]!.end - ranges[b]!.end
+  )
+  const runs = runsOf(ranges, order, maxRequest)
+  // The head of the run that one was merged into, itself for a head.
+  const heads = Uint32Array.from(runs, (_, i) => i)
+  const headOf = (run: number): number => {
+    while (heads[run] !== run) run = heads[run] = heads[heads[run]!]!
+    return run
   }
-  return groups.map(({ end, members, start }) => ({ start, end, members }))
+  const gapAfter = (run: number): number => runs[run + 1]!.start - runs[run]!.end
+  const gaps = Float64Array.from({ length: runs.length - 1 }, (_, run) => gapAfter(run))
+  const candidates: Array<number> = []
+  for (let run = 0; run < gaps.length; run++) if (gaps[run]! > 0 && gaps[run]! <= maxGap) candidates.push(run)
+  for (const run of candidates.toSorted((a, b) => gaps[a]! - gaps[b]!)) {
+    const before = runs[headOf(run)]!
+    const after = runs[run + 1]!
+    const size = after.end - before.start
+    const overRead = before.gaps + gaps[run]! + after.gaps
+    if (size > maxRequest || overRead > maxOverRead * size) continue
+    before.end = after.end
+    before.to = after.to
+    before.gaps = overRead
+    heads[run + 1] = headOf(run)
+  }
+  const groups: Array<Group> = []
+  for (const [i, { end, from, start, to }] of runs.entries()) {
+    if (heads[i] === i) groups.push({ start, end, members: Array.from(order.subarray(from, to)) })
+  }
+  return groups
 }

@@ -24,12 +24,14 @@ export const within =
   <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.withFiber((fiber) =>
       isTraced(fiber)
-        ? Effect.withSpan(request, `ObjectStore.${operation}`, {
-            kind: "client",
-            attributes: { store: store.description, operation, key },
-            // It would show this line.
-            captureStackTrace: false
-          })
+        ? request.pipe(
+            Effect.withSpan(
+              `ObjectStore.${operation}`,
+              { kind: "client", attributes: { store: store.description, operation, key } },
+              // It would be of this line.
+              { captureStackTrace: false }
+            )
+          )
         : request
     )
 

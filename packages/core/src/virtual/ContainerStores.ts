@@ -9,6 +9,7 @@ import * as RcMap from "effect/RcMap"
 import type * as Duration from "effect/Duration"
 import type * as Scope from "effect/Scope"
 import type { ObjectStoreShape, Origin } from "../store/ObjectStore.ts"
+import * as RequestMetrics from "../store/RequestMetrics.ts"
 import type * as Credentials from "../values/Credentials.ts"
 import * as Location from "../values/Location.ts"
 import type * as Container from "../values/VirtualChunkContainer.ts"
@@ -63,15 +64,44 @@ export interface ContainerStores {
   /** A sentence that says why a resolved location cannot be that of an object, or `undefined`. Makes no request. */
   readonly problem: (resolved: Resolved) => string | undefined
   readonly platforms: ReadonlyMap<string, Platform>
+  /** Where what is done with the stores runs; they are closed with it. */
+  readonly scope: Scope.Scope
+  /** Where the object of a resolved location is. Makes no request. */
+  readonly address: (resolved: Resolved) => Address
+  /** The store of an address. It stays open as long as the Scope. */
+  readonly openStore: (address: Address) => Effect.Effect<Opened, OpenError, Scope.Scope>
+  /** Why the object at an address may not be read with the credentials of its store, or `undefined`. */
+  readonly refusal: (opened: Opened, address: Address) => MissingCredentials | undefined
   /** The store and key of a resolved location. The store stays open as long as the Scope. */
   readonly open: (resolved: Resolved) => Effect.Effect<Place, OpenError, Scope.Scope>
 }
 
-/** What is kept for a container and bucket. */
-interface Opened {
+/**
+ * The store of a container and bucket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Opened {
   readonly store: ObjectStoreShape
+  /** What its credentials are for, if that is not everything. */
   readonly prefixes: ReadonlyArray<string> | undefined
 }
+
+/**
+ * Where an object is: what names its store, the same text for the same store, and its key there.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Address {
+  readonly resolved: Resolved
+  readonly store: string
+  readonly key: string
+}
+
+/** Buckets of a container whose names are remembered. */
+const maxIds = 4096
 
 const keyProblem = (
   platform: Platform | undefined,
@@ -119,7 +149,7 @@ export const make = Effect.fnUntraced(function* (options: {
         )
         const region = regionFor(policy.repository, platform, container)
         const store = yield* platform.open({ container, bucket, region, credentials })
-        return { store, prefixes }
+        return { store: RequestMetrics.counted(store), prefixes }
       })
   })
 
@@ -136,27 +166,54 @@ export const make = Effect.fnUntraced(function* (options: {
     return keyProblem(platform, resolved.container, place)
   }
 
+  // The text of a container is made once, not for every object in it.
+  const ids = new WeakMap<Container.VirtualChunkContainer, Map<string, string>>()
+  const idOf = ({ container, source }: Resolved, bucket: string): string => {
+    let known = ids.get(container)
+    if (known === undefined) ids.set(container, (known = new Map()))
+    const name = `${source} ${bucket}`
+    let id = known.get(name)
+    if (id === undefined) {
+      if (known.size >= maxIds) known.clear()
+      known.set(name, (id = JSON.stringify([container, source, bucket])))
+    }
+    return id
+  }
+
+  const address: ContainerStores["address"] = (resolved) => {
+    const { bucket, key } = locate(resolved)
+    return { resolved, store: idOf(resolved, bucket), key }
+  }
+  // A failure is not kept: what is missing may be there at the next read.
+  const openStore: ContainerStores["openStore"] = ({ store }) =>
+    Effect.tapError(RcMap.get(stores, store), () => RcMap.invalidate(stores, store))
+  const refusal: ContainerStores["refusal"] = ({ prefixes }, { resolved: { container, path } }) => {
+    if (prefixes === undefined) return undefined
+    const at = platforms.get(container.platform)?.pathOf?.(container, path) ?? path
+    const place = container.platform === "fs" ? `file://${at}` : `${container.platform}://${at}`
+    return CredentialsPolicy.isWithin(place, prefixes)
+      ? undefined
+      : CredentialsPolicy.outside(container, place, prefixes)
+  }
+
   return {
     platforms,
     problem,
+    scope: yield* Effect.scope,
+    address,
+    openStore,
+    refusal,
     open: Effect.fnUntraced(function* (resolved) {
-      const { container, path, source } = resolved
       const wrong = problem(resolved)
       if (wrong !== undefined) {
-        return yield* new Location.InvalidLocation({ location: `${container.protocol}://${path}`, problem: wrong })
+        const location = `${resolved.container.protocol}://${resolved.path}`
+        return yield* new Location.InvalidLocation({ location, problem: wrong })
       }
-      const { bucket, key } = locate(resolved)
-      const id = JSON.stringify([container, source, bucket])
-      // A failure is not kept: what is missing may be there at the next read.
-      const { prefixes, store } = yield* Effect.tapError(RcMap.get(stores, id), () => RcMap.invalidate(stores, id))
-      if (prefixes !== undefined) {
-        const at = platforms.get(container.platform)?.pathOf?.(container, path) ?? path
-        const place = container.platform === "fs" ? `file://${at}` : `${container.platform}://${at}`
-        if (!CredentialsPolicy.isWithin(place, prefixes)) {
-          return yield* CredentialsPolicy.outside(container, place, prefixes)
-        }
-      }
-      return { store, key }
+      const at = address(resolved)
+      const opened = yield* openStore(at)
+      const refused = refusal(opened, at)
+      if (refused !== undefined) return yield* refused
+      return { store: opened.store, key: at.key }
     })
   }
 })

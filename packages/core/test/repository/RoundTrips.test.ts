@@ -16,6 +16,7 @@ import * as Assets from "../../src/repository/Assets.ts"
 import * as Layout from "../../src/repository/Layout.ts"
 import * as RandomId from "../../src/repository/RandomId.ts"
 import * as RepoObject from "../../src/repository/versions/RepoObject.ts"
+import * as RequestMetrics from "../../src/store/RequestMetrics.ts"
 import { array } from "./RepositorySuite.ts"
 import * as Rounds from "./Rounds.ts"
 
@@ -192,6 +193,22 @@ describe("round trips", () => {
     })
   )
 
+  it.effect("a first snapshot that another creator has left is read as it is there", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(Effect.provideService(Repository.create(), Zstd, Rounds.plainZstd))
+      yield* world.store.delete([Layout.repo])
+      const program = Rounds.make(world)
+      yield* program.within(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const { calls } = yield* program.rounds(repository.writableSession("main"))
+          assert.deepStrictEqual(calls, [["get config.json", "get repo", "get snapshots"]])
+        })
+      )
+    })
+  )
+
   it.effect("creating, deleting or resetting a tag or branch takes two", () =>
     withProgram(
       Effect.fnUntraced(function* (_, { rounds }, first) {
@@ -270,7 +287,7 @@ describe("a commit, while its files are written", () => {
     begun(
       Effect.fnUntraced(function* (world, { rounds, store }, commit) {
         yield* commitElsewhere(world, "/theirs")
-        yield* Effect.provideService(RepoObject.read(store), Zstd, Rounds.plainZstd)
+        yield* Effect.provideService(RepoObject.read(RequestMetrics.counted(store)), Zstd, Rounds.plainZstd)
         const { calls, result } = yield* rounds(commit)
         assert.strictEqual(Result.isFailure(result) && result.failure._tag, "CommitConflict")
         assert.deepStrictEqual(calls, [["get repo"]])

@@ -1,6 +1,7 @@
 /**
  * The store itself: the operations of `ObjectStore` over a connection to one bucket.
  */
+import type * as Http from "@effect-icechunk/core/node/HttpPool"
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Readback from "@effect-icechunk/core/Readback"
@@ -10,12 +11,11 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { BucketOptions } from "../GcsOptions.ts"
+import { type BucketOptions, defaultConcurrency } from "../GcsOptions.ts"
 import type * as Auth from "./Auth.ts"
 import * as ConditionalWrite from "./ConditionalWrite.ts"
 import * as Connection from "./Connection.ts"
 import * as Etags from "./Etags.ts"
-import type * as Http from "./Http.ts"
 import * as Media from "./Media.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Requests from "./Requests.ts"
@@ -56,7 +56,7 @@ export const open = Effect.fnUntraced(function* (
   const prefix = options.prefix ?? ""
   const base = prefix === "" || prefix.endsWith("/") ? prefix : `${prefix}/`
   const description = `gcs://${bucket}/${base.replace(/\/$/, "")}`.replace(/\/$/, "")
-  const concurrency = options.concurrency ?? 64
+  const concurrency = options.concurrency ?? defaultConcurrency
   const connection = yield* Connection.make({
     endpoint,
     auth,
@@ -132,15 +132,21 @@ export const open = Effect.fnUntraced(function* (
     options: ObjectStore.GetOptions
   ): Effect.Effect<ObjectStore.GetResult, ObjectStoreError.Reason> => {
     if (Media.isEmpty(options.range)) return readNothing(api, key, options)
-    const check = (head: Http.Head): ReturnType<typeof Media.check> => Media.check(api, key, options, head)
-    // Bytes of an answer that fails the check are not even read.
-    const limit = (head: Http.Head): number =>
-      Result.match(check(head), { onFailure: () => 0, onSuccess: ({ span }) => span.end - span.start })
-    const attempt = Effect.gen(function* () {
-      const answer = yield* connection.send(Requests.read(target, api, name, options), purpose("get", key, limit))
-      const media = yield* lift(check(answer))
-      yield* lift(Media.checkBody(media, answer))
-      return { bytes: answer.body, ...media }
+    const wire = Requests.read(target, api, name, options)
+    const attempt = Effect.suspend(() => {
+      let checked: ReturnType<typeof Media.check> | undefined
+      // Bytes of an answer that fails the check are not even read.
+      const limit = (head: Http.Head): number => {
+        checked = Media.check(api, key, options, head)
+        return Result.isSuccess(checked) ? checked.success.span.end - checked.success.span.start : 0
+      }
+      return Effect.flatMap(connection.send(wire, purpose("get", key, limit)), (answer) => {
+        const media = checked ?? Media.check(api, key, options, answer)
+        if (Result.isFailure(media)) return Effect.fail(media.failure)
+        const body = Media.checkBody(media.success, answer)
+        if (Result.isFailure(body)) return Effect.fail(body.failure)
+        return Effect.succeed({ bytes: answer.body, ...media.success })
+      })
     })
     return connection.retry(attempt).pipe(
       // The range may be empty in this object, or the object may be another one.
@@ -291,6 +297,7 @@ export const open = Effect.fnUntraced(function* (
     origin,
     capabilities: capabilities(readApi),
     readOnlyBecause: options.readOnlyBecause,
+    maxConcurrentRequests: concurrency,
     get: (key, options) => get(key, options ?? {}).pipe(failing("get", key)),
     head: (key) => metaOf("head", key).pipe(failing("head", key)),
     list,

@@ -2,16 +2,17 @@
  * Requests to one endpoint: credentials, bounds on time and concurrency, one span each, and the policy
  * of retries.
  */
+import * as Http from "@effect-icechunk/core/node/HttpPool"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
+import * as Places from "@effect-icechunk/core/store/Places"
+import * as Repetition from "@effect-icechunk/core/store/Repetition"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as Auth from "./Auth.ts"
 import * as Failures from "./Failures.ts"
-import * as Http from "./Http.ts"
 import type { Target, Wire } from "./Requests.ts"
 
 export interface Settings {
@@ -60,41 +61,52 @@ const parse = (endpoint: string): URL | undefined => {
 const maxErrorBody = 64 * 1024
 const maxMetadataBody = 64 * 1024 * 1024
 
+const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(host)
+
+const unusable = Effect.fail(
+  new ObjectStoreError.Unsupported({ detail: "the endpoint is no http or https URL without user information" })
+)
+
 /** Opens a connection, which is closed with the Scope. */
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<Connection, never, Scope.Scope> {
-  const { auth, concurrency, endpoint, idleTimeout, requestTimeout, target } = settings
+  const { auth, concurrency, endpoint, requestTimeout, target } = settings
   const base = parse(endpoint)
-  const permits = yield* Semaphore.make(concurrency)
-  const agent = yield* Effect.acquireRelease(
-    Effect.sync(() => Http.makeAgent(base ?? new URL("https://storage.googleapis.com"), concurrency)),
-    (agent) => Effect.sync(() => agent.destroy())
-  )
+  const timeout = Duration.toMillis(settings.idleTimeout)
+  const places = Places.make(concurrency)
+  const pool =
+    base === undefined
+      ? undefined
+      : yield* Http.make(base.origin, {
+          connections: concurrency,
+          // As Google's client does.
+          environmentProxy: !isLoopback(base.hostname)
+        })
+  const root = base?.pathname.replace(/\/+$/, "") ?? ""
 
-  const exchange = Effect.fnUntraced(function* (
+  interface Exchanged {
+    readonly answer: Http.Answer
+    readonly credentials: Auth.Headers
+  }
+
+  const exchange = (
     wire: Wire,
     limit: (head: Http.Head) => number
-  ): Effect.fn.Return<{ readonly answer: Http.Answer; readonly credentials: Auth.Headers }, ObjectStoreError.Reason> {
-    if (base === undefined) {
-      return yield* new ObjectStoreError.Unsupported({
-        detail: "the endpoint is no http or https URL without user information"
-      })
-    }
-    const credentials = Auth.withPayer(yield* auth.headers, target)
-    const answer = yield* Http.send(
-      {
-        method: wire.method,
-        url: new URL(endpoint + wire.path),
-        headers: { "user-agent": "effect-icechunk", ...credentials, ...wire.headers },
-        body: wire.body
-      },
-      {
-        agent,
-        idleTimeout: Duration.toMillis(idleTimeout),
-        limit: (head) => (isRefusal(head) ? maxErrorBody : limit(head))
+  ): Effect.Effect<Exchanged, ObjectStoreError.Reason> => {
+    if (pool === undefined) return unusable
+    const bounds = { timeout, limit: (head: Http.Head) => (isRefusal(head) ? maxErrorBody : limit(head)) }
+    return Effect.flatMap(auth.headers, (given) => {
+      const credentials = Auth.withPayer(given, target)
+      const headers: Array<string> = []
+      for (const layer of [{ "user-agent": "effect-icechunk" }, credentials, wire.headers]) {
+        for (const [name, value] of Object.entries(layer)) headers.push(name, value)
       }
-    ).pipe(Effect.mapError(Failures.reasonOfConnection))
-    return { answer, credentials }
-  })
+      const { body, method, path } = wire
+      return Effect.matchEffect(pool.send({ method, path: root + path, headers, body }, bounds), {
+        onFailure: (failed) => Effect.fail(Failures.reasonOfConnection(failed)),
+        onSuccess: (answer) => Effect.succeed({ answer, credentials })
+      })
+    })
+  }
 
   const bounded = (wire: Wire, limit: (head: Http.Head) => number): ReturnType<typeof exchange> =>
     requestTimeout === undefined
@@ -110,18 +122,14 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const once = (wire: Wire, { key, limit, operation, store }: Purpose): ReturnType<typeof exchange> =>
     bounded(wire, limit ?? (() => maxMetadataBody)).pipe(
       Effect.tap(({ answer }) =>
-        Effect.andThen(
-          Effect.annotateCurrentSpan({
-            "http.request.method": wire.method,
-            "http.response.status_code": answer.status
-          }),
-          RequestSpan.bytes(
-            wire.body.reduce((length, part) => length + part.length, isRefusal(answer) ? 0 : answer.body.length)
-          )
-        )
+        Effect.annotateCurrentSpan({
+          "http.request.method": wire.method,
+          "http.response.status_code": answer.status,
+          bytes: wire.body.reduce((length, part) => length + part.length, isRefusal(answer) ? 0 : answer.body.length)
+        })
       ),
       RequestSpan.within({ description: store }, operation, key),
-      permits.withPermits(1)
+      places.within
     )
 
   const delays = Schedule.exponential(settings.firstDelay).pipe(
@@ -129,29 +137,38 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
     Schedule.jittered
   )
 
+  const concluded = (
+    { answer, credentials }: Exchanged,
+    purpose: Purpose
+  ): Effect.Effect<Http.Answer, ObjectStoreError.Reason> =>
+    !isRefusal(answer) || purpose.accepts?.(answer.status) === true
+      ? Effect.succeed(answer)
+      : Effect.fail(Failures.reasonOf(Failures.refusal(answer), purpose.create ?? false, Auth.secretOf(credentials)))
+
   return {
-    send: Effect.fnUntraced(function* (wire, purpose) {
-      let { answer, credentials } = yield* once(wire, purpose)
-      if (answer.status === 401 && (yield* auth.refused(credentials))) {
-        ;({ answer, credentials } = yield* once(wire, purpose))
-      }
-      if (!isRefusal(answer) || purpose.accepts?.(answer.status) === true) return answer
-      return yield* Effect.fail(
-        Failures.reasonOf(Failures.refusal(answer), purpose.create ?? false, Auth.secretOf(credentials))
-      )
-    }),
+    send: (wire, purpose) =>
+      Effect.flatMap(once(wire, purpose), (first) => {
+        if (first.answer.status !== 401) return concluded(first, purpose)
+        return Effect.flatMap(auth.refused(first.credentials), (renewed) =>
+          renewed
+            ? Effect.flatMap(once(wire, purpose), (second) => concluded(second, purpose))
+            : concluded(first, purpose)
+        )
+      }),
     retry: (attempt) =>
-      Effect.suspend(() => {
-        // What will not change is asked for once more, because the wrong answer may have been another request's.
-        let isSecond = false
-        return Effect.retry(attempt, {
-          schedule: delays,
-          times: settings.retries,
-          while: (reason) =>
-            reason._tag === "InvalidResponse" && reason.isFinal === true
-              ? !isSecond && (isSecond = true)
-              : reason.isRetryable
+      Repetition.afterFailure(attempt, (again) =>
+        Effect.suspend(() => {
+          // What will not change is asked for once more, because the wrong answer may have been another request's.
+          let isSecond = false
+          return Effect.retry(again, {
+            schedule: delays,
+            times: settings.retries,
+            while: (reason) =>
+              reason._tag === "InvalidResponse" && reason.isFinal === true
+                ? !isSecond && (isSecond = true)
+                : reason.isRetryable
+          })
         })
-      })
+      )
   }
 })

@@ -3,10 +3,10 @@
  *
  * Sources: "HTTP status and error codes" of the JSON API and of the XML API, "Retry strategy".
  */
+import type { Answer, ConnectionFailed } from "@effect-icechunk/core/node/HttpPool"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { Answer, ConnectionFailed } from "./Http.ts"
 
 /** A refusal as the store put it. */
 export interface Refusal {
@@ -88,7 +88,8 @@ export const reasonOf = (refusal: Refusal, create: boolean, secret?: string): Ob
 
 /** Why a request got no complete answer. */
 export const reasonOfConnection = ({ answered, code, received }: ConnectionFailed): ObjectStoreError.Reason => {
-  // Node refuses to send a header with such a value.
+  if (code === "ERR_CLOSED") return reasons.Unsupported("the store was closed with its scope")
+  // A header with such a value cannot be sent.
   if (code?.startsWith("ERR_INVALID")) return reasons.Unsupported(code)
   return answered
     ? reasons.InvalidResponse(`the connection broke after ${received} bytes of the body${code ? `, ${code}` : ""}`)

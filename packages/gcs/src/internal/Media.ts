@@ -3,16 +3,16 @@
  *
  * Sources: RFC 9110, sections 13 (conditions) and 14 (ranges); "Transcoding of gzip-compressed files".
  */
+import type { Answer, Head } from "@effect-icechunk/core/node/HttpPool"
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import type { GetOptions, ObjectMeta } from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Result from "effect/Result"
-import { CRC32C } from "@google-cloud/storage"
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
+import * as Crc32c from "./Crc32c.ts"
 import type { Api } from "./Etags.ts"
-import type { Answer, Head } from "./Http.ts"
 import * as Metadata from "./Metadata.ts"
 
 /** What a response with bytes is of. */
@@ -104,37 +104,35 @@ const checkSpan = (range: ByteRange.ByteRange | undefined, size: number, head: H
 }
 
 /** Checks status and headers of a response with bytes, before any of them is read. */
-export const check = (api: Api, key: string, options: GetOptions, head: Head): Checked<Media> =>
-  Result.gen(function* () {
-    yield* checkEncoding(head.headers)
-    const meta = yield* Metadata.fromHeaders(api, key, head)
-    yield* checkConditions(meta, options)
-    const span = yield* checkSpan(options.range, meta.size, head)
-    const excess = ObjectStore.excess(span.end - span.start, options)
-    if (excess !== undefined) yield* Result.fail(excess)
-    return { meta, span }
-  })
-
-const hashOf = (hashes: string | undefined, name: string): string | undefined =>
-  new RegExp(String.raw`(?:^|,)\s*${name}=([^,\s]+)`).exec(hashes ?? "")?.[1]
+export const check = (api: Api, key: string, options: GetOptions, head: Head): Checked<Media> => {
+  const encoding = checkEncoding(head.headers)
+  if (Result.isFailure(encoding)) return Result.fail(encoding.failure)
+  const meta = Metadata.fromHeaders(api, key, head)
+  if (Result.isFailure(meta)) return Result.fail(meta.failure)
+  const conditions = checkConditions(meta.success, options)
+  if (Result.isFailure(conditions)) return Result.fail(conditions.failure)
+  const span = checkSpan(options.range, meta.success.size, head)
+  if (Result.isFailure(span)) return Result.fail(span.failure)
+  const excess = ObjectStore.excess(span.success.end - span.success.start, options)
+  return excess === undefined ? Result.succeed({ meta: meta.success, span: span.success }) : Result.fail(excess)
+}
 
 /**
- * Checks the bytes of a whole object against the hash that came with them: MD5 where there is one, as for all objects that were
- * uploaded in one piece, else CRC32C. Source: "Hashes and ETags".
+ * Checks the bytes of a whole object against the hash that came with them: CRC32C, which all objects have and Google
+ * recommends, else MD5. Source: "Data validation and change detection".
  */
 const checkHash = (headers: Head["headers"], body: Uint8Array): Checked<void> => {
-  const hashes = headers["x-goog-hash"]
-  const md5 = hashOf(hashes, "md5")
-  if (md5 !== undefined) {
-    return createHash("md5").update(body).digest("base64") === md5
+  const hashes = headers["x-goog-hash"] ?? ""
+  const crc32c = /(?:^|,)\s*crc32c=([^,\s]+)/.exec(hashes)?.[1]
+  if (crc32c !== undefined) {
+    return Crc32c.base64(body) === crc32c
       ? Result.succeed(undefined)
-      : invalid("the bytes do not have the MD5 of the object")
+      : invalid("the bytes do not have the CRC32C of the object")
   }
-  const crc32c = hashOf(hashes, "crc32c")
-  if (crc32c === undefined) return Result.succeed(undefined)
-  const sum = new CRC32C()
-  sum.update(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
-  return sum.validate(crc32c) ? Result.succeed(undefined) : invalid("the bytes do not have the CRC32C of the object")
+  const md5 = /(?:^|,)\s*md5=([^,\s]+)/.exec(hashes)?.[1]
+  return md5 === undefined || hash("md5", body, "base64") === md5
+    ? Result.succeed(undefined)
+    : invalid("the bytes do not have the MD5 of the object")
 }
 
 /** Checks that the body is as long as the headers said, and a whole object against its hash. */

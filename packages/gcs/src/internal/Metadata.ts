@@ -3,12 +3,12 @@
  *
  * Sources: "Objects resource" of the JSON API, "HTTP headers and common query string parameters".
  */
+import type { Head } from "@effect-icechunk/core/node/HttpPool"
 import type { ObjectMeta } from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Etags from "./Etags.ts"
-import type { Head } from "./Http.ts"
 
 const Resource = Schema.Struct({
   name: Schema.String,

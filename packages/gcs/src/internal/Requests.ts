@@ -4,11 +4,11 @@
  * Sources: "Objects" of the JSON API (get, insert, list, delete, rewrite), "GET Object" and "HEAD Object"
  * of the XML API, "Encoding URI path parts".
  */
+import type { Request } from "@effect-icechunk/core/node/HttpPool"
 import type { GetOptions } from "@effect-icechunk/core/ObjectStore"
 import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import type { Api } from "./Etags.ts"
-import type { Request } from "./Http.ts"
 import * as Metadata from "./Metadata.ts"
 
 /** A request without origin and credentials. */

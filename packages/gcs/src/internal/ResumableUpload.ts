@@ -4,10 +4,10 @@
  * Source: "Resumable uploads" of the JSON API. A session is started with the object's metadata and preconditions; each part but the
  * last is a multiple of 256 KiB; 308 says how far the store has come, and the answer to the last part is the object's resource.
  */
+import type * as Http from "@effect-icechunk/core/node/HttpPool"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Effect from "effect/Effect"
 import type * as Connection from "./Connection.ts"
-import type * as Http from "./Http.ts"
 import * as Requests from "./Requests.ts"
 
 /** Objects above this many bytes are uploaded in parts of as many. */

@@ -92,13 +92,45 @@ const rootOf = (bytes: Uint8Array): string | undefined => {
   return text.endsWith(`</${root}>`) || /^(?:<\?xml[^>]*\?>\s*)?<[^<>]*\/>$/.test(text) ? root : undefined
 }
 
-const whatCame = ({ headers, statusCode }: Answer): string => {
+type Told = Pick<Answer, "statusCode" | "headers">
+
+const whatCame = ({ headers, statusCode }: Told): string => {
   const type = Object.entries(headers).find(([name]) => name.toLowerCase() === "content-type")?.[1]
   return `HTTP status ${statusCode}${type === undefined ? "" : ` with \`${S3Error.scrub(type, [])}\``}`
 }
 
-const isHtml = ({ headers }: Answer): boolean =>
+const isHtml = ({ headers }: Told): boolean =>
   Object.entries(headers).some(([name, value]) => name.toLowerCase() === "content-type" && /^text\/html\b/i.test(value))
+
+/** Bytes to read of an answer that is not an object. */
+export const limit = (status: number, kind: Kind): number =>
+  status >= 300 || kind === "nothing" ? maxError : maxDocument
+
+/** What of the body of an error is looked at: whole XML that says it is one. */
+export const said = (bytes: Uint8Array | undefined): Uint8Array =>
+  bytes !== undefined && rootOf(bytes) === "Error" ? bytes : new Uint8Array(0)
+
+/**
+ * Judges a success by its bytes, `undefined` where there are too many. `Error`: it is an error after all, because some
+ * requests are answered before their outcome is known. Throws an `S3Failure` when it is none.
+ */
+export const judge = (
+  answer: Told,
+  kind: Exclude<Kind, "object">,
+  bytes: Uint8Array | undefined
+): "Success" | "Error" => {
+  if (bytes === undefined) throw strange("the answer has more bytes than any of its kind")
+  const root = rootOf(bytes)
+  if (root === "Error") return "Error"
+  if (kind === "nothing") {
+    if (isHtml(answer) || (bytes.length > 0 && root === undefined)) {
+      throw strange(`the answer is ${whatCame(answer)}, and no success of S3`)
+    }
+  } else if (root !== kind.document) {
+    throw strange(`the answer is ${whatCame(answer)}, and no whole document \`${kind.document}\``)
+  }
+  return "Success"
+}
 
 /**
  * Reads what is to be read of an answer before the SDK does, within bounds, and puts it back. Throws an `S3Failure`
@@ -107,25 +139,12 @@ const isHtml = ({ headers }: Answer): boolean =>
 export const admit = async (answer: Answer, kind: Kind): Promise<void> => {
   if (answer.statusCode >= 300) {
     // What it says is a help; the status counts without.
-    const said = await collect(answer.body, maxError, () => {}).catch(() => undefined)
-    answer.body = said !== undefined && rootOf(said) === "Error" ? said : new Uint8Array(0)
+    answer.body = said(await collect(answer.body, maxError, () => {}).catch(() => undefined))
     return
   }
   if (kind === "object") return
-  const bytes = await collect(answer.body, kind === "nothing" ? maxError : maxDocument, () => {})
-  if (bytes === undefined) throw strange("the answer has more bytes than any of its kind")
+  const bytes = await collect(answer.body, limit(answer.statusCode, kind), () => {})
+  const verdict = judge(answer, kind, bytes)
   answer.body = bytes
-  const root = rootOf(bytes)
-  if (root === "Error") {
-    // Some requests are answered before their outcome is known.
-    answer.statusCode = 503
-    return
-  }
-  if (kind === "nothing") {
-    if (isHtml(answer) || (bytes.length > 0 && root === undefined)) {
-      throw strange(`the answer is ${whatCame(answer)}, and no success of S3`)
-    }
-  } else if (root !== kind.document) {
-    throw strange(`the answer is ${whatCame(answer)}, and no whole document \`${kind.document}\``)
-  }
+  if (verdict === "Error") answer.statusCode = 503
 }

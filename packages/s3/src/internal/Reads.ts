@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as S3Error from "../S3Error.ts"
 import * as Answers from "./Answers.ts"
 import * as Keys from "./Keys.ts"
+import type { Expectation } from "./ObjectRequest.ts"
 import * as Response from "./Response.ts"
 import { at, type Target } from "./Target.ts"
 
@@ -33,16 +34,16 @@ export const make = (target: Target): Reads => {
   const { retrying, send } = connection
 
   const ask = (key: string, operation: Operation): Effect.Effect<ObjectMeta, S3Error.S3Failure> =>
-    send({
+    connection.object({
       operation,
       key,
-      access: "read",
-      command: () => new S3.HeadObjectCommand({ ...at(target, key), ...request }),
-      answer: "object",
-      read: (output) => {
+      objectKey: base + key,
+      method: "HEAD",
+      input: request,
+      open: (output) => {
         const expected = Response.expected(undefined, output)
         if (expected instanceof S3Error.S3Failure) throw expected
-        return Response.meta(key, expected.size, output)
+        return { length: 0, done: () => Response.meta(key, expected.size, output) }
       }
     })
 
@@ -101,48 +102,42 @@ export const make = (target: Target): Reads => {
     const etag = spelled(ifMatch)
     const known = spelled(ifNoneMatch)
     return retrying(
-      send({
+      connection.object({
         operation: "get",
         key,
-        access: "read",
-        command: () =>
-          new S3.GetObjectCommand({
-            ...at(target, key),
-            ...request,
-            ...(range === undefined ? {} : { Range: ByteRange.toHttpHeader(range) }),
-            ...(etag === undefined ? {} : { IfMatch: etag }),
-            ...(known === undefined ? {} : { IfNoneMatch: known }),
-            // HTTP dates are whole seconds; the answer is compared exactly.
-            ...(ifUnmodifiedSince === undefined
-              ? {}
-              : { IfUnmodifiedSince: new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000) })
-          }),
-        answer: "object",
-        read: async (output, collect): Promise<Fetched> => {
+        objectKey: base + key,
+        method: "GET",
+        input: {
+          ...request,
+          Range: range === undefined ? undefined : ByteRange.toHttpHeader(range),
+          IfMatch: etag,
+          IfNoneMatch: known,
+          // HTTP dates are whole seconds; the answer is compared exactly.
+          IfUnmodifiedSince:
+            ifUnmodifiedSince === undefined ? undefined : new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000)
+        },
+        open: (output): Expectation<Fetched> => {
           const expected = Response.expected(range, output)
           const meta = Response.meta(key, expected instanceof S3Error.S3Failure ? 0 : expected.size, output)
           // Of an object that changed the range may be another.
-          const wrong =
-            (Response.hasEtag(output) ? Response.mismatch(meta, options) : undefined) ??
-            (expected instanceof S3Error.S3Failure ? expected : undefined)
-          if (wrong !== undefined) {
-            Answers.discard(output.Body)
-            throw wrong
-          }
-          const { span } = expected as Response.Expected
+          const changed = Response.hasEtag(output) ? Response.mismatch(meta, options) : undefined
+          if (changed !== undefined) throw changed
+          if (expected instanceof S3Error.S3Failure) throw expected
+          const { span } = expected
           const length = span.end - span.start
           const excess = ObjectStore.excess(length, options)
-          if (excess !== undefined) {
-            Answers.discard(output.Body)
-            throw S3Error.failure("Unsupported", excess.detail ?? "")
+          if (excess !== undefined) throw S3Error.failure("Unsupported", excess.detail ?? "")
+          return {
+            length,
+            done: (bytes) => {
+              if (bytes?.length !== length) {
+                throw S3Error.failure("InvalidResponse", `${bytes?.length ?? "more"} of ${length} bytes came`, {
+                  isRetryable: bytes !== undefined
+                })
+              }
+              return { result: { bytes, span, meta }, contentType: output.ContentType }
+            }
           }
-          const bytes = await collect(output.Body, length)
-          if (bytes?.length !== length) {
-            throw S3Error.failure("InvalidResponse", `${bytes?.length ?? "more"} of ${length} bytes came`, {
-              isRetryable: bytes !== undefined
-            })
-          }
-          return { result: { bytes, span, meta }, contentType: output.ContentType }
         },
         bytes: ({ result }) => result.bytes.length
       })

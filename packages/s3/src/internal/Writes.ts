@@ -100,18 +100,20 @@ export const make = (target: Target, reads: Reads): Writes => {
       return verdict._tag === "Ours" ? verdict.version : version
     }
     const submit = (condition: ConditionalWrite.Condition): Effect.Effect<ObjectStore.Version, S3Error.S3Failure> =>
-      send({
+      connection.object({
         operation: "put",
         key,
-        access: "write",
-        command: () =>
-          new S3.PutObjectCommand({ ...at(target, key), ...request, ...headers, ...condition, Body: bytes }),
-        answer: "nothing",
-        read: (output): ObjectStore.Version => {
-          if (!Response.hasEtag(output)) throw Response.unacknowledged
-          return { etag: output.ETag }
-        },
-        sends: bytes.length
+        objectKey: base + key,
+        method: "PUT",
+        input: { ...request, ...headers, ...condition },
+        body: bytes,
+        open: (output) => ({
+          length: 0,
+          done: (): ObjectStore.Version => {
+            if (!Response.hasEtag(output)) throw Response.unacknowledged
+            return { etag: output.ETag }
+          }
+        })
       })
     if (!isConditional) return yield* retrying(Effect.mapError(submit({}), ConditionalWrite.askedAgain()))
     const version = yield* settle(submit)

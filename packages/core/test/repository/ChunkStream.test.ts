@@ -1,0 +1,342 @@
+/**
+ * Streams of many chunks, and reads of many chunks at once, over stores that count.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Credentials from "@effect-icechunk/core/Credentials"
+import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import * as Repository from "@effect-icechunk/core/Repository"
+import * as Session from "@effect-icechunk/core/Session"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import { inWorld, pattern, type World, worldInMemory } from "./Fixture.ts"
+
+const object = pattern(100_000, 3)
+
+const credentials = { data: Credentials.anonymous }
+
+/** What is under way in a store, and what was asked for. */
+interface Counts {
+  underWay: number
+  most: number
+  bytes: number
+  mostBytes: number
+  readonly asked: Array<number>
+  /** Gets of chunks wait for it, if there is one. */
+  hold: Deferred.Deferred<void> | undefined
+}
+
+const counting = (store: ObjectStore.ObjectStoreShape): readonly [ObjectStore.ObjectStoreShape, Counts] => {
+  const counts: Counts = { underWay: 0, most: 0, bytes: 0, mostBytes: 0, asked: [], hold: undefined }
+  const counted: ObjectStore.ObjectStoreShape = {
+    ...store,
+    isLocal: undefined,
+    get: (key, options) =>
+      options?.range?._tag !== "Bounded"
+        ? store.get(key, options)
+        : Effect.suspend(() => {
+            const { length } = options.range as { readonly length: number }
+            counts.asked.push(length)
+            counts.most = Math.max(counts.most, ++counts.underWay)
+            counts.mostBytes = Math.max(counts.mostBytes, (counts.bytes += length))
+            return Effect.ensuring(
+              Effect.andThen(
+                counts.hold === undefined ? Effect.yieldNow : Deferred.await(counts.hold),
+                store.get(key, options)
+              ),
+              Effect.sync(() => {
+                counts.underWay--
+                counts.bytes -= length
+              })
+            )
+          })
+  }
+  return [counted, counts]
+}
+
+interface Counted extends World {
+  readonly native: Counts
+  readonly virtual: Counts
+}
+
+const countedWorld = Effect.map(worldInMemory, ({ objects, store }): Counted => {
+  const [countedStore, native] = counting(store)
+  const [countedObjects, virtual] = counting(objects)
+  return { store: countedStore, objects: countedObjects, native, virtual }
+})
+
+/** A repository of 100 chunks of 1000 bytes each: 0 to 49 virtual, 50 to 79 native, 80 to 89 inline, others missing. */
+const setUp = Effect.fnUntraced(function* (world: Counted) {
+  yield* world.objects.put("bucket/a", object)
+  yield* inWorld(world)(
+    Effect.gen(function* () {
+      const repository = yield* Repository.create({
+        persist: { virtual_chunk_containers: [{ name: "data", protocol: "s3", platform: "s3" }] }
+      })
+      const session = yield* repository.writableSession("main")
+      yield* session.createArray("/array", { shape: [100], chunkShape: [1], dataType: "uint8", fillValue: 0 })
+      yield* session.setVirtualRefs("/array", {
+        indices: Uint32Array.from({ length: 50 }, (_, i) => i),
+        offsets: Array.from({ length: 50 }, (_, i) => i * 1000),
+        lengths: Array.from({ length: 50 }, () => 1000),
+        locations: "s3://bucket/a"
+      })
+      for (let i = 50; i < 80; i++) yield* session.setChunk("/array", [i], pattern(1000, i))
+      for (let i = 80; i < 90; i++) yield* session.setChunk("/array", [i], pattern(100, i))
+      yield* session.commit("chunks")
+    })
+  )
+})
+
+const expected = (i: number): Uint8Array | undefined =>
+  i < 50 ? object.slice(i * 1000, i * 1000 + 1000) : i < 80 ? pattern(1000, i) : i < 90 ? pattern(100, i) : undefined
+
+const inSession = <A, E>(
+  world: Counted,
+  use: (session: Session.Session) => Effect.Effect<A, E>,
+  options?: Repository.OpenOptions
+) =>
+  Effect.andThen(
+    setUp(world),
+    inWorld(world)(
+      Effect.gen(function* () {
+        const repository = yield* Repository.open({ credentials, ...options })
+        const session = yield* repository.readonlySession({ branch: "main" })
+        yield* session.chunk("/array", [99])
+        return yield* use(session)
+      })
+    )
+  )
+
+const all = Array.from({ length: 100 }, (_, i) => [i])
+
+describe("Session.chunks", () => {
+  it.effect(
+    "gives every chunk that was asked for, with its index, and reads those that are adjacent with one request",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* countedWorld
+        const chunks = yield* inSession(world, (session) => Stream.runCollect(session.chunks("/array", all)))
+        assert.deepStrictEqual(
+          chunks.map(({ index: [i] }) => i!).toSorted((a, b) => a - b),
+          all.map(([i]) => i!)
+        )
+        for (const { bytes, index } of chunks) assert.deepStrictEqual(bytes, expected(index[0]!))
+        assert.deepStrictEqual(world.virtual.asked, [50_000])
+        assert.lengthOf(world.native.asked, 30)
+      })
+  )
+
+  it.effect("takes indices as one typed array, and the same index any number of times", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      const chunks = yield* inSession(world, (session) =>
+        Stream.runCollect(session.chunks("/array", Uint32Array.of(7, 95, 7)))
+      )
+      assert.deepStrictEqual(
+        chunks.map(({ index }) => index),
+        [[95], [7], [7]]
+      )
+      const [, first, second] = chunks
+      assert.deepStrictEqual(first!.bytes, expected(7))
+      first!.bytes!.fill(0)
+      assert.deepStrictEqual(second!.bytes, expected(7))
+    })
+  )
+
+  it.effect("gives nothing for no indices", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      assert.deepStrictEqual(yield* inSession(world, (session) => Stream.runCollect(session.chunks("/array", []))), [])
+    })
+  )
+
+  it.effect("fails before any request when an index is not in the grid, or there is no such array", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      const [outside, short, missing] = yield* inSession(world, (session) =>
+        Effect.all([
+          Effect.flip(Stream.runDrain(session.chunks("/array", [[0], [100]]))),
+          Effect.flip(Stream.runDrain(session.chunks("/array", [[0], []]))),
+          Effect.flip(Stream.runDrain(session.chunks("/none", [[0]])))
+        ])
+      )
+      assert.strictEqual(outside._tag, "InvalidIndex")
+      assert.strictEqual(short._tag, "InvalidIndex")
+      assert.strictEqual(missing._tag, "NodeNotFound")
+      assert.lengthOf(world.virtual.asked, 0)
+    })
+  )
+
+  it.effect("fails with the typed error of a chunk, and asks for no more", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      const error = yield* inSession(world, (session) =>
+        Effect.andThen(
+          world.objects.delete(["bucket/a"]),
+          Effect.flip(Stream.runDrain(session.chunks("/array", all, { maxBytes: 4000 })))
+        )
+      )
+      assert.strictEqual(error._tag, "VirtualObjectNotFound")
+      assert.isBelow(world.virtual.asked.length, 6)
+    })
+  )
+
+  it.effect("asks for no more than `maxBytes` until what came is taken", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      const virtual = all.slice(0, 50)
+      let taken = 0
+      yield* inSession(world, (session) =>
+        Stream.runForEach(session.chunks("/array", virtual, { maxBytes: 8000 }), ({ bytes }) =>
+          Effect.gen(function* () {
+            // Time enough for all others, if they were asked for.
+            for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+            const asked = world.virtual.asked.reduce((sum, length) => sum + length, 0)
+            assert.isAtMost(asked - taken, 8000)
+            taken += bytes!.length
+          })
+        )
+      )
+      assert.strictEqual(taken, 50_000)
+      assert.isAtMost(world.virtual.mostBytes, 8000)
+      for (const length of world.virtual.asked) assert.isAtMost(length, 2000)
+    })
+  )
+
+  it.effect("stops its requests when nobody takes from it any more", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      const hold = yield* Deferred.make<void>()
+      yield* inSession(world, (session) =>
+        Effect.gen(function* () {
+          world.native.hold = hold
+          const taken = yield* Stream.runCollect(Stream.take(session.chunks("/array", [[99], ...all.slice(50, 80)]), 1))
+          assert.lengthOf(taken, 1)
+          const reading = yield* Effect.forkChild(Stream.runDrain(session.chunks("/array", all.slice(50, 80))))
+          while (world.native.underWay === 0) yield* Effect.yieldNow
+          yield* Fiber.interrupt(reading)
+          for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+          assert.strictEqual(world.native.underWay, 0)
+          // There is room for others.
+          world.native.hold = undefined
+          assert.deepStrictEqual(yield* session.chunk("/array", [50]), expected(50))
+        })
+      )
+    })
+  )
+
+  it.effect("shows the session as it is when the stream starts", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      yield* setUp(world)
+      const seen = yield* inWorld(world)(
+        Effect.gen(function* () {
+          const session = yield* (yield* Repository.open({ credentials })).writableSession("main")
+          yield* session.setChunk("/array", [99], pattern(10))
+          const chunks = session.chunks("/array", [[99], [3]])
+          return yield* Stream.runCollect(Stream.tap(chunks, () => Effect.orDie(session.deleteChunk("/array", [3]))))
+        })
+      )
+      assert.deepStrictEqual(
+        seen.map(({ bytes }) => bytes),
+        [pattern(10), expected(3)]
+      )
+    })
+  )
+})
+
+describe("chunks that are read at once", () => {
+  const readAll = (session: Session.Session, indices: ReadonlyArray<ReadonlyArray<number>>) =>
+    Effect.forEach(indices, (index) => session.chunk("/array", index), { concurrency: "unbounded" })
+
+  it.effect("are asked for at once when they are objects of their own", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      yield* inSession(world, (session) => readAll(session, all.slice(50, 80)))
+      assert.strictEqual(world.native.most, 30)
+    })
+  )
+
+  it.effect("are bounded by `max_concurrent_requests` of the configuration", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      yield* inSession(world, (session) => readAll(session, all.slice(50, 80)), {
+        config: { max_concurrent_requests: 4 }
+      })
+      assert.strictEqual(world.native.most, 4)
+    })
+  )
+
+  it.effect("are bounded in bytes", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      yield* inSession(world, (session) => readAll(session, all.slice(50, 80)), { maxBytesInFlight: 2500 })
+      assert.strictEqual(world.native.most, 2)
+    })
+  )
+
+  it.effect("give their places back when they fail and when they are interrupted", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      const hold = yield* Deferred.make<void>()
+      yield* inSession(
+        world,
+        (session) =>
+          Effect.gen(function* () {
+            world.native.hold = hold
+            const waiting = yield* Effect.forkChild(readAll(session, all.slice(50, 80)))
+            while (world.native.underWay < 2) yield* Effect.yieldNow
+            yield* Fiber.interrupt(waiting)
+            world.native.hold = undefined
+            assert.lengthOf(yield* readAll(session, all.slice(50, 60)), 10)
+          }),
+        { config: { max_concurrent_requests: 2 } }
+      )
+    })
+  )
+
+  it.effect("are read together when they are parts of one chunk file, as of a shard", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      const parts = yield* inSession(world, (session) =>
+        Effect.forEach(
+          [0, 100, 200],
+          (offset) => session.chunk("/array", [60], { range: { _tag: "Bounded", offset, length: 100 } }),
+          { concurrency: "unbounded" }
+        )
+      )
+      for (const [i, part] of parts.entries())
+        assert.deepStrictEqual(part, pattern(1000, 60).slice(i * 100, i * 100 + 100))
+      assert.deepStrictEqual(world.native.asked, [300])
+    })
+  )
+})
+
+describe("Session.ChunkSpans", () => {
+  it.effect("gives every chunk a span, which it has not otherwise", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      const names: Array<string> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          names.push(span.name)
+          return span
+        }
+      })
+      yield* inSession(world, (session) =>
+        Effect.gen(function* () {
+          names.length = 0
+          yield* session.chunk("/array", [1])
+          assert.notInclude(names, "Session.chunk")
+          assert.include(names, "ObjectStore.get")
+          yield* Effect.provideService(session.chunk("/array", [1]), Session.ChunkSpans, true)
+          assert.include(names, "Session.chunk")
+        }).pipe(Effect.withTracer(tracer))
+      )
+    })
+  )
+})

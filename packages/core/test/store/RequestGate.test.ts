@@ -1,0 +1,87 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { type Passenger, RequestGate } from "../../src/store/RequestGate.ts"
+
+const context = Context.empty()
+
+const two = Effect.all([MemoryObjectStore.make(), MemoryObjectStore.make()])
+
+describe("RequestGate", () => {
+  it.effect("lets those in first who came first, whichever their stores are", () =>
+    Effect.gen(function* () {
+      const [a, b] = yield* two
+      const gate = new RequestGate({ requests: 1, bytes: 100 })
+      const passed: Array<string> = []
+      const passengers = ["a1", "b2", "a3", "b4"].map((name): Passenger => ({
+        lane: gate.lane(name.startsWith("a") ? a : b),
+        bytes: 1,
+        context,
+        pass: () => passed.push(name)
+      }))
+      for (const passenger of passengers) gate.enter(passenger)
+      for (const passenger of passengers) gate.leave(passenger)
+      assert.deepStrictEqual(passed, ["a1", "b2", "a3", "b4"])
+    })
+  )
+
+  it.effect("does not let a store without a place hold up another one", () =>
+    Effect.gen(function* () {
+      const [one, b] = yield* two
+      const a = { ...one, maxConcurrentRequests: 1 }
+      const gate = new RequestGate({ requests: 10, bytes: 100 })
+      const passed: Array<string> = []
+      for (const name of ["a1", "a2", "a3", "b4"]) {
+        gate.enter({ lane: gate.lane(name.startsWith("a") ? a : b), bytes: 1, context, pass: () => passed.push(name) })
+      }
+      assert.deepStrictEqual(passed, ["a1", "b4"])
+    })
+  )
+
+  it.effect("goes on when somebody who stood in the way withdraws", () =>
+    Effect.gen(function* () {
+      const [store] = yield* two
+      const gate = new RequestGate({ requests: 10, bytes: 10 })
+      const lane = gate.lane(store)
+      const passed: Array<number> = []
+      const passengers = [5, 100, 5].map((bytes, i): Passenger => ({
+        lane,
+        bytes,
+        context,
+        pass: () => passed.push(i)
+      }))
+      for (const passenger of passengers) gate.enter(passenger)
+      assert.deepStrictEqual(passed, [0])
+      assert.isTrue(gate.withdraw(passengers[1]!))
+      assert.isFalse(gate.withdraw(passengers[1]!))
+      assert.deepStrictEqual(passed, [0, 2])
+    })
+  )
+
+  it.effect("gives the place back of an Effect that fails, dies or is interrupted, before and after it passed", () =>
+    Effect.gen(function* () {
+      const [store] = yield* two
+      const gate = new RequestGate({ requests: 1, bytes: 100 })
+      const lane = gate.lane(store)
+      const run = <A, E>(effect: Effect.Effect<A, E>) => gate.through(lane, 1, effect)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(run(Effect.fail("no")))))
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(run(Effect.die("no")))))
+      const hold = yield* Deferred.make<void>()
+      const passed = yield* Effect.forkChild(run(Deferred.await(hold)))
+      const waiting = yield* Effect.forkChild(run(Effect.die("it never runs")))
+      const next = yield* Effect.forkChild(run(Effect.succeed("next")))
+      for (let i = 0; i < 5; i++) yield* Effect.yieldNow
+      assert.strictEqual(lane.active, 1)
+      yield* Fiber.interrupt(waiting)
+      assert.strictEqual(lane.active, 1)
+      yield* Fiber.interrupt(passed)
+      assert.strictEqual(yield* Fiber.join(next), "next")
+      assert.strictEqual(lane.active, 0)
+      assert.strictEqual(lane.waiting.size, 0)
+    })
+  )
+})
