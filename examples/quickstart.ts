@@ -1,8 +1,12 @@
 import { Credentials, Platform, Repository, ZarritaStore } from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { FsObjectStore, FsPlatform } from "@effect-icechunk/fs"
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Effect, Layer } from "effect"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as zarr from "zarrita"
 
 const data = `${import.meta.dirname}/data`
@@ -38,4 +42,5 @@ const program = Effect.gen(function* () {
 
 const store = FsObjectStore.layer({ directory: process.argv[2] ?? "demo-output/quickstart" })
 const services = Layer.mergeAll(store, Platform.layer([FsPlatform.make]), NodeZstd.layer)
-program.pipe(Effect.scoped, Effect.provide(Layer.provide(services, NodeServices.layer)), NodeRuntime.runMain)
+const files = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
+program.pipe(Effect.scoped, Effect.provide(Layer.provide(services, files)), NodeRuntime.runMain)

@@ -8,7 +8,7 @@ import { ObjectStore, Platform, Repository, type Session, ZarritaStore } from "@
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { GcsPlatform } from "@effect-icechunk/gcs"
 import { S3Platform } from "@effect-icechunk/s3"
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
 import * as zarr from "zarrita"
 import * as CloudPlace from "./src/CloudPlace.ts"

@@ -4,6 +4,7 @@
 import * as fs from "node:fs"
 import { builtinModules } from "node:module"
 import * as path from "node:path"
+import { gzipSync } from "node:zlib"
 import * as esbuild from "esbuild"
 
 const repository = path.resolve(import.meta.dirname, "../..")
@@ -101,3 +102,49 @@ export const explain = (imports: ReadonlyArray<NodeImport>): string =>
     ...imports.map(({ builtin, importers }) => `  \`${builtin}\` is imported by ${importers.join(", imported by ")}`),
     "Put it behind a service, and its layer into `packages/core/src/node`."
   ].join("\n")
+
+/** What a page loads at once, not what it may load later. */
+export interface Loaded {
+  /** Bytes, minified and compressed with gzip. */
+  readonly size: number
+  /** The modules that something of is left in it, as paths from the root of the repository. */
+  readonly modules: ReadonlyArray<string>
+}
+
+/** What is loaded of a program given as text, without the packages that its page has anyhow. */
+export const loadedOf = async (text: string, external: ReadonlyArray<string>): Promise<Loaded> => {
+  const { metafile, outputFiles } = await esbuild.build({
+    stdin: { contents: text, resolveDir: import.meta.dirname, loader: "ts" },
+    bundle: true,
+    splitting: true,
+    outdir: "out",
+    absWorkingDir: repository,
+    metafile: true,
+    write: false,
+    minify: true,
+    platform: "browser",
+    format: "esm",
+    target: "es2022",
+    conditions: ["@effect-icechunk/source"],
+    external: [...external],
+    logLevel: "silent"
+  })
+  const loaded = new Set<string>()
+  const load = (output: string): void => {
+    if (loaded.has(output)) return
+    loaded.add(output)
+    for (const { external, kind, path } of metafile.outputs[output]!.imports) {
+      if (external !== true && kind === "import-statement") load(path)
+    }
+  }
+  load(Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint !== undefined)![0])
+  const files = outputFiles.filter((file) => loaded.has(relative(file.path)))
+  return {
+    size: files.reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0),
+    modules: Array.from(loaded, (output) => Object.entries(metafile.outputs[output]!.inputs))
+      .flat()
+      .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+      .map(([input]) => input)
+      .toSorted()
+  }
+}

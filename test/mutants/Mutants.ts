@@ -76,16 +76,16 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a session shows the newest snapshot, not the one that was known",
-    file: `${core}/repository/Repository.ts`,
+    file: `${core}/repository/Opening.ts`,
     find: "early !== undefined && Option.contains(guess, id)",
     replace: "early !== undefined",
     tests: [`${repository}/RoundTrips.test.ts`]
   },
   {
     name: "a file is kept only when it was written",
-    file: `${core}/repository/Assets.ts`,
-    find: "      yield* put(Layout.snapshot(snapshot.id), bytes)\n      yield* keep(snapshot)\n",
-    replace: "      yield* keep(snapshot)\n      yield* put(Layout.snapshot(snapshot.id), bytes)\n",
+    file: `${core}/repository/AssetWrites.ts`,
+    find: "      yield* put(Layout.snapshot(snapshot.id), bytes)\n      yield* assets.keep(snapshot)\n",
+    replace: "      yield* assets.keep(snapshot)\n      yield* put(Layout.snapshot(snapshot.id), bytes)\n",
     tests: [`${repository}/RoundTrips.test.ts`]
   },
   {
@@ -157,6 +157,41 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "(isFlushed ? asWrite(Effect.uninterruptible(flush)) : Effect.void)",
     replace: "Effect.as(Effect.void, flush)",
     tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: what is read of an open file is compared with the file that its path leads to",
+    file: "packages/fs/src/internal/FileCalls.ts",
+    find: "done(error === null && same(stats, identity))",
+    replace: "done(error === null)",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files: an open file is read only while it is where it was when it was checked",
+    file: "packages/fs/src/internal/HeldFile.ts",
+    find: "settle(now === real)",
+    replace: "settle(now === real || now !== real)",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files: an open file is not closed while it is read",
+    file: "packages/fs/src/internal/HeldFile.ts",
+    find: "if (readers === 0) end()",
+    replace: "end()",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files: what was read is compared with an answer that was asked for afterwards",
+    file: "packages/fs/src/internal/SharedCall.ts",
+    find: "      if (waiting.length > 0) next()\n      else isAsked = false\n",
+    replace: "      isAsked = false\n      told.push(...waiting)\n      waiting = []\n",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files: none stays open on a file system that other machines change unseen",
+    file: "packages/fs/src/internal/HeldFiles.ts",
+    find: "if (!isCoherent || isClosed) return",
+    replace: "if (isClosed) return",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
   },
   {
     name: "on files: the directory is flushed after a file got its name",

@@ -25,6 +25,10 @@ describe("ObjectId", () => {
       fc.property(bytesOf(12), bytesOf(8), (twelve, eight) => {
         assert.deepStrictEqual(ObjectId.bytes12(ObjectId.chunkId(twelve)), twelve)
         assert.deepStrictEqual(ObjectId.bytes8(ObjectId.nodeId(eight)), eight)
+        const written = new Uint8Array(24)
+        ObjectId.write(ObjectId.chunkId(twelve), written, 1)
+        ObjectId.write(ObjectId.nodeId(eight), written, 14)
+        assert.deepStrictEqual(written, Uint8Array.of(0, ...twelve, 0, ...eight, 0, 0))
       })
     )
   })

@@ -105,4 +105,44 @@ describe("RangePlan.plan", () => {
     ])
     assert.lengthOf(RangePlan.plan([]), 0)
   })
+
+  it("joins all of many ranges between which there are the same gaps, not pairs of them", () => {
+    const ranges = Array.from({ length: 5000 }, (_, i) => ({ start: i * 3 * 4096, end: i * 3 * 4096 + 4096 }))
+    assert.isAtMost(RangePlan.plan(ranges).length, 4)
+    assert.lengthOf(RangePlan.plan(ranges, { maxOverRead: 0.5 }), 2500)
+    assert.lengthOf(RangePlan.plan(ranges, { maxGap: 8191 }), 5000)
+  })
+
+  it("closes the smallest gaps first when not all may be closed", () => {
+    const ranges = [
+      { start: 0, end: 10 },
+      { start: 40, end: 50 },
+      { start: 55, end: 65 }
+    ]
+    assert.deepStrictEqual(
+      RangePlan.plan(ranges, { maxOverRead: 0.4 }).map(({ members }) => members),
+      [[0], [1, 2]]
+    )
+  })
+
+  it("divides a long stretch into requests of about the same size", () => {
+    const ranges = Array.from({ length: 10_000 }, (_, i) => ({ start: i * 4096, end: i * 4096 + 4096 }))
+    const sizes = RangePlan.plan(ranges).map(({ end, start }) => end - start)
+    assert.lengthOf(sizes, 3)
+    assert.isAtMost(Math.max(...sizes) - Math.min(...sizes), 3 * 4096)
+  })
+
+  it("plans hundreds of thousands of ranges in any order", () => {
+    const count = 200_000
+    const ranges = Array.from({ length: count }, (_, i) => {
+      const at = ((i * 7919) % count) * 100
+      return { start: at, end: at + 60 }
+    })
+    const groups = RangePlan.plan(ranges)
+    assert.strictEqual(
+      groups.reduce((sum, { members }) => sum + members.length, 0),
+      count
+    )
+    assert.isAtMost(groups.length, 3)
+  })
 })

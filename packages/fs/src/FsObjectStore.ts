@@ -17,7 +17,7 @@
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -76,7 +76,8 @@ export interface Options {
 }
 
 /**
- * Makes the store of a directory, which need not exist yet.
+ * Makes the store of a directory, which need not exist yet. Files that were read lately stay open; they are closed with
+ * the Scope that it is made in, if there is one, and when nobody has read them for 10 seconds.
  *
  * @category constructors
  * @since 0.1.0
@@ -227,14 +228,21 @@ export const layer = (
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<ObjectStore.ObjectStore, Config.ConfigError, FileSystem.FileSystem | Path.Path> =>
-  Layer.effect(ObjectStore.ObjectStore, Effect.flatMap(Config.unwrap(options), make))
+  Layer.effect(
+    ObjectStore.ObjectStore,
+    // `effect/Config` loads half of what a program with this module loads, and who passes options has no need of it.
+    Effect.promise(() => import("effect/Config")).pipe(
+      Effect.flatMap((config) => config.unwrap(options)),
+      Effect.flatMap(make)
+    )
+  )
 
 /**
  * A read-only store of files outside a repository, such as virtual chunks name: keys are paths below `root`
  * (default `/`; a first `/` is accepted), and only regular files are read that really are in `allowed`, an
  * absolute directory. Symbolic links are followed, and count by where they lead. Anything outside fails with
  * `PermissionDenied`, whether it exists or not; directories, FIFOs, sockets and devices fail with
- * `Unsupported` and are never opened.
+ * `Unsupported` and are never opened. Files stay open as with `make`.
  *
  * @category constructors
  * @since 0.1.0

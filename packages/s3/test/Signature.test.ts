@@ -31,7 +31,7 @@ const theirs = async (
   const { body, headers, method, path } = request
   const options = { signingDate: new Date(now), signingRegion: purpose.region, signingService: purpose.service }
   const signed = (await signer.sign(
-    { method, path, headers: Object.fromEntries(headers), query: {}, body, protocol: "https:", hostname: "h" } as never,
+    { method, path, headers: Object.fromEntries(headers), query: {}, body, protocol: "https:", hostname: "h" },
     alsoSigned === undefined ? options : { ...options, signableHeaders: new Set(alsoSigned) }
   )) as unknown as Signed
   client.destroy()
@@ -75,16 +75,25 @@ const value = fc.oneof(
   fc.constantFrom("  two  spaces  ", "a\tb", "", " ", "über")
 )
 
+const names = [
+  "range",
+  "if-match",
+  "content-type",
+  "x-amz-meta-a",
+  "x-amz-meta-b",
+  "x-amz-request-payer",
+  "x-tigris-regions",
+  "cache-control",
+  "user-agent",
+  "proxy-a",
+  "sec-b",
+  "expect",
+  "x-amzn-trace-id",
+  "accept"
+]
+
 const headers = fc
-  .array(
-    fc.tuple(
-      fc.constantFrom(
-        ...["range", "if-match", "content-type", "x-amz-meta-a", "x-amz-meta-b", "cache-control", "user-agent"],
-        ...["x-amz-request-payer", "x-tigris-regions", "proxy-a", "sec-b", "expect", "x-amzn-trace-id", "accept"]
-      ),
-      value
-    )
-  )
+  .array(fc.tuple(fc.constantFrom(...names), value))
   .map((pairs) => new Map([["host", "bucket.s3.eu-central-1.amazonaws.com"], ...pairs]))
 
 const identity = fc.record(

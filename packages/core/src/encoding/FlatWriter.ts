@@ -40,6 +40,10 @@ export const shape = (slots: number, fields: ReadonlyArray<readonly [field: Fiel
   return { size: (size + 3) & ~3, at }
 }
 
+const utf8 = new TextEncoder()
+
+const shortText = 128
+
 /**
  * One payload. Positions are bytes from its start; `at` is where writing goes on.
  *
@@ -99,11 +103,34 @@ export class FlatWriter {
     return position
   }
 
-  /** A text, which ends with a zero. */
-  text(utf8: Uint8Array): number {
+  /** A text: its bytes in UTF-8, and a zero. There is room for 3 bytes for each of its units of UTF-16. */
+  text(text: string): number {
+    this.align(4)
+    const position = this.at
+    const start = position + 4
+    const { bytes } = this
+    let length = text.length
+    // A call for each of many short texts takes longer than all of their bytes.
+    if (length < shortText) {
+      for (let i = 0; i < length; i++) {
+        const code = text.charCodeAt(i)
+        if (code > 127) {
+          length = utf8.encodeInto(text, bytes.subarray(start)).written
+          break
+        }
+        bytes[start + i] = code
+      }
+    } else length = utf8.encodeInto(text, bytes.subarray(start)).written
+    this.view.setUint32(position, length, true)
+    bytes[start + length] = 0
+    this.at = start + length + 1
+    return position
+  }
+
+  /** A text that is in UTF-8 already. */
+  textOf(utf8: Uint8Array): number {
     const position = this.vectorOf(utf8)
-    this.bytes[position + 4 + utf8.length] = 0
-    this.at++
+    this.bytes[this.at++] = 0
     return position
   }
 

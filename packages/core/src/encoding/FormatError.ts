@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
 
 /**
  * The bytes of a file are not what Icechunk's format says. `file` is the key of the object, `field` the
@@ -12,11 +12,13 @@ import * as Schema from "effect/Schema"
  * @category errors
  * @since 0.1.0
  */
-export class FormatError extends Schema.TaggedError<FormatError>()("FormatError", {
-  file: Schema.String,
-  field: Schema.String,
-  problem: Schema.String
-}) {
+export class FormatError
+  extends /*#__PURE__*/ Data.TaggedError("FormatError")<{
+    readonly file: string
+    readonly field: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.field}\` of \`${this.file}\` cannot be read: ${this.problem}. The file is damaged or was written by a version that this one does not know; restore it from a copy, or read it with a newer version.`
   }

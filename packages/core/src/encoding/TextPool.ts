@@ -7,6 +7,15 @@
 
 const utf8 = new TextEncoder()
 
+/** Texts that are encoded at once: one call for each of millions takes longer than the rest. */
+const batchSize = 512
+
+/** Longest texts together that are encoded at once, in UTF-16 units. */
+const maxBatch = 1 << 20
+
+/** Zeros by number: what lies between two texts of a batch, the last byte and padding of one and the length of the next. */
+const gaps = Array.from({ length: 9 }, (_, zeros) => "\0".repeat(zeros))
+
 /** So that nobody can write a file whose texts all have the same hash. */
 const seed = (Math.random() * 2 ** 32) | 0
 
@@ -57,6 +66,47 @@ export class TextPool {
     this.#makeRoom(from.length)
     this.#bytes.set(from, this.#size + 4)
     return this.#keep(from.length)
+  }
+
+  /** Many texts: `put` gets the number of each, in order, with its offset. */
+  texts(texts: ReadonlyArray<string>, put: (number: number, offset: number) => void): void {
+    for (let from = 0; from < texts.length; from += batchSize) {
+      const to = Math.min(from + batchSize, texts.length)
+      if (this.#batch(texts, from, to, put)) continue
+      for (let i = from; i < to; i++) put(i, this.text(texts[i]!))
+    }
+  }
+
+  /** Texts that are ASCII, as the pool has them; false when they are not, and nothing has been kept. */
+  #batch(
+    texts: ReadonlyArray<string>,
+    from: number,
+    to: number,
+    put: (number: number, offset: number) => void
+  ): boolean {
+    const parts: Array<string> = [gaps[4]!]
+    let size = 4
+    for (let i = from; i < to; i++) {
+      const text = texts[i]!
+      const gap = gaps[8 - (text.length & 3)]!
+      parts.push(text, gap)
+      size += text.length + gap.length
+      if (size > maxBatch) return false
+    }
+    this.#makeRoom(size)
+    const start = this.#size
+    const { read, written } = utf8.encodeInto(parts.join(""), this.#bytes.subarray(start))
+    if (read !== size || written !== size) return false
+    let at = start
+    for (let i = from; i < to; i++) {
+      const { length } = texts[i]!
+      const next = (at + length + 8) & ~3
+      // What was known before this text leaves its place to it.
+      if (at !== this.#size) this.#bytes.copyWithin(this.#size + 4, at + 4, next)
+      put(i, this.#keep(length))
+      at = next
+    }
+    return true
   }
 
   #makeRoom(length: number): void {

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 
 /**
  * Bytes that cannot be decompressed: no zstd frame, a damaged one, or one that is larger than allowed.
@@ -13,9 +13,11 @@ import * as Schema from "effect/Schema"
  * @category errors
  * @since 0.1.0
  */
-export class ZstdError extends Schema.TaggedError<ZstdError>()("ZstdError", {
-  problem: Schema.String
-}) {
+export class ZstdError
+  extends /*#__PURE__*/ Data.TaggedError("ZstdError")<{
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `The bytes cannot be decompressed: ${this.problem}`
   }

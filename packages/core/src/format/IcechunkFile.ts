@@ -157,27 +157,29 @@ export const decode: (
   file: string,
   bytes: Uint8Array,
   expected: FileType
-) => Effect.Effect<IcechunkFile, FormatError, Zstd.Zstd> = Effect.fnUntraced(function* (file, bytes, expected) {
-  const header = yield* Effect.fromResult(decodeHeader(file, bytes))
-  if (header.fileType !== expected) {
-    return yield* new FormatError({
-      file,
-      field: "header.file_type",
-      problem: `it is a ${header.fileType} where a ${expected} is expected`
-    })
+) => Effect.Effect<IcechunkFile, FormatError, Zstd.Zstd> = /*#__PURE__*/ Effect.fnUntraced(
+  function* (file, bytes, expected) {
+    const header = yield* Effect.fromResult(decodeHeader(file, bytes))
+    if (header.fileType !== expected) {
+      return yield* new FormatError({
+        file,
+        field: "header.file_type",
+        problem: `it is a ${header.fileType} where a ${expected} is expected`
+      })
+    }
+    const body = bytes.subarray(headerSize)
+    const maxBytes = maxPayload(expected, body.length)
+    const maxHeld = Math.max(freeHeld, heldPerByte * body.length)
+    const toFormatError = (problem: string): FormatError => new FormatError({ file, field: "payload", problem })
+    if (header.compression === "none") {
+      if (body.length > maxBytes) return yield* toFormatError(`it has ${body.length} bytes, more than ${maxBytes}`)
+      return { header, payload: body, maxHeld }
+    }
+    const zstd = yield* Zstd.Zstd
+    const payload = yield* Effect.mapError(zstd.decompress(body, maxBytes), (error) => toFormatError(error.problem))
+    return { header, payload, maxHeld }
   }
-  const body = bytes.subarray(headerSize)
-  const maxBytes = maxPayload(expected, body.length)
-  const maxHeld = Math.max(freeHeld, heldPerByte * body.length)
-  const toFormatError = (problem: string): FormatError => new FormatError({ file, field: "payload", problem })
-  if (header.compression === "none") {
-    if (body.length > maxBytes) return yield* toFormatError(`it has ${body.length} bytes, more than ${maxBytes}`)
-    return { header, payload: body, maxHeld }
-  }
-  const zstd = yield* Zstd.Zstd
-  const payload = yield* Effect.mapError(zstd.decompress(body, maxBytes), (error) => toFormatError(error.problem))
-  return { header, payload, maxHeld }
-})
+)
 
 /**
  * A file from its payload: zstd of `level` 3 and spec version 2, unless given otherwise. A payload that compresses better than a
@@ -190,17 +192,19 @@ export const encode: (
   fileType: FileType,
   payload: Uint8Array,
   options?: { readonly level?: number | undefined; readonly specVersion?: 1 | 2 | undefined }
-) => Effect.Effect<Uint8Array, never, Zstd.Zstd> = Effect.fnUntraced(function* (fileType, payload, options) {
-  const zstd = yield* Zstd.Zstd
-  const compressed = yield* zstd.compress(payload, options?.level ?? 3)
-  const isBelievable = payload.length <= maxPayload(fileType, compressed.length)
-  const body = isBelievable ? compressed : payload
-  const file = new Uint8Array(headerSize + body.length)
-  file.set(magic)
-  file.set(new TextEncoder().encode(implementation.padEnd(24)), implementationAt)
-  file[specVersionAt] = options?.specVersion ?? 2
-  file[fileTypeAt] = fileTypeCodes[fileType]
-  file[compressionAt] = isBelievable ? 1 : 0
-  file.set(body, headerSize)
-  return file
-})
+) => Effect.Effect<Uint8Array, never, Zstd.Zstd> = /*#__PURE__*/ Effect.fnUntraced(
+  function* (fileType, payload, options) {
+    const zstd = yield* Zstd.Zstd
+    const compressed = yield* zstd.compress(payload, options?.level ?? 3)
+    const isBelievable = payload.length <= maxPayload(fileType, compressed.length)
+    const body = isBelievable ? compressed : payload
+    const file = new Uint8Array(headerSize + body.length)
+    file.set(magic)
+    file.set(new TextEncoder().encode(implementation.padEnd(24)), implementationAt)
+    file[specVersionAt] = options?.specVersion ?? 2
+    file[fileTypeAt] = fileTypeCodes[fileType]
+    file[compressionAt] = isBelievable ? 1 : 0
+    file.set(body, headerSize)
+    return file
+  }
+)

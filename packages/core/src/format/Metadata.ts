@@ -22,8 +22,6 @@ import * as Msgpack from "../encoding/Msgpack.ts"
  */
 export type Metadata = Readonly<Record<string, Json>>
 
-const Item = fields("name", "value")
-
 /**
  * The bytes that metadata was decoded from. What nobody changed is written back as it was, so that
  * integers beyond 2^53 and the difference of 1 and 1.0, which JSON in JavaScript loses, survive.
@@ -48,11 +46,12 @@ export const decode = (file: string, field: string, specVersion: number, items: 
 }
 
 const of = (file: string, field: string, specVersion: number, bytes: ReadonlyMap<string, Uint8Array>): Metadata => {
-  const codec = specVersion === 1 ? Msgpack : Flexbuffer
+  // Not the modules as values, which would keep their writers in the bundle of a program that only reads.
+  const decodeValue = specVersion === 1 ? Msgpack.decode : Flexbuffer.decode
   const metadata: Metadata = Object.fromEntries(
     Array.from(bytes, ([name, value], index) => [
       name,
-      Result.getOrThrow(codec.decode(file, `${field}[${index}].value`, value))
+      Result.getOrThrow(decodeValue(file, `${field}[${index}].value`, value))
     ])
   )
   if (specVersion !== 1) origins.set(metadata, bytes)
@@ -81,54 +80,50 @@ export const at = (written: Uint8Array, position: number): Metadata => {
   return of("", "metadata", 2, bytes)
 }
 
-/** What is written of metadata, in the order of the names; fields that are `undefined` are left out. */
-const entries = (metadata: Metadata): ReadonlyArray<readonly [name: string, value: Uint8Array]> => {
-  const origin = origins.get(metadata)
-  return Object.keys(metadata)
-    .filter((key) => metadata[key] !== undefined)
-    .toSorted(NodePath.compare)
-    .map((key) => [key, origin?.get(key) ?? Flexbuffer.encode(metadata[key]!)] as const)
-}
-
 /**
- * Writes metadata as a vector of items in the order of their names; fields that are `undefined` are left out.
- *
- * @category encoding
- * @since 0.1.0
- */
-export const encode = (builder: FlatBuilder, metadata: Metadata): number =>
-  builder.offsets(
-    entries(metadata).map(([key, bytes]) => {
-      const name = builder.sharedString(key)
-      const value = builder.bytes(bytes)
-      return builder.table(2, (table) => {
-        table.offset(Item.name, name)
-        table.offset(Item.value, value)
-      })
-    })
-  )
-
-const encoder = new TextEncoder()
-
-/**
- * An item, as it is written: its name in UTF-8 and its value as a flexbuffer.
+ * A named value, as it is written.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Item {
-  readonly name: Uint8Array
+  readonly name: string
+  /** As a flexbuffer. */
   readonly value: Uint8Array
 }
 
 /**
- * The items of metadata, for `write`.
+ * The items that metadata was decoded from, in the order of their names.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const origin = (metadata: Metadata): ReadonlyArray<Item> =>
+  Array.from(origins.get(metadata) ?? [], ([name, value]) => ({ name, value })).toSorted((a, b) =>
+    NodePath.compare(a.name, b.name)
+  )
+
+/**
+ * Metadata as items, in the order of their names; fields that are `undefined` are left out.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const items = (metadata: Metadata): ReadonlyArray<Item> =>
-  entries(metadata).map(([name, value]) => ({ name: encoder.encode(name), value }))
+export const items = (metadata: Metadata): ReadonlyArray<Item> => {
+  const origin = origins.get(metadata)
+  return Object.keys(metadata)
+    .filter((name) => metadata[name] !== undefined)
+    .toSorted(NodePath.compare)
+    .map((name) => ({ name, value: origin?.get(name) ?? Flexbuffer.encode(metadata[name]!) }))
+}
+
+/**
+ * The fields of an item in the schema.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const Item = fields("name", "value")
 
 /**
  * The shape of an item's table.
@@ -136,7 +131,7 @@ export const items = (metadata: Metadata): ReadonlyArray<Item> =>
  * @category constants
  * @since 0.1.0
  */
-export const itemShape: Shape = shape(2, [
+export const itemShape: Shape = /*#__PURE__*/ shape(2, [
   [Item.name, 4],
   [Item.value, 4]
 ])
@@ -157,3 +152,21 @@ export const write = (writer: FlatWriter, vtable: number, items: ReadonlyArray<I
   }
   return vector
 }
+
+/**
+ * Writes metadata as a vector of items.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encode = (builder: FlatBuilder, metadata: Metadata): number =>
+  builder.offsets(
+    items(metadata).map((item) => {
+      const name = builder.sharedString(item.name)
+      const value = builder.bytes(item.value)
+      return builder.table(2, (table) => {
+        table.offset(Item.name, name)
+        table.offset(Item.value, value)
+      })
+    })
+  )

@@ -10,10 +10,21 @@ import * as Result from "effect/Result"
 import * as NodePath from "../values/NodePath.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import type { ManifestId, NodeId, SnapshotId } from "../values/ObjectId.ts"
-import { FlatBuilder } from "../encoding/FlatBuilder.ts"
 import * as FlatTable from "../encoding/FlatTable.ts"
 import type { FormatError } from "../encoding/FormatError.ts"
 import * as Metadata from "./Metadata.ts"
+import {
+  ArrayData,
+  arrayCode,
+  DimensionName,
+  DimensionShape,
+  FileInfo,
+  groupCode,
+  Node,
+  Ref,
+  Root
+} from "./SnapshotFields.ts"
+import * as SnapshotWriter from "./SnapshotWriter.ts"
 
 /**
  * A manifest that has refs of an array, and the part of the chunk grid that it covers: chunk numbers for
@@ -110,28 +121,6 @@ export interface Snapshot {
   readonly extra: Uint8Array | undefined
 }
 
-const Root = FlatTable.fields(
-  "id",
-  "parent_id",
-  "nodes",
-  "flushed_at",
-  "message",
-  "metadata",
-  "manifest_files",
-  "manifest_files_v2",
-  "extra"
-)
-const Node = FlatTable.fields("id", "path", "user_data", "node_data_type", "node_data", "extra")
-const ArrayData = FlatTable.fields("shape", "dimension_names", "manifests", "shape_v2")
-const DimensionShape = FlatTable.fields("array_length", "num_chunks")
-const DimensionName = FlatTable.fields("name")
-const Ref = FlatTable.fields("object_id", "extents")
-const FileInfo = FlatTable.fields("id", "size_bytes", "num_chunk_refs", "extra")
-
-/** The codes of the union `NodeData`. */
-const arrayCode = 1
-const groupCode = 2
-
 /**
  * The position of the first node whose path is `path` or comes after it.
  *
@@ -144,6 +133,28 @@ export const firstFrom = (snapshot: Snapshot, path: string): number => {
   while (low < high) {
     const middle = (low + high) >>> 1
     if (NodePath.compare(snapshot.nodes[middle]!.path, path) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/**
+ * The position after all nodes whose paths start with `prefix`, of which the node at `from` is one. The fewer there are,
+ * the fewer steps are taken.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const firstWithout = ({ nodes }: Snapshot, prefix: string, from: number): number => {
+  let low = from + 1
+  let high = nodes.length
+  for (let step = 1; low + step < high; step *= 2) {
+    if (nodes[low + step]!.path.startsWith(prefix)) low += step + 1
+    else high = low + step
+  }
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (nodes[middle]!.path.startsWith(prefix)) low = middle + 1
     else high = middle
   }
   return low
@@ -301,70 +312,6 @@ export const decode = (
     bounds
   )
 
-const encodeArray = (builder: FlatBuilder, array: Extract<NodeData, { readonly _tag: "Array" }>): number => {
-  const manifests = builder.offsets(
-    array.manifests.map(({ extents, id }) => {
-      const ranges = builder.u32s(
-        extents.flatMap(({ from, to }) => [from, to]),
-        2
-      )
-      return builder.table(2, (table) => {
-        table.struct(Ref.object_id, ObjectId.bytes12(id))
-        table.offset(Ref.extents, ranges)
-      })
-    })
-  )
-  const dimensionNames =
-    array.dimensionNames === undefined
-      ? undefined
-      : builder.offsets(
-          array.dimensionNames.map((text) => {
-            const name = text === undefined ? undefined : builder.sharedString(text)
-            return builder.table(1, (table) => table.offset(DimensionName.name, name))
-          })
-        )
-  const shape = builder.offsets(
-    array.shape.map(({ exactLength, length, numChunks }) =>
-      builder.table(2, (table) => {
-        table.u64(DimensionShape.array_length, exactLength ?? length)
-        table.u32(DimensionShape.num_chunks, numChunks)
-      })
-    )
-  )
-  const noOldShape = builder.structs(16, [], 8)
-  return builder.table(4, (table) => {
-    table.offset(ArrayData.shape, noOldShape)
-    table.offset(ArrayData.dimension_names, dimensionNames)
-    table.offset(ArrayData.manifests, manifests)
-    table.offset(ArrayData.shape_v2, shape)
-  })
-}
-
-const encodeNode = (builder: FlatBuilder, node: NodeSnapshot): number => {
-  const path = builder.string(node.path)
-  const userData = builder.bytes(node.userData)
-  const data = node.data._tag === "Group" ? builder.table(0, () => {}) : encodeArray(builder, node.data)
-  const extra = builder.optionalBytes(node.extra)
-  return builder.table(6, (table) => {
-    table.struct(Node.id, ObjectId.bytes8(node.id))
-    table.offset(Node.path, path)
-    table.offset(Node.user_data, userData)
-    table.u8(Node.node_data_type, node.data._tag === "Group" ? groupCode : arrayCode)
-    table.offset(Node.node_data, data)
-    table.offset(Node.extra, extra)
-  })
-}
-
-const encodeManifestFile = (builder: FlatBuilder, info: ManifestFileInfo): number => {
-  const extra = builder.optionalBytes(info.extra)
-  return builder.table(4, (table) => {
-    table.struct(FileInfo.id, ObjectId.bytes12(info.id))
-    table.u64(FileInfo.size_bytes, info.sizeBytes)
-    table.u32(FileInfo.num_chunk_refs, info.numChunkRefs)
-    table.offset(FileInfo.extra, extra)
-  })
-}
-
 /**
  * The payload of a snapshot in spec version 2, nodes by path and manifest files by id, without the parent.
  * A payload beyond 2 GiB is a defect.
@@ -372,30 +319,4 @@ const encodeManifestFile = (builder: FlatBuilder, info: ManifestFileInfo): numbe
  * @category encoding
  * @since 0.1.0
  */
-export const encode = (snapshot: Snapshot): Uint8Array => {
-  const builder = new FlatBuilder(4096 + snapshot.nodes.reduce((size, node) => size + node.userData.length + 256, 0))
-  const manifestFiles = builder.offsets(
-    snapshot.manifestFiles
-      .toSorted((a, b) => ObjectId.compare(a.id, b.id))
-      .map((info) => encodeManifestFile(builder, info))
-  )
-  const noOldFiles = builder.structs(32, [], 8)
-  const metadata = Metadata.encode(builder, snapshot.metadata)
-  const message = builder.string(snapshot.message)
-  const nodes = builder.offsets(
-    snapshot.nodes.toSorted((a, b) => NodePath.compare(a.path, b.path)).map((node) => encodeNode(builder, node))
-  )
-  const extra = builder.optionalBytes(snapshot.extra)
-  return builder.finish(
-    builder.table(9, (table) => {
-      table.struct(Root.id, ObjectId.bytes12(snapshot.id))
-      table.offset(Root.nodes, nodes)
-      table.u64(Root.flushed_at, snapshot.flushedAt)
-      table.offset(Root.message, message)
-      table.offset(Root.metadata, metadata)
-      table.offset(Root.manifest_files, noOldFiles)
-      table.offset(Root.manifest_files_v2, manifestFiles)
-      table.offset(Root.extra, extra)
-    })
-  )
-}
+export const encode: (snapshot: Snapshot) => Uint8Array = SnapshotWriter.encode

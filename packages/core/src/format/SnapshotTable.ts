@@ -103,7 +103,7 @@ class Block {
     const table = writer.table(shape, isPruned ? vtables.pruned : vtables.plain)
     writer.u64(table + at.flushed, parts.flushedAt)
     writer.bytes.set(parts.id, table + (isPruned ? at.prunedId : at.plainId))
-    writer.refer(table + at.message, writer.text(parts.message))
+    writer.refer(table + at.message, writer.textOf(parts.message))
     writer.refer(table + at.metadata, Metadata.write(writer, vtables.item, parts.metadata))
     if (isPruned) {
       const ids = writer.vector(parts.pruned.length / 12, 12)
@@ -121,7 +121,10 @@ class Block {
 
 /** Bytes that a table takes at most, with what lies between its parts. */
 const sizeOf = ({ message, metadata, pruned }: Parts): number =>
-  metadata.reduce((sum, { name, value }) => sum + 48 + name.length + value.length, 96 + message.length + pruned.length)
+  metadata.reduce(
+    (sum, { name, value }) => sum + 48 + 3 * name.length + value.length,
+    96 + message.length + pruned.length
+  )
 
 const compare = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number => {
   for (let i = 0; i < 12; i++) {
@@ -268,9 +271,8 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
     for (const info of this.values()) callback(info, info.id, this)
   }
 
-  /** The list with another snapshot. Its parent must be in the list, and itself must not. */
-  with(info: SnapshotInfo): SnapshotTable {
-    const parts = partsOf(info)
+  /** The list with another snapshot, which is not in it, and descends from one that is. */
+  inserted(parts: Parts, parentId: SnapshotId | undefined): SnapshotTable {
     const place = this.#firstFrom(parts.id)
     const block = new Block(this.#block.length + sizeOf(parts), this.#block)
     const tables = new Uint32Array(this.size + 1)
@@ -280,7 +282,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
     const parents = new Int32Array(this.size + 1)
     const moved = (parent: number): number => (parent < place ? parent : parent + 1)
     for (let i = 0; i < this.size; i++) parents[i < place ? i : i + 1] = moved(this.#parents[i]!)
-    parents[place] = info.parentId === undefined ? -1 : moved(known(info.parentId, this.placeOf(info.parentId)))
+    parents[place] = parentId === undefined ? -1 : moved(known(parentId, this.placeOf(parentId)))
     return new SnapshotTable(block.bytes(), tables, parents)
   }
 
@@ -332,6 +334,33 @@ export const of = (snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>): SnapshotTa
     parentId === undefined ? -1 : known(parentId, places.get(parentId) ?? -1)
   )
   return new SnapshotTable(block.bytes(), tables, parents)
+}
+
+/**
+ * The snapshots with another one. A parent that is not among them is a defect.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const including = (snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>, info: SnapshotInfo): SnapshotTable =>
+  of(snapshots).inserted(partsOf(info), info.parentId)
+
+/**
+ * A snapshot and those before it, newest first; none when there is no such snapshot.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const ancestry = (
+  snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>,
+  id: SnapshotId
+): ReadonlyArray<SnapshotInfo> => {
+  if (snapshots instanceof SnapshotTable) return snapshots.ancestry(id)
+  const found: Array<SnapshotInfo> = []
+  for (let info = snapshots.get(id); info !== undefined; info = info.parentId && snapshots.get(info.parentId)) {
+    found.push(info)
+  }
+  return found
 }
 
 /** An index from which following parents never ends. */
@@ -397,7 +426,7 @@ export const decode = (file: string, root: FlatTable.FlatTable, field: FlatTable
       metadata:
         metadata === undefined || metadata.length === 0
           ? []
-          : Metadata.items(Metadata.decode(file, `${field.name}[${i}].metadata`, 2, metadata)),
+          : Metadata.origin(Metadata.decode(file, `${field.name}[${i}].metadata`, 2, metadata)),
       pruned: table.optionalVector(Info.pruned_ancestor_tx_logs, 12)?.bytes() ?? noBytes
     })
   }

@@ -12,9 +12,6 @@ import * as ZstdDecoder from "../encoding/ZstdDecoder.ts"
 /** Bytes that take less time than the way to the thread pool does: they are compressed and decompressed at once. */
 const small = 16 * 1024
 
-/** The largest buffer for what is compressed. */
-const maxChunk = 1024 * 1024
-
 const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 
 /**
@@ -23,6 +20,13 @@ const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buff
  */
 const chunkSize = (bytes: Uint8Array, header: Zstd.FrameHeader, maxBytes: number): number =>
   64 + Math.min(header.contentSize ?? maxBytes, 64 * bytes.length + 1024)
+
+/**
+ * Each buffer that is filled takes a turn of the loop and of the thread pool, and most content compresses to less than a
+ * quarter.
+ */
+const compressedChunkSize = ({ length }: Uint8Array): number =>
+  Math.min(Math.max(length >>> 2, 16 * 1024), 16 * 1024 * 1024)
 
 const decompressOptions = (bytes: Uint8Array, maxBytes: number): zlib.ZstdOptions => ({
   chunkSize: chunkSize(bytes, Zstd.checkFrame(bytes, maxBytes), maxBytes),
@@ -52,8 +56,7 @@ export const layer: Layer.Layer<Zstd.Zstd> = Layer.succeed(Zstd.Zstd, {
       // With a checksum, a damaged file is noticed and not read as something else.
       params: { [zlib.constants.ZSTD_c_compressionLevel]: level, [zlib.constants.ZSTD_c_checksumFlag]: 1 },
       pledgedSrcSize: bytes.length,
-      // As much as it can take, for each buffer that is full is another way to the thread pool.
-      chunkSize: Math.min(maxChunk, 256 + bytes.length + (bytes.length >> 7))
+      chunkSize: compressedChunkSize(bytes)
     }
     if (bytes.length <= small) return Effect.sync(() => plain(zlib.zstdCompressSync(bytes, options)))
     return Effect.callback((resume) => {

@@ -5,19 +5,15 @@
  * @since 0.1.0
  */
 import * as Cache from "effect/Cache"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Result from "effect/Result"
 import { FormatError } from "../encoding/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
 import * as Snapshot from "../format/Snapshot.ts"
-import * as TransactionLog from "../format/TransactionLog.ts"
 import { Zstd } from "../encoding/Zstd.ts"
-import type { DeferredWrites } from "../store/DeferredWrites.ts"
-import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
+import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
 import * as Layout from "./Layout.ts"
@@ -43,37 +39,8 @@ export interface Assets {
   readonly cachedManifest: (id: ManifestId) => Manifest.Manifest | undefined
   /** Keeps a snapshot that was just written. */
   readonly keep: (snapshot: Snapshot.Snapshot) => Effect.Effect<void>
-  readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
-  /** The file of a manifest, to be written. The payload must not change afterwards. */
-  readonly encodeManifest: (id: ManifestId, payload: Uint8Array) => Effect.Effect<EncodedManifest>
-  readonly writeManifest: (manifest: EncodedManifest) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
-  readonly writeTransactionLog: (
-    log: TransactionLog.TransactionLog
-  ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
-}
-
-/**
- * Where files that are written leave what makes them durable. A commit has one, which it settles before it is visible;
- * without, they are durable as soon as they are written.
- *
- * @category context
- * @since 0.1.0
- */
-export const Deferred: Context.Reference<DeferredWrites | undefined> = Context.Reference<DeferredWrites | undefined>(
-  "@effect-icechunk/core/Assets/Deferred",
-  { defaultValue: () => undefined }
-)
-
-/**
- * A manifest and its file.
- *
- * @category models
- * @since 0.1.0
- */
-export interface EncodedManifest {
-  readonly id: ManifestId
-  readonly payload: Uint8Array
-  readonly bytes: Uint8Array
+  /** Keeps a manifest that was just written. */
+  readonly keepManifest: (manifest: Manifest.Manifest) => Effect.Effect<void>
 }
 
 /** What the cached manifests may take, in bytes; the newest is kept whatever its size. */
@@ -123,19 +90,23 @@ const ensureId = (file: string, wanted: string, found: string): Effect.Effect<vo
     ? Effect.void
     : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))
 
-/** Notes in the span of a file where it is, what it is, and its bytes as they are stored. */
-const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
+/**
+ * Notes in the span of a file where it is, what it is, and its bytes as they are stored.
+ *
+ * @category tracing
+ * @since 0.1.0
+ */
+export const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
   Effect.annotateCurrentSpan({ path, kind, bytes: length })
 
 /**
- * The files of the repository in `store`; `level` is the zstd level of what is written.
+ * The files of the repository in `store`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (
-  store: ObjectStoreShape,
-  level: () => number
+export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
+  store: ObjectStoreShape
 ): Effect.fn.Return<Assets, never, Zstd> {
   const zstd = yield* Zstd
   const withZstd = Effect.provideService(Zstd, zstd)
@@ -172,43 +143,11 @@ export const make = Effect.fnUntraced(function* (
 
   const keep: Assets["keep"] = (snapshot) => Cache.set(snapshots, snapshot.id, snapshot)
 
-  const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
-    Effect.flatMap(Deferred, (deferred) =>
-      Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream", defer: deferred?.defer(key) }))
-    )
-
   return {
     snapshot: (id) => Cache.get(snapshots, id),
     manifest: (id) => Effect.tap(Cache.get(manifests, id), noteUse),
     cachedManifest: (id) => budget.get(id),
     keep,
-    writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
-      const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
-      yield* describeSpan(Layout.snapshot(snapshot.id), "Snapshot", bytes)
-      yield* put(Layout.snapshot(snapshot.id), bytes)
-      yield* keep(snapshot)
-    }),
-    encodeManifest: Effect.fn("Assets.encodeManifest")((id, payload) =>
-      Effect.map(withZstd(IcechunkFile.encode("Manifest", payload, { level: level() })), (bytes) => ({
-        id,
-        payload,
-        bytes
-      }))
-    ),
-    writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }) {
-      const file = Layout.manifest(id)
-      yield* describeSpan(file, "Manifest", bytes)
-      yield* put(file, bytes)
-      const manifest = Result.getOrThrow(Manifest.decode(file, payload, zstd.dictionary))
-      yield* Cache.set(manifests, id, manifest)
-      yield* noteUse(manifest)
-    }),
-    writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
-      const bytes = yield* withZstd(
-        IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
-      )
-      yield* describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
-      yield* put(Layout.transaction(log.id), bytes)
-    })
+    keepManifest: (manifest) => Effect.andThen(Cache.set(manifests, manifest.id, manifest), noteUse(manifest))
   }
 })

@@ -15,6 +15,7 @@ import * as ChunkIndex from "../values/ChunkIndex.ts"
 import type { ManifestId } from "../values/ObjectId.ts"
 import type { ChecksumPolicy, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError, Assets } from "./Assets.ts"
+import type { CachedReads } from "./ChunkCache.ts"
 import type { ChangedSnapshot, Node } from "./changes/ChangedSnapshot.ts"
 import * as Layout from "./Layout.ts"
 import type { NativeChunks } from "./NativeChunks.ts"
@@ -39,6 +40,8 @@ export interface ReadContext {
   readonly assets: Assets
   readonly resolver: ChunkResolver
   readonly checks: ChecksumPolicy
+  /** What was read before, where the program has a cache. */
+  readonly cached: CachedReads<VirtualReadError> | undefined
 }
 
 /**
@@ -177,9 +180,20 @@ export const read = (
   switch (ref._tag) {
     case "Inline":
       return Effect.succeed(copied(ref.bytes.subarray(part.start, part.end)))
-    case "Native":
-      return context.native.read(ref, part)
-    case "Virtual":
-      return context.resolver.read(ref.ref, { part, checks: context.checks })
+    case "Native": {
+      const { cached, native } = context
+      const key = cached === undefined ? undefined : native.cacheKey(ref)
+      const bytes = native.read(ref, part)
+      return key === undefined ? bytes : cached!.get(`${key}\n${part.start}-${part.end}`, bytes)
+    }
+    case "Virtual": {
+      const { cached, checks, resolver } = context
+      const bytes = resolver.read(ref.ref, { part, checks })
+      if (cached === undefined || checks !== "fail") return bytes
+      const { offset } = ref.ref
+      return Effect.flatMap(resolver.cacheKey(ref.ref), (key) =>
+        key === undefined ? bytes : cached.get(`${key}\n${offset + part.start}-${offset + part.end}`, bytes)
+      )
+    }
   }
 }

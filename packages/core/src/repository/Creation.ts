@@ -29,6 +29,7 @@ import * as ConfigFile from "./config/ConfigFile.ts"
 import * as IcechunkConfig from "./config/IcechunkConfig.ts"
 import * as Publication from "./config/Publication.ts"
 import * as Layout from "./Layout.ts"
+import * as Opening from "./Opening.ts"
 import * as RandomId from "./RandomId.ts"
 import { OutcomeUnknown, RepositoryAlreadyExists, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import * as Origin from "./versions/Origin.ts"
@@ -52,19 +53,6 @@ export type CreationError =
   | ObjectStore.WriteForbidden
   | ObjectStoreError
 
-/**
- * Whether there is a repository of spec version 1, which has no repository object.
- *
- * @category reading
- * @since 0.1.0
- */
-export const hasSpec1: (store: ObjectStore.ObjectStoreShape) => Effect.Effect<boolean, ObjectStoreError> = (store) =>
-  store.list(Layout.spec1Main).pipe(
-    Stream.take(1),
-    Stream.runCount,
-    Effect.map((count) => count > 0)
-  )
-
 /** Fails unless there is nothing but what creators leave that were stopped half-way. */
 const ensureEmpty = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape
@@ -82,7 +70,8 @@ const ensureEmpty = Effect.fnUntraced(function* (
   )
   if (found !== undefined) {
     if (yield* ObjectStore.exists(store, Layout.repo)) return yield* alreadyExists(Layout.repo)
-    if (yield* hasSpec1(store)) return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
+    if (yield* Opening.hasSpec1(store))
+      return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
     return yield* alreadyExists(found.key)
   }
   if (hasConfig) yield* creators(store)

@@ -4,8 +4,8 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as Glob from "../values/Glob.ts"
 import * as Location from "../values/Location.ts"
 import type { ChunkResolver } from "../virtual/ChunkResolver.ts"
@@ -39,11 +39,13 @@ export interface LocationQuery {
  * @category errors
  * @since 0.1.0
  */
-export class InvalidLocationQuery extends Schema.TaggedError<InvalidLocationQuery>()("InvalidLocationQuery", {
-  field: Schema.Literals(["container", "protocol", "prefix", "glob"]),
-  value: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidLocationQuery
+  extends /*#__PURE__*/ Data.TaggedError("InvalidLocationQuery")<{
+    readonly field: "container" | "protocol" | "prefix" | "glob"
+    readonly value: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `Virtual locations cannot be listed by the ${this.field} \`${this.value}\`: ${this.problem}.`
   }

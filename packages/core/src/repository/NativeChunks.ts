@@ -45,6 +45,13 @@ export class NativeChunks {
     return this.reads.gate.through(this.#lane, length, Effect.map(get, bytesOf))
   }
 
+  /** The text of a chunk's place, the same for the same bytes, where these may be kept. */
+  cacheKey({ id, length, offset }: Native): string | undefined {
+    const { description, isLocal, origin } = this.#store
+    if (isLocal === true) return undefined
+    return `${origin.platform}\n${origin.endpoint ?? ""}\n${description}\n${Layout.chunk(id)}\n${offset} ${length}`
+  }
+
   /** A whole chunk, for those who read many at once. */
   wanted({ id, length, offset }: Native): Wanted {
     return { target: this.#target(id), location: "", start: offset, end: offset + length }

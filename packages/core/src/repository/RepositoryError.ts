@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
 
 /**
  * There is no repository in a store.
@@ -11,9 +11,11 @@ import * as Schema from "effect/Schema"
  * @category errors
  * @since 0.1.0
  */
-export class RepositoryNotFound extends Schema.TaggedError<RepositoryNotFound>()("RepositoryNotFound", {
-  store: Schema.String
-}) {
+export class RepositoryNotFound
+  extends /*#__PURE__*/ Data.TaggedError("RepositoryNotFound")<{
+    readonly store: string
+  }>
+{
   override get message(): string {
     return `There is no Icechunk repository in \`${this.store}\`: it has no object \`repo\`. Check bucket, prefix or directory, or create one.`
   }
@@ -25,11 +27,13 @@ export class RepositoryNotFound extends Schema.TaggedError<RepositoryNotFound>()
  * @category errors
  * @since 0.1.0
  */
-export class RepositoryAlreadyExists extends Schema.TaggedError<RepositoryAlreadyExists>()("RepositoryAlreadyExists", {
-  store: Schema.String,
-  /** A key that is there. */
-  found: Schema.String
-}) {
+export class RepositoryAlreadyExists
+  extends /*#__PURE__*/ Data.TaggedError("RepositoryAlreadyExists")<{
+    readonly store: string
+    /** A key that is there. */
+    readonly found: string
+  }>
+{
   override get message(): string {
     return this.found === "repo"
       ? `There is an Icechunk repository in \`${this.store}\` already. Open it, or choose another place.`
@@ -43,10 +47,12 @@ export class RepositoryAlreadyExists extends Schema.TaggedError<RepositoryAlread
  * @category errors
  * @since 0.1.0
  */
-export class UnsupportedSpecVersion extends Schema.TaggedError<UnsupportedSpecVersion>()("UnsupportedSpecVersion", {
-  store: Schema.String,
-  version: Schema.Int
-}) {
+export class UnsupportedSpecVersion
+  extends /*#__PURE__*/ Data.TaggedError("UnsupportedSpecVersion")<{
+    readonly store: string
+    readonly version: number
+  }>
+{
   override get message(): string {
     const what =
       this.version < 2
@@ -62,10 +68,12 @@ export class UnsupportedSpecVersion extends Schema.TaggedError<UnsupportedSpecVe
  * @category errors
  * @since 0.1.0
  */
-export class RepositoryBusy extends Schema.TaggedError<RepositoryBusy>()("RepositoryBusy", {
-  store: Schema.String,
-  attempts: Schema.Int
-}) {
+export class RepositoryBusy
+  extends /*#__PURE__*/ Data.TaggedError("RepositoryBusy")<{
+    readonly store: string
+    readonly attempts: number
+  }>
+{
   override get message(): string {
     return `The repository in \`${this.store}\` has too many writers at once: others changed it during each of ${this.attempts} attempts to write. Nothing was changed. Try again when fewer writers are at work, or let fewer of them write at the same time.`
   }
@@ -78,11 +86,13 @@ export class RepositoryBusy extends Schema.TaggedError<RepositoryBusy>()("Reposi
  * @category errors
  * @since 0.1.0
  */
-export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
-  store: Schema.String,
-  problem: Schema.String,
-  cause: Schema.Defect()
-}) {
+export class OutcomeUnknown
+  extends /*#__PURE__*/ Data.TaggedError("OutcomeUnknown")<{
+    readonly store: string
+    readonly problem: string
+    readonly cause: unknown
+  }>
+{
   override get message(): string {
     return `It is not known whether the change of the repository in \`${this.store}\` was made: the answer of the store was lost, and what is there now could not be found out (${this.problem}). Look at the repository again before you repeat the change.`
   }
@@ -94,11 +104,13 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
  * @category errors
  * @since 0.1.0
  */
-export class ClockSkew extends Schema.TaggedError<ClockSkew>()("ClockSkew", {
-  store: Schema.String,
-  /** Time of the latest change, in microseconds since 1970. */
-  latest: Schema.Number
-}) {
+export class ClockSkew
+  extends /*#__PURE__*/ Data.TaggedError("ClockSkew")<{
+    readonly store: string
+    /** Time of the latest change, in microseconds since 1970. */
+    readonly latest: number
+  }>
+{
   override get message(): string {
     return `The latest change of the repository in \`${this.store}\` is dated ${new Date(this.latest / 1000).toISOString()}, and no change after it can be dated: the clock of whoever made it was wrong. Set that clock right, and replace \`repo\` by its newest copy in \`overwritten/\` that is dated correctly.`
   }
@@ -110,11 +122,13 @@ export class ClockSkew extends Schema.TaggedError<ClockSkew>()("ClockSkew", {
  * @category errors
  * @since 0.1.0
  */
-export class ConfigNotPublished extends Schema.TaggedError<ConfigNotPublished>()("ConfigNotPublished", {
-  store: Schema.String,
-  problem: Schema.String,
-  cause: Schema.Defect()
-}) {
+export class ConfigNotPublished
+  extends /*#__PURE__*/ Data.TaggedError("ConfigNotPublished")<{
+    readonly store: string
+    readonly problem: string
+    readonly cause: unknown
+  }>
+{
   override get message(): string {
     return `The update of \`config.json\` in \`${this.store}\` is saved, but other Icechunk clients do not see it yet, because it could not be published into the repository object: ${this.problem}. Run \`config.publish\` to try again; the next commit, or any other change of a branch or tag, publishes it in any case.`
   }

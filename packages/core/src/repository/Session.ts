@@ -47,6 +47,11 @@ export interface Session extends Dependencies.DependencyQueries {
   readonly node: (path: string) => Effect.Effect<Node, NodeNotFound | InvalidPath>
   /** All nodes by path, or those from `below` down. */
   readonly nodes: (below?: string) => Effect.Effect<ReadonlyArray<Node>, InvalidPath>
+  /**
+   * Names directly below a path (the root unless given), in their order: those of nodes, and those that lead to nodes
+   * where other clients left groups out. Nothing below the names is looked at, however much there is.
+   */
+  readonly names: (below?: string) => Effect.Effect<ReadonlyArray<string>, InvalidPath>
   /** How a chunk is stored; `undefined` for one that was never written. */
   readonly chunkRef: (
     path: string,
@@ -93,7 +98,7 @@ export interface SessionContext extends ChunkReads.ReadContext {}
  * @category tracing
  * @since 0.1.0
  */
-export const ChunkSpans: Context.Reference<boolean> = Context.Reference<boolean>(
+export const ChunkSpans: Context.Reference<boolean> = /*#__PURE__*/ Context.Reference<boolean>(
   "@effect-icechunk/core/Session/ChunkSpans",
   { defaultValue: () => false }
 )
@@ -349,6 +354,10 @@ export const make = (
     nodes: (below) =>
       Effect.map(below === undefined ? Effect.succeed(NodePath.root) : parsePath(below), (path) =>
         currentChanges().nodes(path).map(owned)
+      ),
+    names: (below) =>
+      Effect.map(below === undefined ? Effect.succeed(NodePath.root) : parsePath(below), (path) =>
+        currentChanges().names(path)
       ),
     chunkRef: (path, index) =>
       Effect.suspend((): ReturnType<Session["chunkRef"]> => {

@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
 
-const kinds = Schema.Literals(["node", "group", "array"])
+type Kind = "node" | "group" | "array"
 
-const withArticle = (kind: typeof kinds.Type): string => `${kind === "array" ? "an" : "a"} ${kind}`
+const withArticle = (kind: Kind): string => `${kind === "array" ? "an" : "a"} ${kind}`
 
 /**
  * There is no such node at a path.
@@ -15,13 +15,15 @@ const withArticle = (kind: typeof kinds.Type): string => `${kind === "array" ? "
  * @category errors
  * @since 0.1.0
  */
-export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFound", {
-  path: Schema.String,
-  /** What was asked for. */
-  wanted: kinds,
-  /** What is there instead. */
-  found: Schema.optional(kinds)
-}) {
+export class NodeNotFound
+  extends /*#__PURE__*/ Data.TaggedError("NodeNotFound")<{
+    readonly path: string
+    /** What was asked for. */
+    readonly wanted: Kind
+    /** What is there instead. */
+    readonly found?: Kind | undefined
+  }>
+{
   override get message(): string {
     const found = this.found === undefined ? "" : `; it is ${withArticle(this.found)}`
     return `There is no ${this.wanted} at \`${this.path}\`${found}.`
@@ -34,10 +36,12 @@ export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFou
  * @category errors
  * @since 0.1.0
  */
-export class NodeAlreadyExists extends Schema.TaggedError<NodeAlreadyExists>()("NodeAlreadyExists", {
-  path: Schema.String,
-  found: kinds
-}) {
+export class NodeAlreadyExists
+  extends /*#__PURE__*/ Data.TaggedError("NodeAlreadyExists")<{
+    readonly path: string
+    readonly found: Kind
+  }>
+{
   override get message(): string {
     return `There is ${withArticle(this.found)} at \`${this.path}\` already. Delete it first, or change its metadata instead.`
   }
@@ -49,10 +53,12 @@ export class NodeAlreadyExists extends Schema.TaggedError<NodeAlreadyExists>()("
  * @category errors
  * @since 0.1.0
  */
-export class InvalidPath extends Schema.TaggedError<InvalidPath>()("InvalidPath", {
-  path: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidPath
+  extends /*#__PURE__*/ Data.TaggedError("InvalidPath")<{
+    readonly path: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.path}\` is no path of a node: ${this.problem}.`
   }
@@ -64,11 +70,13 @@ export class InvalidPath extends Schema.TaggedError<InvalidPath>()("InvalidPath"
  * @category errors
  * @since 0.1.0
  */
-export class InvalidIndex extends Schema.TaggedError<InvalidIndex>()("InvalidIndex", {
-  path: Schema.String,
-  index: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidIndex
+  extends /*#__PURE__*/ Data.TaggedError("InvalidIndex")<{
+    readonly path: string
+    readonly index: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.index}\` is no chunk of \`${this.path}\`: ${this.problem}.`
   }
@@ -80,11 +88,13 @@ export class InvalidIndex extends Schema.TaggedError<InvalidIndex>()("InvalidInd
  * @category errors
  * @since 0.1.0
  */
-export class InvalidChunk extends Schema.TaggedError<InvalidChunk>()("InvalidChunk", {
-  path: Schema.String,
-  index: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidChunk
+  extends /*#__PURE__*/ Data.TaggedError("InvalidChunk")<{
+    readonly path: string
+    readonly index: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `Chunk \`${this.index}\` of \`${this.path}\` cannot be stored: ${this.problem}.`
   }
@@ -97,12 +107,14 @@ export class InvalidChunk extends Schema.TaggedError<InvalidChunk>()("InvalidChu
  * @category errors
  * @since 0.1.0
  */
-export class InvalidVirtualRef extends Schema.TaggedError<InvalidVirtualRef>()("InvalidVirtualRef", {
-  path: Schema.String,
-  /** The chunk, or the row of a bulk form. */
-  at: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidVirtualRef
+  extends /*#__PURE__*/ Data.TaggedError("InvalidVirtualRef")<{
+    readonly path: string
+    /** The chunk, or the row of a bulk form. */
+    readonly at: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `The virtual ref of \`${this.path}\` at ${this.at} is invalid: ${this.problem}.`
   }
@@ -114,9 +126,11 @@ export class InvalidVirtualRef extends Schema.TaggedError<InvalidVirtualRef>()("
  * @category errors
  * @since 0.1.0
  */
-export class NothingToCommit extends Schema.TaggedError<NothingToCommit>()("NothingToCommit", {
-  branch: Schema.String
-}) {
+export class NothingToCommit
+  extends /*#__PURE__*/ Data.TaggedError("NothingToCommit")<{
+    readonly branch: string
+  }>
+{
   override get message(): string {
     return `There is nothing to commit to \`${this.branch}\`: the session has no changes. Pass \`allowEmpty: true\` to record a snapshot all the same.`
   }

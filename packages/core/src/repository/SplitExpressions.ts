@@ -46,7 +46,7 @@ interface Compiled {
 }
 
 /** Each expression of a configuration, compiled, or a sentence that says why it is not. */
-const compile = Effect.fnUntraced(function* (
+const compile = /*#__PURE__*/ Effect.fnUntraced(function* (
   config: Config.RepositoryConfig
 ): Effect.fn.Return<ReadonlyMap<string, Compiled | string>> {
   const compiled = new Map<string, Compiled | string>()
@@ -91,7 +91,7 @@ export const load = (config: Config.RepositoryConfig): Effect.Effect<Expressions
  * @category predicates
  * @since 0.1.0
  */
-export const check = Effect.fnUntraced(function* (
+export const check = /*#__PURE__*/ Effect.fnUntraced(function* (
   source: string,
   config: Config.RepositoryConfig
 ): Effect.fn.Return<void, Config.InvalidConfig> {

@@ -9,6 +9,7 @@ import type { BulkVirtualRefs } from "../format/manifest/ChunkRefColumns.ts"
 import * as Checksum from "../values/Checksum.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import * as Location from "../values/Location.ts"
+import * as PlainDirectory from "../virtual/PlainDirectory.ts"
 import * as VirtualChunkRef from "../values/VirtualChunkRef.ts"
 import type { ChecksumMismatch, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
@@ -65,13 +66,65 @@ interface Prepared {
   readonly checksum: Checksum.Checksum | undefined
 }
 
+type Capture = "etag" | "last-modified" | "either"
+
 const captured = (
   meta: { readonly version: { readonly etag: string | undefined }; readonly lastModified: number | undefined },
-  how: "etag" | "last-modified" | "either"
+  how: Capture
 ): Checksum.Checksum | undefined => {
   if (how !== "last-modified" && meta.version.etag !== undefined) return Checksum.etag(meta.version.etag)
   return how === "etag" || meta.lastModified === undefined ? undefined : Checksum.lastModified(meta.lastModified)
 }
+
+/** The same, where a checksum may have to be captured. */
+interface Planned extends Prepared {
+  readonly capture: Capture | undefined
+}
+
+/** The stored form of a location, and whether a checksum has to be captured. Pure. */
+const planned = (
+  resolver: ChunkResolver,
+  path: string,
+  location: string,
+  checksum: Checksum.Checksum | undefined,
+  options: SetOptions | undefined
+): Result.Result<Planned, InvalidVirtualRef | Location.InvalidLocation | ContainerMatch.MissingContainer> => {
+  const parsed = Location.parse(location)
+  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
+  const unusable = checksum === undefined ? undefined : Checksum.problem(checksum)
+  if (unusable !== undefined) {
+    return Result.fail(new InvalidVirtualRef({ path, at: `\`${location}\``, problem: `of its checksum, ${unusable}` }))
+  }
+  const resolved = resolver.resolve(parsed.success)
+  const capture = checksum === undefined ? (options?.capture ?? false) : false
+  if (Result.isFailure(resolved)) {
+    const mayBeMissing = options?.validateContainers === false && capture === false
+    if (resolved.failure._tag !== "MissingContainer" || !mayBeMissing) return Result.fail(resolved.failure)
+    const problem = Location.objectProblem(parsed.success)
+    if (problem !== undefined) return Result.fail(new Location.InvalidLocation({ location, problem }))
+  }
+  const platform = Result.isSuccess(resolved) ? resolved.success.container.platform : undefined
+  const how = capture === true ? (platform === "fs" ? "last-modified" : "either") : capture
+  const stored = Result.isSuccess(resolved) ? ContainerMatch.stored(parsed.success, resolved.success) : parsed.success
+  return Result.succeed({
+    location: Location.format(stored),
+    checksum,
+    capture: how === false ? undefined : how
+  })
+}
+
+/** Captures a checksum; `location` is as the caller wrote it. */
+const capture = Effect.fnUntraced(function* (
+  resolver: ChunkResolver,
+  path: string,
+  location: string,
+  how: Capture
+): Effect.fn.Return<Checksum.Checksum, CaptureError | InvalidVirtualRef> {
+  const found = captured(yield* resolver.head(location), how)
+  if (found !== undefined) return found
+  const problem = `its store tells no ${how === "etag" ? "ETag" : "time of change"} to capture; pass a checksum, or none`
+  return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem })
+})
 
 /**
  * The stored form of a location and its checksum, captured when asked for.
@@ -86,29 +139,9 @@ export const prepare = Effect.fnUntraced(function* (
   checksum: Checksum.Checksum | undefined,
   options: SetOptions | undefined
 ): Effect.fn.Return<Prepared, CaptureError | InvalidVirtualRef> {
-  const parsed = yield* Effect.fromResult(Location.parse(location))
-  const unusable = checksum === undefined ? undefined : Checksum.problem(checksum)
-  if (unusable !== undefined) {
-    return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem: `of its checksum, ${unusable}` })
-  }
-  const resolved = resolver.resolve(parsed)
-  const capture = checksum === undefined ? (options?.capture ?? false) : false
-  if (Result.isFailure(resolved)) {
-    const mayBeMissing = options?.validateContainers === false && capture === false
-    if (resolved.failure._tag !== "MissingContainer" || !mayBeMissing) return yield* resolved.failure
-    const problem = Location.objectProblem(parsed)
-    if (problem !== undefined) return yield* new Location.InvalidLocation({ location, problem })
-  }
-  const platform = Result.isSuccess(resolved) ? resolved.success.container.platform : undefined
-  const how = capture === true ? (platform === "fs" ? "last-modified" : "either") : capture
-  const stored = Result.isSuccess(resolved) ? ContainerMatch.stored(parsed, resolved.success) : parsed
-  if (how === false) return { location: Location.format(stored), checksum }
-  const found = captured(yield* resolver.head(location), how)
-  if (found === undefined) {
-    const problem = `its store tells no ${how === "etag" ? "ETag" : "time of change"} to capture; pass a checksum, or none`
-    return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem })
-  }
-  return { location: Location.format(stored), checksum: found }
+  const plan = yield* Effect.fromResult(planned(resolver, path, location, checksum, options))
+  if (plan.capture === undefined) return plan
+  return { location: plan.location, checksum: yield* capture(resolver, path, location, plan.capture) }
 })
 
 /**
@@ -178,6 +211,43 @@ const rowProblem = (
   return indexProblem(path, indices, gridShape)
 }
 
+/** Locations that are looked at between two steps, so that a bulk of millions can be interrupted. */
+const stepSize = 1 << 14
+
+/** The stored form of each location, without captured checksums; `captures` is what is left to do. */
+const planAll = Effect.fnUntraced(function* (
+  resolver: ChunkResolver,
+  path: string,
+  locations: ReadonlyArray<string>,
+  checksumOf: (location: number) => Checksum.Checksum | undefined,
+  options: SetOptions | undefined
+): Effect.fn.Return<
+  { readonly stored: ReadonlyArray<string>; readonly captures: ReadonlyArray<readonly [number, Capture]> },
+  InvalidVirtualRef | Location.InvalidLocation | ContainerMatch.MissingContainer
+> {
+  const stored = Array.from(locations)
+  const captures: Array<readonly [number, Capture]> = []
+  // Most objects are beside the one before, and that one has been looked at.
+  let directory: PlainDirectory.PlainDirectory | undefined
+  for (let i = 0; i < stored.length; i++) {
+    if (i % stepSize === stepSize - 1) yield* Effect.yieldNow
+    const location = stored[i]!
+    const checksum = checksumOf(i)
+    if (
+      directory !== undefined &&
+      (checksum === undefined ? (options?.capture ?? false) === false : Checksum.problem(checksum) === undefined) &&
+      PlainDirectory.has(directory, location)
+    ) {
+      continue
+    }
+    const plan = yield* Effect.fromResult(planned(resolver, path, location, checksum, options))
+    if (plan.capture !== undefined) captures.push([i, plan.capture])
+    if (plan.location !== location) stored[i] = plan.location
+    else if (plan.capture === undefined) directory = PlainDirectory.of(location, resolver.containers) ?? directory
+  }
+  return { stored, captures }
+})
+
 /**
  * Checks all rows and prepares each distinct location once. Nothing is set yet.
  *
@@ -198,7 +268,7 @@ export const prepareAll = Effect.fnUntraced(function* (
   const indices = new Uint32Array(refs.indices)
   const offsets = new Float64Array(refs.offsets)
   const lengths = new Float64Array(refs.lengths)
-  const values = typeof locations === "string" ? [locations] : Array.from(locations.values)
+  const values = typeof locations === "string" ? [locations] : locations.values
   const ids = typeof locations === "string" ? new Uint32Array(offsets.length) : new Uint32Array(locations.ids)
   const perLocation = Array.isArray(checksums)
     ? Array.from(checksums as ReadonlyArray<Checksum.Checksum | undefined>)
@@ -211,19 +281,12 @@ export const prepareAll = Effect.fnUntraced(function* (
     })
   }
   const forAll = perLocation === undefined ? (checksums as Checksum.Checksum | undefined) : undefined
-  const prepared = yield* Effect.forEach(
-    values,
-    (location, i) => prepare(resolver, path, location, perLocation?.[i] ?? forAll, options),
-    { concurrency: 16 }
-  )
-  return {
-    indices,
-    offsets,
-    lengths,
-    locations: {
-      values: prepared.map(({ location }) => location),
-      ids
-    },
-    checksums: prepared.map(({ checksum }) => checksum)
-  }
+  const written = Array.from(values)
+  const { captures, stored } = yield* planAll(resolver, path, written, (i) => perLocation?.[i] ?? forAll, options)
+  const found = yield* Effect.forEach(captures, ([i, how]) => capture(resolver, path, written[i]!, how), {
+    concurrency: 16
+  })
+  const all = perLocation ?? (captures.length === 0 ? undefined : Array.from(written, () => forAll))
+  for (const [n, [i]] of captures.entries()) all![i] = found[n]
+  return { indices, offsets, lengths, locations: { values: stored, ids }, checksums: all ?? forAll }
 })

@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
+import { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ManifestTooLarge } from "../format/manifest/ManifestWriter.ts"
 import * as DeferredWrites from "../store/DeferredWrites.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
@@ -23,7 +23,8 @@ import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import * as ChunkIndices from "../values/ChunkIndex.ts"
 import type { InvalidLocation } from "../values/Location.ts"
 import type { MissingContainer } from "../virtual/ContainerMatch.ts"
-import { type AssetError, Deferred } from "./Assets.ts"
+import type { AssetError } from "./Assets.ts"
+import { Deferred, type WritableAssets } from "./AssetWrites.ts"
 import { ChangedSnapshot, gridShape, type Node, type Status } from "./changes/ChangedSnapshot.ts"
 import * as ChangeSet from "./changes/ChangeSet.ts"
 import * as Commit from "./changes/Commit.ts"
@@ -201,6 +202,7 @@ const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
  */
 export const make = Effect.fnUntraced(function* (
   context: Session.SessionContext & {
+    readonly assets: WritableAssets
     readonly config: () => Config.RepositoryConfig
     readonly moveBranch: MoveBranch
   },
@@ -295,7 +297,7 @@ export const make = Effect.fnUntraced(function* (
     yield* exclusive(
       Effect.gen(function* () {
         yield* Session.checkIndex(yield* stillThere(array), index)
-        set(changes.chunksForWriting(array.id, index.length))
+        set(changes.chunksForWriting(array.id, () => new ChunkRefColumns(index.length)))
       })
     )
   })
@@ -359,7 +361,9 @@ export const make = Effect.fnUntraced(function* (
             ? undefined
             : VirtualRefs.indexProblem(array.path, prepared.indices, now)
           if (problem !== undefined) return yield* problem
-          changes.chunksForWriting(array.id, grid.length).setVirtualBulk(prepared)
+          changes
+            .chunksForWriting(array.id, () => new ChunkRefColumns(grid.length))
+            .setVirtualBulk(prepared, { keep: true })
         })
       )
     }).pipe(Effect.withSpan("Session.setVirtualRefs"))

@@ -9,8 +9,8 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ByteRange from "../values/ByteRange.ts"
 import type * as Credentials from "../values/Credentials.ts"
@@ -197,11 +197,13 @@ export interface Origin {
  * @category errors
  * @since 0.1.0
  */
-export class WriteForbidden extends Schema.TaggedError<WriteForbidden>()("WriteForbidden", {
-  /** What refused: a store, a session, a repository. */
-  target: Schema.String,
-  because: Schema.String
-}) {
+export class WriteForbidden
+  extends /*#__PURE__*/ Data.TaggedError("WriteForbidden")<{
+    /** What refused: a store, a session, a repository. */
+    readonly target: string
+    readonly because: string
+  }>
+{
   override get message(): string {
     return `\`${this.target}\` cannot be written: ${this.because}`
   }

@@ -3,12 +3,12 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
 
-const ReasonFields = {
+interface ReasonFields {
   /** What the platform said, without secrets and query strings. */
-  detail: Schema.optional(Schema.String),
-  cause: Schema.optional(Schema.Defect())
+  readonly detail?: string | undefined
+  readonly cause?: unknown
 }
 
 /**
@@ -17,7 +17,7 @@ const ReasonFields = {
  * @category reasons
  * @since 0.1.0
  */
-export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", ReasonFields) {
+export class NotFound extends /*#__PURE__*/ Data.TaggedError("NotFound")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "does not exist"
@@ -30,7 +30,7 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", ReasonF
  * @category reasons
  * @since 0.1.0
  */
-export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyExists", ReasonFields) {
+export class AlreadyExists extends /*#__PURE__*/ Data.TaggedError("AlreadyExists")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "exists already"
@@ -43,7 +43,7 @@ export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyE
  * @category reasons
  * @since 0.1.0
  */
-export class PreconditionFailed extends Schema.TaggedError<PreconditionFailed>()("PreconditionFailed", ReasonFields) {
+export class PreconditionFailed extends /*#__PURE__*/ Data.TaggedError("PreconditionFailed")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "was changed in the meantime"
@@ -56,7 +56,7 @@ export class PreconditionFailed extends Schema.TaggedError<PreconditionFailed>()
  * @category reasons
  * @since 0.1.0
  */
-export class NotModified extends Schema.TaggedError<NotModified>()("NotModified", ReasonFields) {
+export class NotModified extends /*#__PURE__*/ Data.TaggedError("NotModified")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "has not been modified"
@@ -69,11 +69,14 @@ export class NotModified extends Schema.TaggedError<NotModified>()("NotModified"
  * @category reasons
  * @since 0.1.0
  */
-export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRange", {
-  ...ReasonFields,
-  /** Bytes in the object, when known. */
-  size: Schema.optional(Schema.Number)
-}) {
+export class InvalidRange
+  extends /*#__PURE__*/ Data.TaggedError("InvalidRange")<
+    ReasonFields & {
+      /** Bytes in the object, when known. */
+      readonly size?: number | undefined
+    }
+  >
+{
   readonly isRetryable = false
   override get message(): string {
     return this.size === undefined ? "has no such range" : `has ${this.size} bytes, the range reaches beyond them`
@@ -86,13 +89,16 @@ export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRan
  * @category reasons
  * @since 0.1.0
  */
-export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
-  ...ReasonFields,
-  /** Why, where it is not the credentials themselves, as with a wrong clock. */
-  because: Schema.optional(Schema.String),
-  /** Why there are no credentials to ask with; absent when the store refused them. */
-  unavailable: Schema.optional(Schema.String)
-}) {
+export class Unauthenticated
+  extends /*#__PURE__*/ Data.TaggedError("Unauthenticated")<
+    ReasonFields & {
+      /** Why, where it is not the credentials themselves, as with a wrong clock. */
+      readonly because?: string | undefined
+      /** Why there are no credentials to ask with; absent when the store refused them. */
+      readonly unavailable?: string | undefined
+    }
+  >
+{
   readonly isRetryable = false
   override get message(): string {
     if (this.unavailable !== undefined) return "was not asked for because the credentials could not be fetched"
@@ -106,7 +112,7 @@ export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unau
  * @category reasons
  * @since 0.1.0
  */
-export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("PermissionDenied", ReasonFields) {
+export class PermissionDenied extends /*#__PURE__*/ Data.TaggedError("PermissionDenied")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "was denied; check that the credentials in use may do this (some stores also answer so for a missing key)"
@@ -119,7 +125,7 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("Pe
  * @category reasons
  * @since 0.1.0
  */
-export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", ReasonFields) {
+export class RateLimited extends /*#__PURE__*/ Data.TaggedError("RateLimited")<ReasonFields> {
   readonly isRetryable = true
   override get message(): string {
     return "was rate limited; try again later or with less concurrency"
@@ -132,13 +138,16 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
  * @category reasons
  * @since 0.1.0
  */
-export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
-  ...ReasonFields,
-  /** What is the matter and what to do about it, where the store knows. */
-  because: Schema.optional(Schema.String),
-  /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
-  isLasting: Schema.optional(Schema.Boolean)
-}) {
+export class Unavailable
+  extends /*#__PURE__*/ Data.TaggedError("Unavailable")<
+    ReasonFields & {
+      /** What is the matter and what to do about it, where the store knows. */
+      readonly because?: string | undefined
+      /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
+      readonly isLasting?: boolean | undefined
+    }
+  >
+{
   get isRetryable(): boolean {
     return this.isLasting !== true
   }
@@ -156,11 +165,14 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable"
  * @category reasons
  * @since 0.1.0
  */
-export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("InvalidResponse", {
-  ...ReasonFields,
-  /** The same request would be answered in the same way, as by a redirect. */
-  isFinal: Schema.optional(Schema.Boolean)
-}) {
+export class InvalidResponse
+  extends /*#__PURE__*/ Data.TaggedError("InvalidResponse")<
+    ReasonFields & {
+      /** The same request would be answered in the same way, as by a redirect. */
+      readonly isFinal?: boolean | undefined
+    }
+  >
+{
   get isRetryable(): boolean {
     return this.isFinal !== true
   }
@@ -175,7 +187,7 @@ export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("Inva
  * @category reasons
  * @since 0.1.0
  */
-export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported", ReasonFields) {
+export class Unsupported extends /*#__PURE__*/ Data.TaggedError("Unsupported")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
     return "is not supported by this store"
@@ -215,26 +227,16 @@ export type Operation = "get" | "put" | "head" | "list" | "delete" | "copy"
  * @category errors
  * @since 0.1.0
  */
-export class ObjectStoreError extends Schema.TaggedError<ObjectStoreError>()("ObjectStoreError", {
-  /** The store, as its `description` names it. */
-  store: Schema.String,
-  operation: Schema.Literals(["get", "put", "head", "list", "delete", "copy"]),
-  /** Key or prefix within the store. */
-  key: Schema.String,
-  reason: Schema.Union([
-    NotFound,
-    AlreadyExists,
-    PreconditionFailed,
-    NotModified,
-    InvalidRange,
-    Unauthenticated,
-    PermissionDenied,
-    RateLimited,
-    Unavailable,
-    InvalidResponse,
-    Unsupported
-  ])
-}) {
+export class ObjectStoreError
+  extends /*#__PURE__*/ Data.TaggedError("ObjectStoreError")<{
+    /** The store, as its `description` names it. */
+    readonly store: string
+    readonly operation: Operation
+    /** Key or prefix within the store. */
+    readonly key: string
+    readonly reason: Reason
+  }>
+{
   /** Whether the same request may succeed later. */
   get isRetryable(): boolean {
     return this.reason.isRetryable

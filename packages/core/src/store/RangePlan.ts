@@ -104,6 +104,15 @@ const sizesOfParts = (ranges: ReadonlyArray<Span>, order: Uint32Array, maxReques
   return sizes
 }
 
+/** The positions of the ranges by their starts, and of those with the same start by their ends. */
+const inOrder = (ranges: ReadonlyArray<Span>): Uint32Array => {
+  const starts = Float64Array.from(ranges, ({ start }) => start)
+  const order = Uint32Array.from(ranges, (_, i) => i)
+  const compare = (a: number, b: number): number => starts[a]! - starts[b]! || ranges[a]!.end - ranges[b]!.end
+  for (let i = 1; i < order.length; i++) if (compare(i - 1, i) > 0) return order.toSorted(compare)
+  return order
+}
+
 /**
  * Groups of ranges, each to be read with one request, in ascending order.
  *
@@ -117,9 +126,7 @@ export const plan = (ranges: ReadonlyArray<Span>, options?: Options): ReadonlyAr
   const [only] = ranges
   if (only === undefined) return []
   if (ranges.length === 1) return [{ start: only.start, end: only.end, members: [0] }]
-  const order = Uint32Array.from(ranges, (_, i) => i).toSorted(
-    (a, b) => ranges[a]!.start - ranges[b]!.start || ranges[a]!.end - ranges[b]!.end
-  )
+  const order = inOrder(ranges)
   const runs = runsOf(ranges, order, maxRequest)
   // The head of the run that one was merged into, itself for a head.
   const heads = Uint32Array.from(runs, (_, i) => i)

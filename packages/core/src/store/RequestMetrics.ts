@@ -47,7 +47,7 @@ export interface StoreMetrics {
 /** Stores whose metrics are kept at hand. */
 const maxStores = 1024
 
-const known = new Lately<StoreMetrics>(maxStores)
+const known = /*#__PURE__*/ new Lately<StoreMetrics>(maxStores)
 
 /**
  * The metrics of a store; the same for the same description.

@@ -1,13 +1,13 @@
 /**
- * The fields of a configuration, from its schema: which are known, and where others are kept. Pure.
+ * The fields of a configuration, from its shape: which are known, and where others are kept. Pure.
  *
  * In a file a field of a later version, or of another program, stands beside the known ones. In memory those are in
  * `additional_fields` of the object that they belong to, so that a mistyped field can be told from one that is meant.
  *
  * @since 0.1.0
  */
-import * as SchemaAST from "effect/SchemaAST"
 import { nearestName } from "./NearestName.ts"
+import type { Form, Shape } from "./Shape.ts"
 
 /**
  * The field that holds the fields which this version does not know.
@@ -28,27 +28,32 @@ type Fields = Readonly<Record<string, unknown>>
 export const isFields = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** The schemas that a value may have, without suspension and unions. */
-const alternatives = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> => {
-  if (SchemaAST.isSuspend(ast)) return alternatives(ast.thunk())
-  return SchemaAST.isUnion(ast) ? ast.types.flatMap(alternatives) : [ast]
+/** The shapes that a value may have, none of them a union. */
+const alternatives = (shape: Form): ReadonlyArray<Form> => {
+  switch (shape._tag) {
+    case "Later":
+      return alternatives(shape.shape())
+    case "Optional":
+      return alternatives(shape.shape)
+    case "Union":
+      return shape.members.flatMap(alternatives)
+    default:
+      return [shape]
+  }
 }
 
 /** The known fields of an object; of a union those of all its members. `undefined` where any field may be. */
-const knownFields = (ast: SchemaAST.AST): ReadonlyMap<string, SchemaAST.AST> | undefined => {
-  const objects = alternatives(ast).filter(SchemaAST.isObjects)
-  if (objects.length === 0 || objects.some(({ indexSignatures }) => indexSignatures.length > 0)) return undefined
-  return new Map(
-    objects.flatMap(({ propertySignatures }) =>
-      propertySignatures.map(({ name, type }) => [String(name), type] as const)
-    )
-  )
+const knownFields = (shape: Shape): ReadonlyMap<string, Shape> | undefined => {
+  const forms = alternatives(shape)
+  const objects = forms.filter((form) => form._tag === "Fields")
+  if (objects.length === 0 || forms.some(({ _tag }) => _tag === "Record")) return undefined
+  return new Map(objects.flatMap(({ fields }) => Object.entries(fields)))
 }
 
-/** The schema of the item of a list, or of a tuple, at a position. */
-const itemAt = (ast: SchemaAST.AST, index: number): SchemaAST.AST | undefined => {
-  for (const list of alternatives(ast).filter(SchemaAST.isArrays)) {
-    const item = list.elements[index] ?? list.rest[0]
+/** The shape of the item of a list, or of a tuple, at a position. */
+const itemAt = (shape: Shape, index: number): Shape | undefined => {
+  for (const form of alternatives(shape)) {
+    const item = form._tag === "List" ? form.item : form._tag === "Tuple" ? form.items[index] : undefined
     if (item !== undefined) return item
   }
   return undefined
@@ -56,17 +61,17 @@ const itemAt = (ast: SchemaAST.AST, index: number): SchemaAST.AST | undefined =>
 
 /** A value with `change` applied to every object in it whose fields are known, from the inside out. */
 const mapObjects = (
-  ast: SchemaAST.AST,
+  shape: Shape,
   value: unknown,
-  change: (fields: Fields, known: ReadonlyMap<string, SchemaAST.AST>) => Fields
+  change: (fields: Fields, known: ReadonlyMap<string, Shape>) => Fields
 ): unknown => {
   if (Array.isArray(value)) {
     return value.map((item: unknown, i) => {
-      const inner = itemAt(ast, i)
+      const inner = itemAt(shape, i)
       return inner === undefined ? item : mapObjects(inner, item, change)
     })
   }
-  const known = isFields(value) ? knownFields(ast) : undefined
+  const known = isFields(value) ? knownFields(shape) : undefined
   if (!isFields(value) || known === undefined) return value
   // Not by assignment: fields may have names of `Object.prototype`.
   const inner = Object.entries(value).map(([name, field]) => {
@@ -77,13 +82,13 @@ const mapObjects = (
 }
 
 /**
- * A value as a file has it, with what the schema does not know in `additional_fields`.
+ * A value as a file has it, with what the shape does not have in `additional_fields`.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const fromFile = (ast: SchemaAST.AST, value: unknown): unknown =>
-  mapObjects(ast, value, (fields, known) => {
+export const fromFile = (shape: Shape, value: unknown): unknown =>
+  mapObjects(shape, value, (fields, known) => {
     if (!known.has(additional)) return fields
     const isKnown = ([name]: readonly [string, unknown]): boolean => name !== additional && known.has(name)
     const entries = Object.entries(fields)
@@ -99,8 +104,8 @@ export const fromFile = (ast: SchemaAST.AST, value: unknown): unknown =>
  * @category combinators
  * @since 0.1.0
  */
-export const toFile = (ast: SchemaAST.AST, value: unknown): unknown =>
-  mapObjects(ast, value, (fields, known) => {
+export const toFile = (shape: Shape, value: unknown): unknown =>
+  mapObjects(shape, value, (fields, known) => {
     const others = known.has(additional) ? fields[additional] : undefined
     if (others === undefined) return fields
     const kept = Object.entries(fields).filter(([name]) => name !== additional)
@@ -119,26 +124,26 @@ export interface Misplaced {
 }
 
 /**
- * The first field of a value in memory that the schema does not know, or that is known and stands in
+ * The first field of a value in memory that the shape does not have, or that is known and stands in
  * `additional_fields` all the same.
  *
  * @category predicates
  * @since 0.1.0
  */
 export const misplaced = (
-  ast: SchemaAST.AST,
+  shape: Shape,
   value: unknown,
   path: ReadonlyArray<string | number> = []
 ): Misplaced | undefined => {
   if (Array.isArray(value)) {
     for (const [i, item] of value.entries()) {
-      const inner = itemAt(ast, i)
+      const inner = itemAt(shape, i)
       const found = inner === undefined ? undefined : misplaced(inner, item, [...path, i])
       if (found !== undefined) return found
     }
     return undefined
   }
-  const known = isFields(value) ? knownFields(ast) : undefined
+  const known = isFields(value) ? knownFields(shape) : undefined
   if (!isFields(value) || known === undefined) return undefined
   for (const [name, field] of Object.entries(value)) {
     if (field === undefined) continue

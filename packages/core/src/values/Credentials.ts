@@ -185,11 +185,13 @@ export const toGrant = (entry: Entry): Grant =>
  * @category errors
  * @since 0.1.0
  */
-export class CredentialsUnavailable extends Data.TaggedError("CredentialsUnavailable")<{
-  readonly problem: string
-  readonly container?: string | undefined
-  readonly cause?: unknown
-}> {
+export class CredentialsUnavailable
+  extends /*#__PURE__*/ Data.TaggedError("CredentialsUnavailable")<{
+    readonly problem: string
+    readonly container?: string | undefined
+    readonly cause?: unknown
+  }>
+{
   override get message(): string {
     const whose = this.container === undefined ? "" : ` for container \`${this.container}\``
     return `The credentials${whose} could not be fetched: ${this.problem}`

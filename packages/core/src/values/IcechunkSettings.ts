@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Shape from "./Shape.ts"
 
 /**
  * What only other versions know; in `config.json` it stands beside the other fields.
@@ -19,33 +19,33 @@ export interface Open {
   readonly additional_fields?: Readonly<Record<string, unknown>> | undefined
 }
 
-const between = (least: number, most: number) =>
-  Schema.Int.check(Schema.isGreaterThanOrEqualTo(least), Schema.isLessThanOrEqualTo(most))
 const maxU16 = 0xffff
 const maxU32 = 0xffff_ffff
-const maxU64 = Number.MAX_SAFE_INTEGER
 
-const field = <A, E>(schema: Schema.Codec<A, E>) => Schema.optional(Schema.NullOr(schema))
+const field = <A>(shape: Shape.Shape<A>): Shape.Optional<A | null> => Shape.optional(Shape.nullable(shape))
+
 /**
- * The schema of an object that keeps fields which are not named here.
+ * The shape of an object that keeps fields which are not named here.
  *
- * @category schemas
+ * @category shapes
  * @since 0.1.0
  */
-export const settings = <F extends Schema.Struct.Fields>(
+export const settings = <F extends Readonly<Record<string, Shape.Shape>>>(
   fields: F
-): Schema.Struct<F & { readonly additional_fields: Schema.optional<Schema.$Record<Schema.String, Schema.Unknown>> }> =>
-  Schema.Struct({ ...fields, additional_fields: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)) })
+): Shape.Shape<Shape.FieldsOf<F> & Open> => {
+  const open: Shape.Shape = Shape.fields({ ...fields, additional_fields: Shape.optional(Shape.record) })
+  return open as Shape.Shape<Shape.FieldsOf<F> & Open>
+}
 
 type Optional<A> = A | null | undefined
 
 /**
  * Concurrency of reads of many parts.
  *
- * @category schemas
+ * @category shapes
  * @since 0.1.0
  */
-export const PartialValuesConcurrency: Schema.Codec<number> = between(0, maxU16)
+export const PartialValuesConcurrency: Shape.Shape<number> = Shape.whole(0, maxU16)
 
 /**
  * Sizes of caches.
@@ -62,15 +62,15 @@ export interface Caching extends Open {
 }
 
 /**
- * @category schemas
+ * @category shapes
  * @since 0.1.0
  */
-export const Caching: Schema.Codec<Caching> = settings({
-  num_snapshot_nodes: field(between(0, maxU64)),
-  num_chunk_refs: field(between(0, maxU64)),
-  num_transaction_changes: field(between(0, maxU64)),
-  num_bytes_attributes: field(between(0, maxU64)),
-  num_bytes_chunks: field(between(0, maxU64))
+export const Caching: Shape.Shape<Caching> = settings({
+  num_snapshot_nodes: field(Shape.whole(0)),
+  num_chunk_refs: field(Shape.whole(0)),
+  num_transaction_changes: field(Shape.whole(0)),
+  num_bytes_attributes: field(Shape.whole(0)),
+  num_bytes_chunks: field(Shape.whole(0))
 })
 
 /**
@@ -85,10 +85,10 @@ export interface Retries extends Open {
   readonly max_backoff_ms?: Optional<number>
 }
 
-const Retries: Schema.Codec<Retries> = settings({
-  max_tries: field(between(1, maxU16)),
-  initial_backoff_ms: field(between(0, maxU32)),
-  max_backoff_ms: field(between(0, maxU32))
+const Retries: Shape.Shape<Retries> = settings({
+  max_tries: field(Shape.whole(1, maxU16)),
+  initial_backoff_ms: field(Shape.whole(0, maxU32)),
+  max_backoff_ms: field(Shape.whole(0, maxU32))
 })
 
 /**
@@ -102,10 +102,10 @@ export interface UpdateRetries extends Open {
 }
 
 /**
- * @category schemas
+ * @category shapes
  * @since 0.1.0
  */
-export const UpdateRetries: Schema.Codec<UpdateRetries> = settings({ default: field(Retries) })
+export const UpdateRetries: Shape.Shape<UpdateRetries> = settings({ default: field(Retries) })
 
 /**
  * How the repository's storage is used.
@@ -139,41 +139,41 @@ export interface Storage extends Open {
 }
 
 /**
- * @category schemas
+ * @category shapes
  * @since 0.1.0
  */
-export const Storage: Schema.Codec<Storage> = settings({
+export const Storage: Shape.Shape<Storage> = settings({
   concurrency: field(
     settings({
-      max_concurrent_requests_for_object: field(between(1, maxU16)),
-      ideal_concurrent_request_size: field(between(1, maxU64))
+      max_concurrent_requests_for_object: field(Shape.whole(1, maxU16)),
+      ideal_concurrent_request_size: field(Shape.whole(1))
     })
   ),
   retries: field(Retries),
   timeouts: field(
     settings({
-      connect_timeout_ms: field(between(0, maxU32)),
-      read_timeout_ms: field(between(0, maxU32)),
-      operation_timeout_ms: field(between(0, maxU32)),
-      operation_attempt_timeout_ms: field(between(0, maxU32))
+      connect_timeout_ms: field(Shape.whole(0, maxU32)),
+      read_timeout_ms: field(Shape.whole(0, maxU32)),
+      operation_timeout_ms: field(Shape.whole(0, maxU32)),
+      operation_attempt_timeout_ms: field(Shape.whole(0, maxU32))
     })
   ),
-  unsafe_use_conditional_update: field(Schema.Boolean),
-  unsafe_use_conditional_create: field(Schema.Boolean),
-  unsafe_use_metadata: field(Schema.Boolean),
-  storage_class: field(Schema.String),
-  metadata_storage_class: field(Schema.String),
-  chunks_storage_class: field(Schema.String),
-  minimum_size_for_multipart_upload: field(between(0, maxU64))
+  unsafe_use_conditional_update: field(Shape.flag),
+  unsafe_use_conditional_create: field(Shape.flag),
+  unsafe_use_metadata: field(Shape.flag),
+  storage_class: field(Shape.text),
+  metadata_storage_class: field(Shape.text),
+  chunks_storage_class: field(Shape.text),
+  minimum_size_for_multipart_upload: field(Shape.whole(0))
 })
 
-const Bound = Schema.Union([
-  Schema.Literal("Unbounded"),
-  Schema.Struct({ Included: between(0, maxU32) }),
-  Schema.Struct({ Excluded: between(0, maxU32) })
-])
+const Bound = Shape.union(
+  Shape.oneOf("Unbounded"),
+  Shape.fields({ Included: Shape.whole(0, maxU32) }),
+  Shape.fields({ Excluded: Shape.whole(0, maxU32) })
+)
 
-const Regex = Schema.Struct({ regex: Schema.String })
+const Regex = Shape.fields({ regex: Shape.text })
 
 type Bound = "Unbounded" | { readonly Included: number } | { readonly Excluded: number }
 
@@ -192,14 +192,14 @@ export type PreloadCondition =
   | { readonly name_matches: { readonly regex: string } }
   | { readonly num_refs: { readonly from: Bound; readonly to: Bound } }
 
-const PreloadCondition: Schema.Codec<PreloadCondition> = Schema.Union([
-  Schema.Literals(["true", "false"]),
-  Schema.Struct({ or: Schema.Array(Schema.suspend((): Schema.Codec<PreloadCondition> => PreloadCondition)) }),
-  Schema.Struct({ and: Schema.Array(Schema.suspend((): Schema.Codec<PreloadCondition> => PreloadCondition)) }),
-  Schema.Struct({ path_matches: Regex }),
-  Schema.Struct({ name_matches: Regex }),
-  Schema.Struct({ num_refs: Schema.Struct({ from: Bound, to: Bound }) })
-])
+const PreloadCondition: Shape.Shape<PreloadCondition> = Shape.union(
+  Shape.oneOf("true", "false"),
+  Shape.fields({ or: Shape.list(Shape.later((): Shape.Shape<PreloadCondition> => PreloadCondition)) }),
+  Shape.fields({ and: Shape.list(Shape.later((): Shape.Shape<PreloadCondition> => PreloadCondition)) }),
+  Shape.fields({ path_matches: Regex }),
+  Shape.fields({ name_matches: Regex }),
+  Shape.fields({ num_refs: Shape.fields({ from: Bound, to: Bound }) })
+)
 
 /**
  * How manifests are read ahead.
@@ -214,13 +214,13 @@ export interface Preload extends Open {
 }
 
 /**
- * @category schemas
+ * @category shapes
  * @since 0.1.0
  */
-export const Preload: Schema.Codec<Preload> = settings({
-  max_total_refs: field(between(0, maxU32)),
+export const Preload: Shape.Shape<Preload> = settings({
+  max_total_refs: field(Shape.whole(0, maxU32)),
   preload_if: field(PreloadCondition),
-  max_arrays_to_scan: field(between(0, maxU32))
+  max_arrays_to_scan: field(Shape.whole(0, maxU32))
 })
 
 /**
@@ -237,20 +237,20 @@ export interface LocationCompression extends Open {
 }
 
 /**
- * @category schemas
+ * @category shapes
  * @since 0.1.0
  */
-export const LocationCompression: Schema.Codec<LocationCompression> = settings({
-  min_num_chunks: field(between(0, maxU16)),
-  dictionary_max_training_samples: field(between(0, maxU16)),
-  dictionary_max_size_bytes: field(between(0, maxU32)),
-  compression_level: field(between(-0x8000_0000, 0x7fff_ffff))
+export const LocationCompression: Shape.Shape<LocationCompression> = settings({
+  min_num_chunks: field(Shape.whole(0, maxU16)),
+  dictionary_max_training_samples: field(Shape.whole(0, maxU16)),
+  dictionary_max_size_bytes: field(Shape.whole(0, maxU32)),
+  compression_level: field(Shape.whole(-0x8000_0000, 0x7fff_ffff))
 })
 
 /**
  * Manifests that a commit reads at once.
  *
- * @category schemas
+ * @category shapes
  * @since 0.1.0
  */
-export const ManifestFetches: Schema.Codec<number> = between(0, maxU16)
+export const ManifestFetches: Shape.Shape<number> = Shape.whole(0, maxU16)

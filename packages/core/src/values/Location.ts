@@ -9,7 +9,6 @@
  */
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 
 /**
  * - `Absolute`: `protocol` and `path`; the first segment of the path is the bucket, except for the
@@ -56,10 +55,12 @@ export const match: typeof Constructors.$match = Constructors.$match
  * @category errors
  * @since 0.1.0
  */
-export class InvalidLocation extends Schema.TaggedError<InvalidLocation>()("InvalidLocation", {
-  location: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidLocation
+  extends /*#__PURE__*/ Data.TaggedError("InvalidLocation")<{
+    readonly location: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.location}\` is not a location of a virtual chunk: ${this.problem}. Write it as \`protocol://bucket/key\`, \`file:///absolute/path\` or \`vcc://container/path\`.`
   }
@@ -81,11 +82,18 @@ export const canonicalProtocol = (protocol: string): string => {
   return aliases.get(lower) ?? lower
 }
 
-/** Longest location that is written or read, in UTF-8 bytes; Icechunk reads no longer ones. */
-const maxBytes = 1024
+/**
+ * Longest location that is written or read, in UTF-8 bytes; Icechunk reads no longer ones.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxBytes = 1024
 
 const encoder = new TextEncoder()
-const tooLong = (text: string): boolean => text.length > maxBytes || encoder.encode(text).length > maxBytes
+/** A unit of UTF-16 takes three bytes at most. */
+const tooLong = (text: string): boolean =>
+  3 * text.length > maxBytes && (text.length > maxBytes || encoder.encode(text).length > maxBytes)
 
 /**
  * Parses a location.
@@ -163,13 +171,17 @@ export const objectProblem = (location: Location): string | undefined =>
  */
 export const hasDotSegment = (key: string): boolean => /(?:^|\/)\.\.?(?:\/|$)/.test(key)
 
+/** Absolute, in characters that no URL encodes, without empty, `.` and `..` segments: decoded and encoded it is the same. */
+const plainFilePath = /^(?:\/[\w~:=,@+-][\w.~:=,@+-]*)+$/
+
 /**
  * A file path, percent-encoded where a URL requires it.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const encodeFilePath = (path: string): string => encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")
+export const encodeFilePath = (path: string): string =>
+  plainFilePath.test(path) ? path : encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")
 
 /**
  * A Windows path with a drive letter as the path of a `file` location: `c:\data` is `/C:/data`. Other paths stay what
@@ -191,6 +203,7 @@ export const fromDrivePath = (path: string): string => {
  * @since 0.1.0
  */
 export const normaliseFilePath = (written: string): Result.Result<string, string> => {
+  if (plainFilePath.test(written)) return Result.succeed(written)
   const text = fromDrivePath(written)
   if (!text.startsWith("/")) {
     return Result.fail("a file location has an absolute path and no host, as in `file:///data/a.nc`")

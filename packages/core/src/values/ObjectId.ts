@@ -54,6 +54,12 @@ const values: ReadonlyMap<string, number> = new Map(
 )
 const codes: ReadonlyArray<number> = [...alphabet].map((letter) => letter.charCodeAt(0))
 
+/** The same by the code of the letter, for ids that are known to be well formed: upper case. */
+const valueOfCode = new Uint8Array(128)
+codes.forEach((code, value) => {
+  valueOfCode[code] = value
+})
+
 /**
  * The Crockford base 32 text of `bytes`: upper case, without padding, zero bits appended.
  *
@@ -127,6 +133,26 @@ export const bytes12 = (id: SnapshotId | ManifestId | ChunkId): Uint8Array => Re
  * @since 0.1.0
  */
 export const bytes8 = (id: NodeId): Uint8Array => Result.getOrThrow(decode(id, 8))
+
+/**
+ * Writes the bytes of an id that is known to be well formed, 8 or 12, without making an array of them.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const write = (id: SnapshotId | ManifestId | ChunkId | NodeId, to: Uint8Array, at: number): void => {
+  let position = at
+  let buffer = 0
+  let bits = 0
+  for (let i = 0; i < id.length; i++) {
+    buffer = (buffer << 5) | valueOfCode[id.charCodeAt(i)]!
+    bits += 5
+    if (bits < 8) continue
+    bits -= 8
+    to[position++] = (buffer >>> bits) & 255
+    buffer &= (1 << bits) - 1
+  }
+}
 
 const of12 = <Id extends string>(bytes: Uint8Array): Id => encode(bytes.subarray(0, 12)) as Id
 

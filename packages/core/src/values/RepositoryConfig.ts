@@ -3,16 +3,14 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import * as ConfigFields from "./ConfigFields.ts"
-import * as Settings from "./IcechunkSettings.ts"
+import * as ConfigShape from "./ConfigShape.ts"
+import type * as Settings from "./IcechunkSettings.ts"
 import * as Json from "./Json.ts"
+import * as Shape from "./Shape.ts"
 import * as Container from "./VirtualChunkContainer.ts"
-
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-const U16 = Count.check(Schema.isLessThanOrEqualTo(0xffff))
 
 /**
  * Which arrays a rule of manifest splitting is for. Regular expressions have the syntax of RE2, and hold where they
@@ -28,14 +26,6 @@ export type SplitCondition =
   | { readonly or: ReadonlyArray<SplitCondition> }
   | { readonly and: ReadonlyArray<SplitCondition> }
 
-const SplitCondition: Schema.Codec<SplitCondition> = Schema.Union([
-  Schema.Literal("any_array"),
-  Schema.Struct({ path_matches: Schema.Struct({ regex: Schema.String }) }),
-  Schema.Struct({ name_matches: Schema.Struct({ regex: Schema.String }) }),
-  Schema.Struct({ or: Schema.Array(Schema.suspend((): Schema.Codec<SplitCondition> => SplitCondition)) }),
-  Schema.Struct({ and: Schema.Array(Schema.suspend((): Schema.Codec<SplitCondition> => SplitCondition)) })
-])
-
 /**
  * At most `num_chunks` chunks of a manifest along an axis, by its number or by a regular expression that occurs
  * in the dimension's name, or along any.
@@ -47,15 +37,6 @@ export interface SplitDimension extends Settings.Open {
   readonly condition: "Any" | { readonly Axis: number } | { readonly DimensionName: string }
   readonly num_chunks: number
 }
-
-const SplitDimension: Schema.Codec<SplitDimension> = Settings.settings({
-  condition: Schema.Union([
-    Schema.Literal("Any"),
-    Schema.Struct({ Axis: Count }),
-    Schema.Struct({ DimensionName: Schema.String })
-  ]),
-  num_chunks: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(0xffff_ffff))
-})
 
 /**
  * How the refs of an array are spread over manifests. Each dimension is cut as the first part says that is for it,
@@ -110,43 +91,6 @@ export interface RepositoryConfig extends Settings.Open {
   readonly num_updates_per_repo_info_file?: Optional<number>
 }
 
-const optional = <A, E>(schema: Schema.Codec<A, E>) => Schema.optional(Schema.NullOr(schema))
-
-/**
- * The schema of the configuration in memory. In `config.json` the fields of `additional_fields` stand beside the others.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const RepositoryConfig: Schema.Codec<RepositoryConfig> = Settings.settings({
-  inline_chunk_threshold_bytes: optional(U16),
-  virtual_chunk_containers: optional(Schema.Array(Container.VirtualChunkContainer)),
-  compression: optional(
-    Settings.settings({
-      algorithm: optional(Schema.Literal("zstd")),
-      level: optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(22)))
-    })
-  ),
-  manifest: optional(
-    Settings.settings({
-      splitting: optional(
-        Settings.settings({
-          split_sizes: optional(Schema.Array(Schema.Tuple([SplitCondition, Schema.Array(SplitDimension)])))
-        })
-      ),
-      preload: optional(Settings.Preload),
-      virtual_chunk_location_compression: optional(Settings.LocationCompression),
-      max_concurrent_manifest_fetches_during_commit: optional(Settings.ManifestFetches)
-    })
-  ),
-  caching: optional(Settings.Caching),
-  storage: optional(Settings.Storage),
-  repo_update_retries: optional(Settings.UpdateRetries),
-  get_partial_values_concurrency: optional(Settings.PartialValuesConcurrency),
-  max_concurrent_requests: optional(U16.check(Schema.isGreaterThanOrEqualTo(1))),
-  num_updates_per_repo_info_file: optional(U16.check(Schema.isGreaterThanOrEqualTo(1)))
-})
-
 /**
  * What holds where nothing else is configured.
  *
@@ -168,21 +112,21 @@ export const defaults: RepositoryConfig = {
  * @category errors
  * @since 0.1.0
  */
-export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidConfig", {
-  /** `config.json`, or what else the configuration came from. */
-  source: Schema.String,
-  field: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidConfig
+  extends /*#__PURE__*/ Data.TaggedError("InvalidConfig")<{
+    /** `config.json`, or what else the configuration came from. */
+    readonly source: string
+    readonly field: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.source}\` is not a valid configuration at \`${this.field}\`: ${this.problem}`
   }
 }
 
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
-
-const fieldOf = (path: ReadonlyArray<unknown> | undefined): string =>
-  (path ?? []).reduce<string>(
+const fieldOf = (path: ReadonlyArray<unknown>): string =>
+  path.reduce<string>(
     (text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`),
     ""
   ) || "(whole file)"
@@ -201,12 +145,10 @@ const notJson = (source: string, value: unknown, depth: number): InvalidConfig |
 const reserved = ["recent_writes", "published"]
 
 const decode = (source: string, value: unknown): Result.Result<RepositoryConfig, InvalidConfig> => {
-  const decoded = Schema.decodeUnknownResult(RepositoryConfig)(value)
+  const decoded = Shape.read(ConfigShape.repositoryConfig, value)
   if (Result.isFailure(decoded)) {
-    const [issue] = formatIssue(decoded.failure.issue).issues
-    return Result.fail(
-      new InvalidConfig({ source, field: fieldOf(issue?.path), problem: issue?.message ?? "it has the wrong type" })
-    )
+    const { path, problem } = decoded.failure
+    return Result.fail(new InvalidConfig({ source, field: fieldOf(path), problem }))
   }
   const containers = decoded.success.virtual_chunk_containers?.map(Container.normalise)
   return validate(
@@ -225,7 +167,7 @@ export const fromJson = (source: string, json: unknown): Result.Result<Repositor
   // Two more than are written: a file also repeats, in a list, what was published of it.
   const wrong = notJson(source, json, -1)
   if (wrong !== undefined) return Result.fail(wrong)
-  return decode(source, ConfigFields.fromFile(RepositoryConfig.ast, json))
+  return decode(source, ConfigFields.fromFile(ConfigShape.repositoryConfig, json))
 }
 
 /**
@@ -259,7 +201,7 @@ export const fromInput = (
   const others = ConfigFields.isFields(input) ? input[ConfigFields.additional] : undefined
   const taken = ConfigFields.isFields(others) ? reserved.find((name) => Object.hasOwn(others, name)) : undefined
   if (taken !== undefined) return refuse([ConfigFields.additional, taken], "this library keeps its own notes there")
-  const misplaced = ConfigFields.misplaced(RepositoryConfig.ast, input)
+  const misplaced = ConfigFields.misplaced(ConfigShape.repositoryConfig, input)
   if (misplaced !== undefined) return refuse(misplaced.path, misplaced.problem)
   return Result.flatMap(decode(source, input), (config) => {
     for (const [i, container] of (config.virtual_chunk_containers ?? []).entries()) {
@@ -294,7 +236,7 @@ export const parse = (source: string, text: string): Result.Result<RepositoryCon
  * @since 0.1.0
  */
 export const toJson = (config: RepositoryConfig): Json.JsonObject =>
-  ConfigFields.toFile(RepositoryConfig.ast, config) as Json.JsonObject
+  ConfigFields.toFile(ConfigShape.repositoryConfig, config) as Json.JsonObject
 
 /**
  * The text of `config.json`.

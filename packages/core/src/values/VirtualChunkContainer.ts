@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
 import * as ConfigFields from "./ConfigFields.ts"
 import * as Endpoint from "./Endpoint.ts"
 import * as Location from "./Location.ts"
@@ -45,19 +44,6 @@ export interface CloudClientConfig {
   readonly additional_fields?: Readonly<Record<string, unknown>> | undefined
 }
 
-const AdditionalFields: Schema.Codec<Readonly<Record<string, unknown>>> = Schema.Record(Schema.String, Schema.Unknown)
-
-const CloudClientConfig: Schema.Codec<CloudClientConfig> = Schema.Struct({
-  endpoint_url: Schema.optional(Schema.String),
-  force_path_style: Schema.optional(Schema.Boolean),
-  anonymous: Schema.optional(Schema.Boolean),
-  requester_pays: Schema.optional(Schema.Boolean),
-  unsafe_use_distributed_reads: Schema.optional(Schema.Boolean),
-  fork_bucket: Schema.optional(Schema.String),
-  user_project: Schema.optional(Schema.String),
-  additional_fields: Schema.optional(AdditionalFields)
-})
-
 /**
  * A container: locations with this `protocol` whose path starts, on whole segments, with
  * `bucket_prefix` are read from `platform`.
@@ -78,22 +64,6 @@ export interface VirtualChunkContainer {
   /** What only other versions or programs know; in `config.json` it stands beside the other fields. */
   readonly additional_fields?: Readonly<Record<string, unknown>> | undefined
 }
-
-/**
- * A container in memory. In `config.json` the fields of `additional_fields` stand beside the others.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const VirtualChunkContainer: Schema.Codec<VirtualChunkContainer> = Schema.Struct({
-  name: Schema.String,
-  protocol: Schema.String,
-  platform: Schema.String,
-  region: Schema.optional(Schema.String),
-  bucket_prefix: Schema.optional(Schema.String),
-  cloud_client_config: Schema.optional(CloudClientConfig),
-  additional_fields: Schema.optional(AdditionalFields)
-})
 
 /**
  * The container with its endpoint in full: `localhost:9000` is `http://localhost:9000`.

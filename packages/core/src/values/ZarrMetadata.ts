@@ -5,11 +5,11 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import { type Json, type JsonObject, problem as problemOf } from "./Json.ts"
 import * as JsonDocument from "./JsonDocument.ts"
+import * as Shape from "./Shape.ts"
 import * as ZarrCodec from "./ZarrCodec.ts"
 import * as ZarrDataType from "./ZarrDataType.ts"
 import * as ZarrExtension from "./ZarrExtension.ts"
@@ -46,44 +46,41 @@ export type ZarrMetadata =
  * @category errors
  * @since 0.1.0
  */
-export class InvalidMetadata extends Schema.TaggedError<InvalidMetadata>()("InvalidMetadata", {
-  /** The node's path, or `commit`. */
-  path: Schema.String,
-  field: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidMetadata
+  extends /*#__PURE__*/ Data.TaggedError("InvalidMetadata")<{
+    /** The node's path, or `commit`. */
+    readonly path: string
+    readonly field: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `The metadata of \`${this.path}\` is invalid at \`${this.field}\`: ${this.problem}`
   }
 }
 
-const Length = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-const ChunkLength = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+const length = Shape.whole(0)
+const chunkLength = Shape.whole(1)
 
-const NodeFields = Schema.Struct({
-  zarr_format: Schema.Literal(3),
-  node_type: Schema.Literals(["group", "array"]),
-  attributes: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
+const nodeFields = Shape.fields({
+  zarr_format: Shape.oneOf(3),
+  node_type: Shape.oneOf("group", "array"),
+  attributes: Shape.optional(Shape.record)
 })
 
-const ArrayFields = Schema.Struct({
-  shape: Schema.Array(Length),
-  chunk_grid: Schema.Struct({
-    name: Schema.Literals(["regular", "rectilinear"]),
-    configuration: Schema.Unknown
-  }),
-  fill_value: Schema.Unknown,
-  dimension_names: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.NullOr(Schema.String))))
+const arrayFields = Shape.fields({
+  shape: Shape.list(length),
+  chunk_grid: Shape.fields({ name: Shape.oneOf("regular", "rectilinear"), configuration: Shape.any }),
+  fill_value: Shape.any,
+  dimension_names: Shape.optional(Shape.nullable(Shape.list(Shape.nullable(Shape.text))))
 })
 
-const RegularGrid = Schema.Struct({ chunk_shape: Schema.Array(ChunkLength) })
+const regular = Shape.fields({ chunk_shape: Shape.list(chunkLength) })
 
-const RectilinearGrid = Schema.Struct({
-  kind: Schema.optionalKey(Schema.Literal("inline")),
-  chunk_shapes: Schema.Array(Schema.Array(Schema.Union([Length, Schema.Tuple([Length, ChunkLength])])))
+const rectilinear = Shape.fields({
+  kind: Shape.optional(Shape.oneOf("inline")),
+  chunk_shapes: Shape.list(Shape.list(Shape.union(length, Shape.tuple(length, chunkLength))))
 })
-
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /** Largest number of chunks along a dimension: grid indices are unsigned 32-bit integers. */
 const maxChunks = 0xffff_ffff
@@ -115,17 +112,8 @@ const attempt = <A>(path: string, f: () => A): Result.Result<A, InvalidMetadata>
 const orRefuse = <A>(result: Result.Result<A, ZarrExtension.Problem>, ...path: ReadonlyArray<PropertyKey>): A =>
   Result.isSuccess(result) ? result.success : refuse(result.failure.problem, ...path, ...result.failure.path)
 
-const decode = <S extends Schema.Decoder<unknown>>(
-  schema: S,
-  value: unknown,
-  ...path: ReadonlyArray<PropertyKey>
-): S["Type"] => {
-  const decoded = Schema.decodeUnknownResult(schema)(value)
-  if (Result.isSuccess(decoded)) return decoded.success
-  const [issue] = formatIssue(decoded.failure.issue).issues
-  const at = (issue?.path ?? []).map((key) => (typeof key === "object" ? key.key : key))
-  return refuse(issue?.message ?? "it has the wrong type", ...path, ...at)
-}
+const decode = <A>(shape: Shape.Shape<A>, value: unknown, ...path: ReadonlyArray<PropertyKey>): A =>
+  orRefuse(Shape.read(shape, value), ...path)
 
 /** A chunk grid: how many chunks there are along each dimension, and their shape where all have the same. */
 interface Grid {
@@ -136,7 +124,7 @@ interface Grid {
 const gridPath = ["chunk_grid", "configuration"] as const
 
 const regularGrid = (shape: ReadonlyArray<number>, configuration: unknown): Grid => {
-  const { chunk_shape: chunkShape } = decode(RegularGrid, configuration, ...gridPath)
+  const { chunk_shape: chunkShape } = decode(regular, configuration, ...gridPath)
   if (chunkShape.length !== shape.length) {
     refuse(`it has ${chunkShape.length} dimension(s), \`shape\` has ${shape.length}`, ...gridPath, "chunk_shape")
   }
@@ -145,7 +133,7 @@ const regularGrid = (shape: ReadonlyArray<number>, configuration: unknown): Grid
 
 /** The lengths of the chunks along each dimension one by one, a run of them as `[length, count]`. */
 const rectilinearGrid = (shape: ReadonlyArray<number>, configuration: unknown): Grid => {
-  const { chunk_shapes: shapes } = decode(RectilinearGrid, configuration, ...gridPath)
+  const { chunk_shapes: shapes } = decode(rectilinear, configuration, ...gridPath)
   if (shapes.length !== shape.length) {
     refuse(`it has ${shapes.length} dimension(s), \`shape\` has ${shape.length}`, ...gridPath, "chunk_shapes")
   }
@@ -189,7 +177,7 @@ const checkKeyEncoding = (value: Json | undefined, extensions: ReadonlySet<strin
 }
 
 const checkArray = (json: JsonObject, extensions: ReadonlySet<string>): ZarrMetadata => {
-  const { chunk_grid: grid, dimension_names: names, shape } = decode(ArrayFields, json)
+  const { chunk_grid: grid, dimension_names: names, shape } = decode(arrayFields, json)
   const { chunkShape, numChunks } =
     grid.name === "regular" ? regularGrid(shape, grid.configuration) : rectilinearGrid(shape, grid.configuration)
   const tooMany = numChunks.findIndex((count) => count > maxChunks)
@@ -244,7 +232,7 @@ export const parse = (
 ): Result.Result<ZarrMetadata, InvalidMetadata> =>
   attempt(path, (): ZarrMetadata => {
     const json = orRefuse(JsonDocument.fromBytes(bytes))
-    const node = decode(NodeFields, json)
+    const node = decode(nodeFields, json)
     return node.node_type === "group"
       ? { _tag: "Group" }
       : checkArray(json as JsonObject, new Set(options?.extensions ?? []))

@@ -61,6 +61,11 @@ export interface ChunkResolver {
     ref: VirtualChunkRef,
     options: { readonly part?: Span | undefined; readonly checks: ChecksumPolicy }
   ) => Wanted | ContainerMatch.MissingContainer | Location.InvalidLocation
+  /**
+   * The text of the object's place and version, the same for the same bytes, where these may be kept: when the ref has a
+   * checksum, and the store is not local. Fails like `read` when the object may not be read.
+   */
+  readonly cacheKey: (ref: VirtualChunkRef) => Effect.Effect<string | undefined, VirtualReadError>
   /** Where the object of a location is. */
   readonly placeOf: (resolved: ContainerMatch.Resolved) => ObjectPlace.ObjectPlace
   /** All locations of the same object. */
@@ -195,6 +200,20 @@ export const make = (options: {
     placeOf,
     spellings: (resolved) => ObjectPlace.spellings(placeOf(resolved), containers, platformOf(resolved)),
     wanted,
+    cacheKey: ({ checksum, location }) => {
+      if (checksum === undefined) return Effect.succeed(undefined)
+      const object = objectAt(location)
+      if (!(object instanceof KnownObject)) return Effect.fail(object)
+      const { address } = object
+      return Effect.scoped(
+        Effect.flatMap(stores.openStore(address), (opened) => {
+          const refused = stores.refusal(opened, address)
+          if (refused !== undefined) return Effect.fail(refused)
+          if (opened.store.isLocal === true) return Effect.succeed(undefined)
+          return Effect.succeed(`${ObjectPlace.key(placeOf(address.resolved))}\n${versionKey(checksum, "fail")}`)
+        })
+      )
+    },
     read: (ref, options) => {
       const what = wanted(ref, options)
       return "target" in what ? reads.read(what.target, what.location, what.start, what.end) : Effect.fail(what)

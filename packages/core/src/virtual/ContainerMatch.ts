@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as Location from "../values/Location.ts"
 import * as Container from "../values/VirtualChunkContainer.ts"
 
@@ -14,13 +14,15 @@ import * as Container from "../values/VirtualChunkContainer.ts"
  * @category errors
  * @since 0.1.0
  */
-export class MissingContainer extends Schema.TaggedError<MissingContainer>()("MissingContainer", {
-  location: Schema.String,
-  /** The name or protocol that a container has to have. */
-  wanted: Schema.String,
-  /** Names of the containers that were considered, but for the default ones. */
-  known: Schema.Array(Schema.String)
-}) {
+export class MissingContainer
+  extends /*#__PURE__*/ Data.TaggedError("MissingContainer")<{
+    readonly location: string
+    /** The name or protocol that a container has to have. */
+    readonly wanted: string
+    /** Names of the containers that were considered, but for the default ones. */
+    readonly known: ReadonlyArray<string>
+  }>
+{
   override get message(): string {
     return `No container matches \`${this.location}\`. Add one with ${this.wanted} to the repository's configuration, or pass it in \`config\` when the repository is opened. The repository's own containers: ${listed(this.known)}.`
   }
@@ -36,13 +38,15 @@ const listed = (names: ReadonlyArray<string>): string =>
  * @category errors
  * @since 0.1.0
  */
-export class UnknownContainer extends Schema.TaggedError<UnknownContainer>()("UnknownContainer", {
-  /** `credentials` or `withoutContainers`. */
-  option: Schema.String,
-  name: Schema.String,
-  /** Names of all containers, the default ones too. */
-  known: Schema.Array(Schema.String)
-}) {
+export class UnknownContainer
+  extends /*#__PURE__*/ Data.TaggedError("UnknownContainer")<{
+    /** `credentials` or `withoutContainers`. */
+    readonly option: string
+    readonly name: string
+    /** Names of all containers, the default ones too. */
+    readonly known: ReadonlyArray<string>
+  }>
+{
   override get message(): string {
     return `\`${this.option}\` is for container \`${this.name}\`, which does not exist. Correct the name, or add the container first, or pass it in \`config\` along with it. Containers: ${listed(this.known)}.`
   }

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as MemoryObjectStore from "../store/MemoryObjectStore.ts"
 import { ObjectStore, type ObjectStoreShape, prefixed } from "../store/ObjectStore.ts"
@@ -21,13 +21,15 @@ import * as Container from "../values/VirtualChunkContainer.ts"
  * @category errors
  * @since 0.1.0
  */
-export class MissingCredentials extends Schema.TaggedError<MissingCredentials>()("MissingCredentials", {
-  container: Schema.String,
-  platform: Schema.String,
-  because: Schema.String,
-  /** What to change in the credentials that were given; absent when none were. */
-  remedy: Schema.optional(Schema.String)
-}) {
+export class MissingCredentials
+  extends /*#__PURE__*/ Data.TaggedError("MissingCredentials")<{
+    readonly container: string
+    readonly platform: string
+    readonly because: string
+    /** What to change in the credentials that were given; absent when none were. */
+    readonly remedy?: string | undefined
+  }>
+{
   override get message(): string {
     return this.remedy === undefined
       ? `Container \`${this.container}\` on \`${this.platform}\` needs credentials: ${this.because}. Pass them as \`credentials: { ${JSON.stringify(this.container)}: ... }\` when the repository is opened.`
@@ -41,11 +43,13 @@ export class MissingCredentials extends Schema.TaggedError<MissingCredentials>()
  * @category errors
  * @since 0.1.0
  */
-export class MissingPlatform extends Schema.TaggedError<MissingPlatform>()("MissingPlatform", {
-  container: Schema.String,
-  platform: Schema.String,
-  known: Schema.Array(Schema.String)
-}) {
+export class MissingPlatform
+  extends /*#__PURE__*/ Data.TaggedError("MissingPlatform")<{
+    readonly container: string
+    readonly platform: string
+    readonly known: ReadonlyArray<string>
+  }>
+{
   override get message(): string {
     const known = this.known.length === 0 ? "none" : this.known.map((name) => `\`${name}\``).join(", ")
     const meant = this.known.find((name) => name.toLowerCase() === this.platform.toLowerCase())

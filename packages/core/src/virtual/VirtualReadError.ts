@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
 import type { ObjectMeta } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import * as Checksum from "../values/Checksum.ts"
@@ -18,14 +18,16 @@ import type { MissingCredentials, MissingPlatform } from "./Platform.ts"
  * @category errors
  * @since 0.1.0
  */
-export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("ChecksumMismatch", {
-  location: Schema.String,
-  container: Schema.String,
-  /** What the ref says, in words. */
-  expected: Schema.String,
-  /** What the store says, in words that follow "it"; absent when the store refused the read without saying. */
-  observed: Schema.optional(Schema.String)
-}) {
+export class ChecksumMismatch
+  extends /*#__PURE__*/ Data.TaggedError("ChecksumMismatch")<{
+    readonly location: string
+    readonly container: string
+    /** What the ref says, in words. */
+    readonly expected: string
+    /** What the store says, in words that follow "it"; absent when the store refused the read without saying. */
+    readonly observed?: string | undefined
+  }>
+{
   override get message(): string {
     const observed =
       this.observed === undefined ? "and its store says that this is no longer so" : `but it ${this.observed}`
@@ -39,11 +41,13 @@ export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("Ch
  * @category errors
  * @since 0.1.0
  */
-export class VirtualObjectNotFound extends Schema.TaggedError<VirtualObjectNotFound>()("VirtualObjectNotFound", {
-  location: Schema.String,
-  container: Schema.String,
-  store: Schema.String
-}) {
+export class VirtualObjectNotFound
+  extends /*#__PURE__*/ Data.TaggedError("VirtualObjectNotFound")<{
+    readonly location: string
+    readonly container: string
+    readonly store: string
+  }>
+{
   override get message(): string {
     return `\`${this.location}\` does not exist in \`${this.store}\` (container \`${this.container}\`). Restore the object, or correct the container's configuration.`
   }

@@ -7,7 +7,6 @@
  */
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
 import * as NodePath from "../values/NodePath.ts"
 
@@ -33,16 +32,24 @@ const Constructors: Data.TaggedEnum.Constructor<ZarrKey> = Data.taggedEnum<ZarrK
  * @category errors
  * @since 0.1.0
  */
-export class InvalidKey extends Schema.TaggedError<InvalidKey>()("InvalidKey", {
-  key: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidKey
+  extends /*#__PURE__*/ Data.TaggedError("InvalidKey")<{
+    readonly key: string
+    readonly problem: string
+  }>
+{
   override get message(): string {
     return `\`${this.key}\` is not a key of a Zarr store: ${this.problem}. Keys are \`path/zarr.json\` and \`path/c/0/1\`.`
   }
 }
 
-const metadataName = "zarr.json"
+/**
+ * The name of every node's metadata.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const metadataName = "zarr.json"
 const chunkPattern = /^(?:(.*)\/)?c((?:\/(?:0|[1-9][0-9]*))*)$/s
 
 /**

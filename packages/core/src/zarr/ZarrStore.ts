@@ -14,6 +14,7 @@ import * as NodePath from "../values/NodePath.ts"
 import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
 import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError } from "../repository/Assets.ts"
+import type { Node } from "../repository/changes/ChangedSnapshot.ts"
 import type { Session } from "../repository/Session.ts"
 import type {
   InvalidChunk,
@@ -80,6 +81,14 @@ export interface ZarrStore {
 }
 
 const absent = Effect.succeed(undefined)
+
+/** The node path of a directory, given as the start of keys; `undefined` for one that no user can ask for. */
+const directoryOf = (base: string): NodePath.NodePath | undefined =>
+  base === ""
+    ? NodePath.root
+    : base === "/"
+      ? undefined
+      : Result.getOrUndefined(NodePath.parse(`/${base.slice(0, -1)}`))
 
 /**
  * A session as a Zarr store. Writing through a read-only session fails with `WriteForbidden`.
@@ -149,26 +158,93 @@ export const make = (session: Session | WritableSession): ZarrStore => {
       Stream.catchTag(["NodeNotFound", "InvalidPath"], () => Stream.empty)
     )
 
-  /** The key of each node's metadata, and what `chunks` has to say of the arrays; `base` starts an array's keys. */
-  const keys = (
-    chunks: (array: NodePath.NodePath, base: string) => Stream.Stream<string, AssetError>
-  ): Stream.Stream<string, AssetError> =>
-    Stream.unwrap(
-      Effect.map(Effect.orDie(session.nodes()), (nodes) =>
-        Stream.flatMap(Stream.fromIterable(nodes), ({ data, path }) => {
-          const metadata = Stream.succeed(ZarrKey.metadata(path))
-          if (data._tag === "Group") return metadata
-          return Stream.concat(metadata, chunks(path, path === NodePath.root ? "" : `${path.slice(1)}/`))
-        })
-      )
-    )
+  /** The keys of nodes' metadata, and those of chunks of the arrays that are asked for; `base` starts an array's keys. */
+  const keysOf = (
+    nodes: ReadonlyArray<Node>,
+    isWanted: (base: string) => boolean
+  ): ReadonlyArray<Stream.Stream<string, AssetError>> => {
+    const streams: Array<Stream.Stream<string, AssetError>> = []
+    let metadata: Array<string> = []
+    for (const { data, path } of nodes) {
+      metadata.push(ZarrKey.metadata(path))
+      if (data._tag === "Group" || !isWanted(path === NodePath.root ? "" : `${path.slice(1)}/`)) continue
+      streams.push(Stream.fromIterable(metadata), chunkKeys(path))
+      metadata = []
+    }
+    return [...streams, Stream.fromIterable(metadata)]
+  }
+
+  const nodeAt = (path: NodePath.NodePath): Effect.Effect<Node | undefined> =>
+    Effect.catchTag(session.node(path), ["NodeNotFound", "InvalidPath"], () => absent)
+
+  /** Chunks of the array, if there is one, whose keys are in a directory that is not of nodes: `path/c` or below. */
+  const chunksAround = Effect.fnUntraced(function* (
+    directory: NodePath.NodePath
+  ): Effect.fn.Return<Array<Stream.Stream<string, AssetError>>> {
+    const found: Array<Stream.Stream<string, AssetError>> = []
+    for (
+      let at = directory, above = NodePath.parent(at);
+      above !== undefined;
+      at = above, above = NodePath.parent(above)
+    ) {
+      if (NodePath.name(at) === "c" && (yield* nodeAt(above))?.data._tag === "Array") found.push(chunkKeys(above))
+    }
+    return found
+  })
+
+  /** All keys below a directory, a slash at its end, and some more; chunks where their keys can start with `wanted`. */
+  const keysBelow = Effect.fnUntraced(function* (
+    base: string,
+    wanted: string
+  ): Effect.fn.Return<Stream.Stream<string, AssetError>> {
+    // Other clients write paths with empty and `.` segments.
+    const directory = directoryOf(base) ?? NodePath.root
+    const nodes = yield* Effect.orDie(session.nodes(directory))
+    const canHave = (array: string): boolean => `${array}c/`.startsWith(wanted) || wanted.startsWith(`${array}c/`)
+    return Stream.flatten(Stream.fromIterable([...(yield* chunksAround(directory)), ...keysOf(nodes, canHave)]))
+  })
 
   const listPrefix = (prefix: string): Stream.Stream<string, AssetError> => {
     const wanted = prefix.startsWith("/") ? prefix.slice(1) : prefix
-    // Chunks are only asked for where one of them can start with the prefix.
-    return keys((array, base) =>
-      `${base}c/`.startsWith(wanted) || wanted.startsWith(`${base}c/`) ? chunkKeys(array) : Stream.empty
-    ).pipe(Stream.filter((key) => key.startsWith(wanted)))
+    return Stream.filter(Stream.unwrap(keysBelow(wanted.slice(0, wanted.lastIndexOf("/") + 1), wanted)), (key) =>
+      key.startsWith(wanted)
+    )
+  }
+
+  /** The names in a directory that keys start with, each once. */
+  const namesOf = (keys: Stream.Stream<string, AssetError>, base: string, known: ReadonlyArray<string>) => {
+    const seen = new Set(known)
+    return keys.pipe(
+      Stream.filter((key) => key.startsWith(base)),
+      Stream.map((key) => key.slice(base.length).split("/", 1)[0]!),
+      Stream.filter((name) => !seen.has(name) && seen.add(name) !== undefined)
+    )
+  }
+
+  /** The names in a directory that nodes can be in, looking only at what is directly in it. */
+  const namesIn = Effect.fnUntraced(function* (
+    base: string,
+    directory: NodePath.NodePath
+  ): Effect.fn.Return<Stream.Stream<string, AssetError>> {
+    const below = yield* Effect.orDie(session.names(directory))
+    const node = yield* nodeAt(directory)
+    const names = node === undefined ? below : [...new Set([ZarrKey.metadataName, ...below])]
+    const chunks = yield* chunksAround(directory)
+    // One chunk shows that there are some.
+    if (node?.data._tag === "Array") chunks.push(Stream.take(chunkKeys(directory), 1))
+    const listed = Stream.fromIterable(names)
+    return chunks.length === 0
+      ? listed
+      : Stream.concat(listed, namesOf(Stream.flatten(Stream.fromIterable(chunks)), base, names))
+  })
+
+  const listDir = (directory: string): Stream.Stream<string, AssetError> => {
+    const wanted = directory.startsWith("/") ? directory.slice(1) : directory
+    const base = wanted === "" || wanted.endsWith("/") ? wanted : `${wanted}/`
+    const path = directoryOf(base)
+    return Stream.unwrap(
+      path === undefined ? Effect.map(keysBelow(base, base), (keys) => namesOf(keys, base, [])) : namesIn(base, path)
+    )
   }
 
   return {
@@ -214,22 +290,6 @@ export const make = (session: Session | WritableSession): ZarrStore => {
     }),
     list: listPrefix(""),
     listPrefix,
-    listDir: (directory) => {
-      const wanted = directory.startsWith("/") ? directory.slice(1) : directory
-      const base = wanted === "" || wanted.endsWith("/") ? wanted : `${wanted}/`
-      const seen = new Set<string>()
-      return keys((array, below) =>
-        // The name of an array that is deeper is known by its metadata, and one chunk shows that there are some.
-        below === base
-          ? Stream.take(chunkKeys(array), 1)
-          : base.startsWith(`${below}c/`)
-            ? chunkKeys(array)
-            : Stream.empty
-      ).pipe(
-        Stream.filter((key) => key.startsWith(base)),
-        Stream.map((key) => key.slice(base.length).split("/", 1)[0]!),
-        Stream.filter((name) => !seen.has(name) && seen.add(name) !== undefined)
-      )
-    }
+    listDir
   }
 }

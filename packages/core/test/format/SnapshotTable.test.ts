@@ -64,7 +64,7 @@ describe("SnapshotTable", () => {
       fc.property(history, (infos) => {
         const [first, ...others] = infos
         let grown = SnapshotTable.of(mapOf([first!]))
-        for (const info of others) grown = grown.with(info)
+        for (const info of others) grown = SnapshotTable.including(grown, info)
         const whole = SnapshotTable.of(mapOf(infos))
         for (const table of [grown, whole, reread(grown), reread(whole), reread(reread(grown))])
           assertSame(table, infos)
@@ -77,7 +77,7 @@ describe("SnapshotTable", () => {
       fc.property(history, (infos) => {
         const before = reread(SnapshotTable.of(mapOf(infos.slice(0, 1))))
         let grown = before
-        for (const info of infos.slice(1)) grown = reread(grown.with(info))
+        for (const info of infos.slice(1)) grown = reread(SnapshotTable.including(grown, info))
         assertSame(grown, infos)
         assertSame(before, infos.slice(0, 1))
       })
@@ -137,7 +137,7 @@ describe("SnapshotTable", () => {
       const bytes = new Uint8Array(12)
       new DataView(bytes.buffer).setUint32(0, Math.imul(i + 1, 0x9e37_79b1))
       const info = { flushedAt: i, message: "commit", metadata: {}, prunedAncestorTxLogs: [] }
-      table = table.with({ ...info, id: id(bytes), parentId })
+      table = SnapshotTable.including(table, { ...info, id: id(bytes), parentId })
       parentId = id(bytes)
       sizes.push(table.byteLength)
     }

@@ -136,10 +136,20 @@ const applyBulk = (refs: BulkVirtualRefs, rank: number, model: Model): void => {
   }
 }
 
+/** Columns that nobody else has. */
+const ownColumns = ({ lengths, locations, offsets, ...refs }: BulkVirtualRefs): BulkVirtualRefs => ({
+  ...refs,
+  indices: refs.indices.slice(),
+  offsets: Float64Array.from(offsets, Number),
+  lengths: Float64Array.from(lengths, Number),
+  locations: typeof locations === "string" ? locations : { values: [...locations.values], ids: locations.ids.slice() }
+})
+
 /** Does the same to the columns and to the model. */
 export const apply = (step: Step, columns: ChunkRefColumns, model: Model): void => {
   if ("bulk" in step) {
-    columns.setVirtualBulk(step.bulk)
+    const keep = step.bulk.offsets.length % 2 === 0
+    columns.setVirtualBulk(keep ? ownColumns(step.bulk) : step.bulk, { keep })
     applyBulk(step.bulk, columns.rank, model)
     return
   }

@@ -146,6 +146,51 @@ describe("ChunkRefColumns", () => {
     expect(columns.columns()).toMatchObject({ locations: ["s3://b/x", "s3://b/y"], etags: ["e"] })
   })
 
+  it("keep one text for refs of the same object, also where the first bulk has it twice", () => {
+    const columns = new ChunkRefColumns(2)
+    const twice = { values: ["s3://b/y", "s3://b/x", "s3://b/y"], ids: Uint32Array.of(0, 1, 2) }
+    columns.setVirtualBulk({ ...bulk, checksums: undefined, locations: twice })
+    expect(columns.columns().areLocationsDistinct()).toBe(false)
+    columns.setVirtualBulk(bulk)
+    columns.setVirtual([0, 0], { location: "s3://b/y", offset: 0, length: 1, checksum: undefined })
+    expect(columns.columns().locations).toStrictEqual(twice.values)
+    expect(columns.columns().areLocationsDistinct()).toBe(false)
+    expect(columns.get([0, 0])).toMatchObject({ ref: { location: "s3://b/y" } })
+  })
+
+  it("know that locations are distinct which ascend, or which were looked for", () => {
+    const columns = new ChunkRefColumns(2)
+    columns.setVirtualBulk(bulk)
+    expect(columns.columns().areLocationsDistinct()).toBe(true)
+    columns.setVirtual([0, 0], { location: "s3://b/a", offset: 0, length: 1, checksum: undefined })
+    expect(columns.columns().locations).toStrictEqual(["s3://b/x", "s3://b/y", "s3://b/a"])
+    expect(columns.columns().areLocationsDistinct()).toBe(true)
+  })
+
+  it("copy the columns of a bulk unless they may keep them", () => {
+    for (const keep of [false, true]) {
+      const columns = new ChunkRefColumns(1)
+      const given = {
+        indices: Uint32Array.of(0, 1),
+        offsets: Float64Array.of(5, 6),
+        lengths: Float64Array.of(7, 8),
+        locations: { values: ["s3://b/x", "s3://b/y"], ids: Uint32Array.of(1, 0) }
+      }
+      columns.setVirtualBulk(given, { keep })
+      expect(columns.columns().indices === given.indices).toBe(keep)
+      columns.setVirtual([2], virtual(1))
+      given.indices.fill(9)
+      given.offsets.fill(9)
+      given.lengths.fill(9)
+      given.locations.ids.fill(0)
+      given.locations.values.fill("s3://b/z")
+      expect(columns.get([1])).toStrictEqual(
+        keep ? columns.get([1]) : ChunkRef.virtual({ location: "s3://b/x", offset: 6, length: 8, checksum: undefined })
+      )
+      expect(columns.columns().locations.slice(0, 2)).toStrictEqual(["s3://b/x", "s3://b/y"])
+    }
+  })
+
   it("copy what they are given, and leave alone what they gave", () => {
     const columns = new ChunkRefColumns(1)
     const bytes = Uint8Array.of(1, 2, 3)

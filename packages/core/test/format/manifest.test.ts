@@ -322,6 +322,23 @@ describe("a manifest", () => {
     expect(payloadOf([count, 1], columns)!.length).toBeLessThan(44 * count + 500)
   })
 
+  it("has a text once that was given twice, whatever the order of the others", () => {
+    const count = 20_000
+    const columns = new ChunkRefColumns(1)
+    const values = Array.from({ length: count }, (_, i) => `s3://bucket/a/long/key/of/one/of/seven/objects/${i % 7}.nc`)
+    columns.setVirtualBulk({
+      indices: Uint32Array.from({ length: count }, (_, i) => i),
+      offsets: new Float64Array(count),
+      lengths: new Float64Array(count).fill(1),
+      locations: { values, ids: Uint32Array.from({ length: count }, (_, i) => i) }
+    })
+    const payload = payloadOf([count], columns)!
+    expect(payload.length).toBeLessThan(44 * count + 1000)
+    const rows = Result.getOrThrow(decode(payload)).rows(node)!
+    expect(rows.virtualLocations(0, count, { distinct: true })).toStrictEqual(Result.succeed(values.slice(0, 7)))
+    expect(rows.virtualLocations(0, count)).toStrictEqual(Result.succeed(values))
+  })
+
   it("that would be too large for other readers is refused, with what to do", () => {
     const columns = new ChunkRefColumns(1)
     const location = `s3://bucket/${"x".repeat(60_000)}`

@@ -136,7 +136,11 @@ describe("an exchange", () => {
     Effect.gen(function* () {
       let sent = 0
       const server = yield* serving((request, response) => {
-        if (request.url === "/announced") response.setHeader("content-length", 2_000_000_000)
+        if (request.url === "/announced") {
+          // Nothing has to come for that.
+          response.setHeader("content-length", 2_000_000_000)
+          return response.flushHeaders()
+        }
         const pour = (): void => {
           while (!response.destroyed && sent < 2_000_000_000) {
             sent += 65_536
@@ -205,8 +209,13 @@ describe("an exchange", () => {
         socket.write(`HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n${ok("hello")}`)
       })
       const pool = yield* poolOn(server)
-      const { body, headers } = yield* pool.send(get, bounds)
-      expect([text(body), headers["link"]]).toEqual(["hello", undefined])
+      const judged: Array<number> = []
+      const limit = ({ status }: HttpPool.Head): number => {
+        judged.push(status)
+        return 5
+      }
+      const { body, headers } = yield* pool.send(get, { ...bounds, limit })
+      expect([text(body), headers["link"], judged]).toEqual(["hello", undefined, [200]])
     })
   )
 
@@ -290,6 +299,28 @@ describe("a connection", () => {
       // The place of the closed one is taken by one that is made anew.
       expect(server.total()).toBe(3)
       expect(server.open()).toBe(2)
+    })
+  )
+
+  it.live("that one waited for who then left is not used for that one", () =>
+    Effect.gen(function* () {
+      const paths: Array<string | undefined> = []
+      const begun = yield* Deferred.make<http.ServerResponse>()
+      const server = yield* serving((request, response) => {
+        paths.push(request.url)
+        if (request.url === "/first") Deferred.doneUnsafe(begun, Effect.succeed(response))
+        else response.end("hello")
+      })
+      const pool = yield* poolOn(server, 1)
+      const first = yield* Effect.forkChild(pool.send({ ...get, path: "/first" }, bounds))
+      const response = yield* Deferred.await(begun)
+      const gone = yield* Effect.forkChild(pool.send({ ...get, path: "/gone" }, bounds), { startImmediately: true })
+      const third = yield* Effect.forkChild(pool.send({ ...get, path: "/third" }, bounds), { startImmediately: true })
+      yield* Fiber.interrupt(gone)
+      response.end("hello")
+      yield* Fiber.join(first)
+      yield* Fiber.join(third)
+      expect(paths).toEqual(["/first", "/third"])
     })
   )
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type * as Snapshot from "../../src/format/Snapshot.ts"
+import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import { ChangedSnapshot } from "../../src/repository/changes/ChangedSnapshot.ts"
 import * as ChangeSet from "../../src/repository/changes/ChangeSet.ts"
 import * as NodePath from "../../src/values/NodePath.ts"
@@ -85,6 +86,9 @@ const expectSame = (view: ChangedSnapshot, model: Model, looks: ReadonlyArray<No
     expect(seen(view.nodes(below))).toStrictEqual(expected.map((path) => ({ path, ...model.get(path) })))
     expect(view.node(below)?.id).toBe(model.get(below)?.id)
     expect(view.hasBelow(below)).toBe(expected.some((path) => path !== below))
+    const start = below === "/" ? 1 : below.length + 1
+    const names = expected.filter((path) => path !== below).map((path) => path.slice(start).split("/")[0]!)
+    expect(view.names(below)).toStrictEqual([...new Set(names)].toSorted(NodePath.compare))
   }
 }
 
@@ -111,7 +115,7 @@ describe("ChangedSnapshot", () => {
     const base = snapshot(["/a", "/a/b"])
     const view = new ChangedSnapshot(base)
     const [, inner] = base.nodes
-    view.chunksForWriting(inner!.id, 1).setDeleted([3])
+    view.chunksForWriting(inner!.id, () => new ChunkRefColumns(1)).setDeleted([3])
     view.setMetadata(inner!, text("changed"), group)
     view.move(view.node("/a" as NodePath.NodePath)!, "/c" as NodePath.NodePath)
     view.move(view.node("/c/b" as NodePath.NodePath)!, "/d" as NodePath.NodePath)
@@ -125,6 +129,24 @@ describe("ChangedSnapshot", () => {
     view.delete(view.node("/d" as NodePath.NodePath)!)
     expect(view.status().deletedGroups).toStrictEqual(["/a/b"])
     expect(view.chunks(inner!.id)).toBeUndefined()
+  })
+
+  it("takes a step for a name, however much is below it", () => {
+    let looks = 0
+    const base = snapshot(Array.from({ length: 60_000 }, (_, i) => `/group ${i % 30}/array ${i}`))
+    const nodes = base.nodes.map((node) => ({
+      ...node,
+      get path() {
+        looks++
+        return node.path
+      }
+    }))
+    const view = new ChangedSnapshot({ ...base, nodes })
+    expect(view.names(NodePath.root)).toHaveLength(30)
+    expect(looks).toBeLessThan(30 * 2 * Math.log2(60_000))
+    looks = 0
+    expect(view.names("/group 7" as NodePath.NodePath)).toHaveLength(2000)
+    expect(looks).toBeLessThan(6 * 2000)
   })
 
   it("takes a step for a node, however many there are", () => {

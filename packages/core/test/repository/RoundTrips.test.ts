@@ -3,6 +3,7 @@ import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { ObjectStore as ObjectStoreService } from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as Repository from "@effect-icechunk/core/Repository"
+import * as RequestMetrics from "@effect-icechunk/core/RequestMetrics"
 import { Zstd } from "@effect-icechunk/core/Zstd"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -13,10 +14,10 @@ import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
 import * as RepoInfo from "../../src/format/RepoInfo.ts"
 import type * as Snapshot from "../../src/format/Snapshot.ts"
 import * as Assets from "../../src/repository/Assets.ts"
+import * as AssetWrites from "../../src/repository/AssetWrites.ts"
 import * as Layout from "../../src/repository/Layout.ts"
 import * as RandomId from "../../src/repository/RandomId.ts"
 import * as RepoObject from "../../src/repository/versions/RepoObject.ts"
-import * as RequestMetrics from "../../src/store/RequestMetrics.ts"
 import { array } from "./RepositorySuite.ts"
 import * as Rounds from "./Rounds.ts"
 
@@ -287,6 +288,7 @@ describe("a commit, while its files are written", () => {
     begun(
       Effect.fnUntraced(function* (world, { rounds, store }, commit) {
         yield* commitElsewhere(world, "/theirs")
+        // The repository counts its requests, in a store of its own over this one.
         yield* Effect.provideService(RepoObject.read(RequestMetrics.counted(store)), Zstd, Rounds.plainZstd)
         const { calls, result } = yield* rounds(commit)
         assert.strictEqual(Result.isFailure(result) && result.failure._tag, "CommitConflict")
@@ -433,7 +435,8 @@ describe("what a program keeps", () => {
         key: "",
         reason: new Errors.Unavailable({})
       })
-      const assets = yield* Assets.make({ ...inner, put: () => Effect.fail(full) }, () => 1)
+      const failing = { ...inner, put: () => Effect.fail(full) }
+      const assets = yield* AssetWrites.make(failing, yield* Assets.make(failing), () => 1)
       const id = yield* RandomId.snapshotId
       const snapshot: Snapshot.Snapshot = {
         id,

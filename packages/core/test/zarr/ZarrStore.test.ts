@@ -4,6 +4,12 @@ import type { WritableSession } from "@effect-icechunk/core/WritableSession"
 import * as ZarrStore from "@effect-icechunk/core/ZarrStore"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
+import type * as Snapshot from "../../src/format/Snapshot.ts"
+import { ChangedSnapshot } from "../../src/repository/changes/ChangedSnapshot.ts"
+import * as Session from "../../src/repository/Session.ts"
+import * as NodePath from "../../src/values/NodePath.ts"
+import * as ObjectId from "../../src/values/ObjectId.ts"
 import * as Fixture from "../repository/Fixture.ts"
 import { array } from "../repository/RepositorySuite.ts"
 
@@ -70,6 +76,59 @@ describe("ZarrStore", () => {
         }
       })
     )
+  )
+
+  it.effect("lists nodes at paths that only other clients write, and chunks below groups that are called `c`", () =>
+    Effect.gen(function* () {
+      const paths = ["/", "//", "//x", "/c", "/c/c", "/c/c-/c", "/g", "/g//h", "/g/./h", "/g/h/i", "/g/h-"]
+      const arrays = new Set(["/c/c", "/c/c-/c", "/g/h/i", "/g//h"])
+      const nodes = paths.toSorted(NodePath.compare).map((path, i): Snapshot.NodeSnapshot => ({
+        id: ObjectId.nodeId(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, i)),
+        path: path as NodePath.NodePath,
+        userData: new Uint8Array(0),
+        data: arrays.has(path)
+          ? { _tag: "Array", shape: [{ length: 4, numChunks: 4 }], dimensionNames: undefined, manifests: [] }
+          : { _tag: "Group" },
+        extra: undefined
+      }))
+      const changes = new ChangedSnapshot({
+        id: ObjectId.initialSnapshotId,
+        parentId: undefined,
+        nodes,
+        flushedAt: 0,
+        message: "",
+        metadata: {},
+        manifestFiles: [],
+        extra: undefined
+      })
+      // No chunk can be asked for at a path that no user can write.
+      const readable = ["/c/c", "/c/c-/c", "/g/h/i"]
+      for (const path of readable)
+        changes
+          .chunksForWriting(changes.node(path as NodePath.NodePath)!.id, () => new ChunkRefColumns(1))
+          .setDeleted([1])
+      for (const path of readable) {
+        changes.chunks(changes.node(path as NodePath.NodePath)!.id)!.setInline([3], Uint8Array.of(1))
+      }
+      const store = ZarrStore.make(Session.make({} as never, undefined, () => changes))
+      const all = [
+        ...paths.map((path) => (path === "/" ? "zarr.json" : `${path.slice(1)}/zarr.json`)),
+        ...readable.map((path) => `${path.slice(1)}/c/3`)
+      ]
+      assert.sameMembers([...(yield* Stream.runCollect(store.list))], all)
+      const prefixes = new Set(
+        all.flatMap((key) => Array.from({ length: key.length + 1 }, (_, end) => key.slice(0, end)))
+      )
+      for (const prefix of prefixes) {
+        const expected = all.filter((key) => key.startsWith(prefix))
+        // One slash at the start is taken away.
+        assert.sameMembers([...(yield* Stream.runCollect(store.listPrefix(`/${prefix}`)))], expected, `\`${prefix}\``)
+        const base = prefix === "" || prefix.endsWith("/") ? prefix : `${prefix}/`
+        const names = all.filter((key) => key.startsWith(base)).map((key) => key.slice(base.length).split("/")[0]!)
+        const found = [...(yield* Stream.runCollect(store.listDir(`/${prefix}`)))]
+        assert.sameMembers(found, [...new Set(names)], `\`${prefix}\``)
+      }
+    })
   )
 
   it.effect("returns metadata that is the caller's to change", () =>

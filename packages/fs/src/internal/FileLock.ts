@@ -67,7 +67,6 @@ import * as Fiber from "effect/Fiber"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
-import * as Random from "effect/Random"
 import * as Semaphore from "effect/Semaphore"
 import { randomBytes } from "node:crypto"
 import { codeOf, reasonOf } from "../FileError.ts"
@@ -277,7 +276,7 @@ export const make = (options: Options): FileLock => {
           yield* beat(path.join(directory, place.name))
           beaten = now
         }
-        yield* Effect.sleep(Math.min(delay, limit / 5) * (0.5 + (yield* Random.next)))
+        yield* Effect.sleep(Math.min(delay, limit / 5) * (0.5 + Math.random()))
       }
     }).pipe(Effect.mapError((error) => (error._tag === "PlatformError" ? reasonOf("write", error) : error)))
 

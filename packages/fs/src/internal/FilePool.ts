@@ -40,14 +40,17 @@ const processLimit = (): number => {
   }
 }
 
-/** Sockets and the files of others need the rest. */
-const share = (): number => Math.min(4096, Math.floor(processLimit() / 4))
+/** What a small program has open besides, and those of these stores that are being worked on. */
+const others = 128
+
+/** A part of what there is; sockets and the files of others need the rest. */
+const share = (): number => Math.max(0, Math.min(4096, Math.floor((processLimit() - others) / 4)))
 
 /** What the program's other parts have to leave. */
 const fewest = 16
 
 export const make = (options?: {
-  /** How many files may be open (default a quarter of what the process may open, 4,096 at most). */
+  /** How many files may be open (default a quarter of what the process may open beyond 128, 4,096 at most). */
   readonly limit?: number | undefined
   /** After how many milliseconds without a reader a file is closed (default 10 seconds). */
   readonly idleLimit?: number | undefined

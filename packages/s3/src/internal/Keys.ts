@@ -20,7 +20,8 @@ export const hasDotSegment = (key: string): boolean => /(?:^|\/)\.{1,2}(?:\/|$)/
 export const problem = (key: string, base: string, isPathStyle: boolean): S3Error.S3Failure | undefined => {
   if (key === "") return S3Error.failure("Unsupported", "an object has a key that is not empty")
   if (!key.isWellFormed()) return S3Error.failure("Unsupported", "the key is not well-formed Unicode")
-  if (encoder.encode(base + key).length > maxBytes) {
+  // A character has three bytes at most for each of its units.
+  if (3 * (base.length + key.length) > maxBytes && encoder.encode(base + key).length > maxBytes) {
     return S3Error.failure("Unsupported", `the key with its prefix is longer than ${maxBytes} bytes`)
   }
   if (isPathStyle && hasDotSegment(base + key)) {

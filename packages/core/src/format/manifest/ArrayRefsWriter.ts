@@ -14,6 +14,7 @@ import { type ManifestRows, Ref } from "./ManifestRows.ts"
 import type { Base, MergedRefs } from "./MergedRefs.ts"
 import { PositionMap } from "../../encoding/PositionMap.ts"
 import { TextPool } from "../../encoding/TextPool.ts"
+import { TextPlaces } from "./TextPlaces.ts"
 
 /**
  * The refs of one array that go into a manifest.
@@ -79,6 +80,8 @@ const visitedPerRef = 96
  * @since 0.1.0
  */
 export const maxPayload: number = 2 ** 31 - 1
+
+const isLittleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1
 
 const roundUp = (size: number, to: number): number => Math.ceil(size / to) * to
 
@@ -210,35 +213,6 @@ class BaseTexts {
   }
 }
 
-/** Where the texts of columns are in the pool. Each is put there when it is met first. */
-class Places {
-  readonly #texts: ReadonlyArray<string>
-  readonly #pool: TextPool
-  /** Place + 1 by number of the text, 0 for none; for few of many texts, the places of those. */
-  readonly #all: Uint32Array | undefined
-  readonly #some = new PositionMap()
-
-  constructor(texts: ReadonlyArray<string>, pool: TextPool, refs: number) {
-    this.#texts = texts
-    this.#pool = pool
-    this.#all = texts.length <= 8 * refs ? new Uint32Array(texts.length) : undefined
-  }
-
-  put(id: number): number {
-    const known = this.#all === undefined ? this.#some.get(id) : this.#all[id]! - 1
-    if (known !== undefined && known >= 0) return known
-    const place = this.#pool.text(this.#texts[id]!)
-    if (this.#all === undefined) this.#some.set(id, place)
-    else this.#all[id] = place + 1
-    return place
-  }
-
-  /** The place of a text that has been put. */
-  at(id: number): number {
-    return this.#all === undefined ? this.#some.get(id)! : this.#all[id]! - 1
-  }
-}
-
 /**
  * The refs of one array: measured when this is made, then written.
  *
@@ -258,8 +232,8 @@ export class ArrayRefsWriter {
   readonly #positions: Uint32Array | undefined
   readonly #bases: ReadonlyArray<BaseTexts>
   /** Places in the pool of the changes' locations and entity tags. */
-  readonly #locations: Places
-  readonly #etags: Places
+  readonly #locations: TextPlaces
+  readonly #etags: TextPlaces
   readonly #from: Array<number>
   readonly #to: Array<number>
 
@@ -273,8 +247,8 @@ export class ArrayRefsWriter {
     this.#bases = refs.bases.map((base) => new BaseTexts(base, shared))
     this.#from = new Array<number>(refs.rank).fill(0xffff_ffff)
     this.#to = new Array<number>(refs.rank).fill(0)
-    this.#locations = new Places(refs.changes?.locations ?? [], shared.pool, this.count)
-    this.#etags = new Places(refs.changes?.etags ?? [], shared.pool, this.count)
+    this.#locations = new TextPlaces(refs.changes?.locations ?? [], this.count)
+    this.#etags = new TextPlaces(refs.changes?.etags ?? [], this.count)
     this.#measure()
   }
 
@@ -314,6 +288,7 @@ export class ArrayRefsWriter {
       }
       if (base.rows.has(Ref.extra)) texts += pool.length(base.vector(Ref.extra))
     }
+    texts += this.#locations.put(pool) + this.#etags.put(pool)
     for (let code = 0; code < shapes.length; code++) {
       if (counts[code] === 0) continue
       this.#shared.use(code)
@@ -322,10 +297,10 @@ export class ArrayRefsWriter {
     this.#shared.visited += texts + this.count * (visitedPerRef + 8 * rank)
   }
 
+  /** Returns the bytes of an inline chunk; those of texts are counted when they are put. */
   #measureChange(row: number, counts: Float64Array): number {
     const { rank } = this.#refs
     const { checksums, indices, kinds, lengths, targets } = this.#refs.changes!
-    const { pool } = this.#shared
     const kind = kinds[row]!
     counts[codeOfKind[kind]!]!++
     for (let axis = 0; axis < rank; axis++) this.#extend(axis, indices[row * rank + axis]!)
@@ -334,9 +309,9 @@ export class ArrayRefsWriter {
       return lengths[row]!
     }
     if (kind === Kind.Native) return 0
-    let texts = pool.length(this.#locations.put(targets[row]!))
-    if (kind === Kind.VirtualETag) texts += pool.length(this.#etags.put(checksums[row]!))
-    return texts
+    this.#locations.note(targets[row]!)
+    if (kind === Kind.VirtualETag) this.#etags.note(checksums[row]!)
+    return 0
   }
 
   #extend(axis: number, value: number): void {
@@ -366,6 +341,10 @@ export class ArrayRefsWriter {
     const vector = writer.vector(this.count, 4)
     writer.align(8, 4)
     const positions = this.#positions
+    if (sources === undefined && isLittleEndian) {
+      this.#writeChanges(writer, vector, pool)
+      return vector
+    }
     for (let i = 0; i < this.count; i++) {
       const position = positions === undefined ? i : positions[i]!
       const source = sources === undefined ? 0 : sources[position]!
@@ -374,6 +353,47 @@ export class ArrayRefsWriter {
       else this.#writeBase(writer, this.#bases[source - 1]!, rows[position]!, pool)
     }
     return vector
+  }
+
+  /** As `write`, where there are only changes: virtual refs a word at a time. */
+  #writeChanges(writer: FlatWriter, vector: number, pool: number): void {
+    const { rank, rows } = this.#refs
+    const { checksums, indices, kinds, lengths, offsets, targets } = this.#refs.changes!
+    const positions = this.#positions
+    const words = new Uint32Array(writer.bytes.buffer, 0, writer.bytes.length >>> 2)
+    const [first = 0, second = 0, third = 0] = [Kind.Virtual, Kind.VirtualETag, Kind.VirtualLastModified].map((kind) =>
+      this.#shared.vtable(codeOfKind[kind]!)
+    )
+    let element = (vector + 4) >>> 2
+    for (let i = 0; i < this.count; i++, element++) {
+      const row = rows[positions === undefined ? i : positions[i]!]!
+      const kind = kinds[row]!
+      const { at } = writer
+      words[element] = at - 4 * element
+      if (kind < Kind.Virtual) {
+        this.#writeChange(writer, row, pool)
+        continue
+      }
+      const word = at >>> 2
+      const offset = offsets[row]!
+      const length = lengths[row]!
+      words[word] = at - (kind === Kind.Virtual ? first : kind === Kind.VirtualETag ? second : third)
+      words[word + 1] = offset
+      words[word + 2] = offset < 0x1_0000_0000 ? 0 : offset / 0x1_0000_0000
+      words[word + 3] = length
+      words[word + 4] = length < 0x1_0000_0000 ? 0 : length / 0x1_0000_0000
+      words[word + 6] = pool + this.#locations.at(targets[row]!) - (at + targetAt)
+      let index = word + 7
+      if (kind !== Kind.Virtual) {
+        const checksum = checksums[row]!
+        words[index++] =
+          kind === Kind.VirtualLastModified ? checksum : pool + this.#etags.at(checksum) - (at + checksumAt)
+      }
+      words[word + 5] = 4 * (index - word) - indexAt
+      words[index++] = rank
+      for (let axis = 0; axis < rank; axis++) words[index++] = indices[row * rank + axis]!
+      writer.at = at + roundUp(4 * (index - word), 8)
+    }
   }
 
   #writeChange(writer: FlatWriter, row: number, pool: number): void {

@@ -71,22 +71,47 @@ export interface Columns {
   readonly targets: Uint32Array
   /** Position in `etags`, or seconds since 1970. */
   readonly checksums: Uint32Array
+  /** The first ones as they were given in bulk, so that one may be there twice. */
   readonly locations: ReadonlyArray<string>
+  /** Whether each is known to be there once. */
+  readonly areLocationsDistinct: () => boolean
   readonly etags: ReadonlyArray<string>
   readonly inline: Uint8Array
   readonly ids: Uint8Array
 }
 
-/** A text for each position, and the position of each text. */
+/** A text for each position, and a position of each text. */
 class Texts {
-  readonly values: Array<string> = []
-  readonly #positions = new Map<string, number>()
+  readonly values: Array<string>
+  /** Made when a text is asked for: many are written and never are. */
+  #positions: Map<string, number> | undefined
+
+  constructor(values: Array<string> = []) {
+    this.values = values
+  }
 
   position(text: string): number {
-    const known = this.#positions.get(text)
+    const positions = (this.#positions ??= this.#index())
+    const known = positions.get(text)
     if (known !== undefined) return known
-    this.#positions.set(text, this.values.length)
+    positions.set(text, this.values.length)
     return this.values.push(text) - 1
+  }
+
+  /** Whether each is known to be there once; without looking for them, only when they ascend. */
+  areDistinct(): boolean {
+    const { values } = this
+    if (this.#positions !== undefined) return this.#positions.size === values.length
+    for (let i = 1; i < values.length; i++) if (values[i]! <= values[i - 1]!) return false
+    return true
+  }
+
+  #index(): Map<string, number> {
+    const positions = new Map<string, number>()
+    for (let i = 0; i < this.values.length; i++) {
+      if (!positions.has(this.values[i]!)) positions.set(this.values[i]!, i)
+    }
+    return positions
   }
 }
 
@@ -97,6 +122,16 @@ const setNumbers = (to: Float64Array, at: number, numbers: ArrayLike<number> | B
   if (isColumn(numbers)) return to.set(numbers, at)
   for (let i = 0; i < numbers.length; i++) to[at + i] = Number(numbers[i])
 }
+
+/** Refs whose columns are of the kinds that are kept here. */
+type Kept = BulkVirtualRefs & {
+  readonly offsets: Float64Array
+  readonly lengths: Float64Array
+  readonly locations: { readonly ids: Uint32Array }
+}
+
+const isKept = (refs: BulkVirtualRefs): refs is Kept =>
+  refs.offsets instanceof Float64Array && refs.lengths instanceof Float64Array && typeof refs.locations !== "string"
 
 const areBelow = (limit: number, ids: Uint32Array): boolean => {
   for (let i = 0; i < ids.length; i++) if (ids[i]! >= limit) return false
@@ -117,12 +152,12 @@ export class ChunkRefColumns {
   readonly rank: number
   #count = 0
   #capacity = 0
-  #indices = new Uint32Array(0)
-  #kinds = new Uint8Array(0)
-  #offsets = new Float64Array(0)
-  #lengths = new Float64Array(0)
-  #targets = new Uint32Array(0)
-  #checksums = new Uint32Array(0)
+  #indices: Uint32Array = new Uint32Array(0)
+  #kinds: Uint8Array = new Uint8Array(0)
+  #offsets: Float64Array = new Float64Array(0)
+  #lengths: Float64Array = new Float64Array(0)
+  #targets: Uint32Array = new Uint32Array(0)
+  #checksums: Uint32Array = new Uint32Array(0)
   #locations = new Texts()
   #etags = new Texts()
   #inline = new Uint8Array(0)
@@ -156,6 +191,7 @@ export class ChunkRefColumns {
       targets: this.#targets,
       checksums: this.#checksums,
       locations: this.#locations.values,
+      areLocationsDistinct: () => this.#locations.areDistinct(),
       etags: this.#etags.values,
       inline: this.#inline,
       ids: this.#ids
@@ -222,9 +258,9 @@ export class ChunkRefColumns {
 
   /**
    * Many virtual refs: all, or none when the columns do not fit together, which is a defect. They are
-   * copied.
+   * copied, unless they may be kept: nobody else has them then.
    */
-  setVirtualBulk(refs: BulkVirtualRefs): void {
+  setVirtualBulk(refs: BulkVirtualRefs, options?: { readonly keep?: boolean | undefined }): void {
     const { checksums, indices, lengths, locations, offsets } = refs
     const rows = offsets.length
     const texts = typeof locations === "string" ? [locations] : locations.values
@@ -243,18 +279,30 @@ export class ChunkRefColumns {
             ? "a row's location is none of the locations"
             : undefined
     if (problem !== undefined) throw new RangeError(`Refs of rank ${this.rank} in bulk: ${problem}`)
-    this.#reserve(rows)
     const start = this.#count
-    const positions = new Uint32Array(texts.length)
-    for (let i = 0; i < texts.length; i++) positions[i] = this.#locations.position(texts[i]!)
+    const areFirst = this.#locations.values.length === 0
+    if (areFirst) this.#locations = new Texts(Array.from(texts))
+    const positions = areFirst ? undefined : Uint32Array.from(texts, (text) => this.#locations.position(text))
     const forAll =
       perRow === undefined && perLocation === undefined ? (checksums as Checksum.Checksum | undefined) : undefined
     const one = this.#checksum(forAll)
-    this.#indices.set(indices, start * this.rank)
-    setNumbers(this.#offsets, start, offsets)
-    setNumbers(this.#lengths, start, lengths)
-    if (ids === undefined) this.#targets.fill(positions[0]!, start, start + rows)
-    else for (let i = 0; i < rows; i++) this.#targets[start + i] = positions[ids[i]!]!
+    if (areFirst && start === 0 && options?.keep === true && isKept(refs)) {
+      this.#capacity = rows
+      this.#indices = refs.indices
+      this.#offsets = refs.offsets
+      this.#lengths = refs.lengths
+      this.#targets = refs.locations.ids
+      this.#kinds = new Uint8Array(rows)
+      this.#checksums = new Uint32Array(rows)
+    } else {
+      this.#reserve(rows)
+      this.#indices.set(indices, start * this.rank)
+      setNumbers(this.#offsets, start, offsets)
+      setNumbers(this.#lengths, start, lengths)
+      if (ids === undefined) this.#targets.fill(positions?.[0] ?? 0, start, start + rows)
+      else if (positions === undefined) this.#targets.set(ids, start)
+      else for (let i = 0; i < rows; i++) this.#targets[start + i] = positions[ids[i]!]!
+    }
     if (perRow !== undefined) {
       this.#checksums.set(perRow, start)
       for (let i = 0; i < rows; i++) {

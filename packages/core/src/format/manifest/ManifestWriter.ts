@@ -9,8 +9,8 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as ObjectId from "../../values/ObjectId.ts"
 import { type ArrayPart, ArrayRefsWriter, maxPayload, SharedParts } from "./ArrayRefsWriter.ts"
 import * as FlatTable from "../../encoding/FlatTable.ts"
@@ -38,11 +38,13 @@ export interface Encoded {
  * @category errors
  * @since 0.1.0
  */
-export class ManifestTooLarge extends Schema.TaggedError<ManifestTooLarge>()("ManifestTooLarge", {
-  refs: Schema.Int,
-  /** Bytes of the manifest before it is compressed. */
-  bytes: Schema.Number
-}) {
+export class ManifestTooLarge
+  extends /*#__PURE__*/ Data.TaggedError("ManifestTooLarge")<{
+    readonly refs: number
+    /** Bytes of the manifest before it is compressed. */
+    readonly bytes: number
+  }>
+{
   override get message(): string {
     return `${this.refs} chunk refs make a manifest of ${this.bytes} bytes, more than every Icechunk reader takes. Split the array's manifests with \`manifest.splitting\` in the configuration and commit again.`
   }
@@ -96,7 +98,10 @@ const attemptToEncode = (
   options: Parameters<typeof encode>[0]
 ): Result.Result<Encoded | undefined | ManifestTooLarge, FormatError> =>
   FlatTable.attempt(() => {
-    const distinctTexts = options.arrays.length === 1 && options.arrays[0]!.refs.bases.length === 0
+    const distinctTexts =
+      options.arrays.length === 1 &&
+      options.arrays[0]!.refs.bases.length === 0 &&
+      options.arrays[0]!.refs.changes?.areLocationsDistinct() !== false
     const shared = new SharedParts(chooseDictionary(options.arrays), distinctTexts)
     const all = options.arrays.map((part) => new ArrayRefsWriter(shared, part))
     const arrays = all.filter(({ count }) => count > 0).toSorted((a, b) => compareBytes(a.node, b.node))

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
 import * as Snapshot from "../../format/Snapshot.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { NodeId } from "../../values/ObjectId.ts"
@@ -121,6 +121,10 @@ export class ChangedSnapshot {
 
   /** All nodes, in the order of paths; with `below`, that node and those below it. */
   nodes(below: NodePath.NodePath = NodePath.root): ReadonlyArray<Node> {
+    const { deleted, moved } = this.#changes
+    const isUnchanged = this.#changed.size === 0 && deleted.size === 0 && moved.size === 0
+    // Every path is the root or below it.
+    if (isUnchanged && below === NodePath.root) return this.base.nodes
     const found: Array<Node> = []
     for (const node of this.#baseNodes(below)) {
       if (this.#isInPlace(node) && !this.#changed.has(node.path)) found.push(node)
@@ -133,6 +137,31 @@ export class ChangedSnapshot {
       for (const child of this.#children.get(path) ?? []) paths.push(child)
     }
     return found.length === unchanged ? found : found.toSorted((a, b) => NodePath.compare(a.path, b.path))
+  }
+
+  /**
+   * Names directly below a path of nodes, and of what leads to nodes, in the order of names: as many steps as there are
+   * names, and as nodes that were deleted or moved away.
+   */
+  names(path: NodePath.NodePath): ReadonlyArray<string> {
+    const prefix = path === NodePath.root ? "/" : `${path}/`
+    const { nodes } = this.base
+    const names = new Set<string>()
+    for (let i = Snapshot.firstFrom(this.base, prefix); i < nodes.length;) {
+      const node = nodes[i]!
+      if (!node.path.startsWith(prefix)) break
+      const end = node.path.indexOf("/", prefix.length)
+      if (node.path === path || !this.#isInPlace(node)) i++
+      else if (end < 0) {
+        names.add(node.path.slice(prefix.length))
+        i++
+      } else {
+        names.add(node.path.slice(prefix.length, end))
+        i = Snapshot.firstWithout(this.base, node.path.slice(0, end + 1), i)
+      }
+    }
+    for (const child of this.#children.get(path) ?? []) names.add(NodePath.name(child))
+    return [...names].toSorted(NodePath.compare)
   }
 
   /** The node of the base at a path, and those below it. */
@@ -215,10 +244,10 @@ export class ChangedSnapshot {
   }
 
   /** The same, made on demand, to be written to. */
-  chunksForWriting(id: NodeId, rank: number): ChunkRefColumns {
+  chunksForWriting(id: NodeId, make: () => ChunkRefColumns): ChunkRefColumns {
     const known = this.#changes.chunks.get(id)
     if (known !== undefined) return known
-    const columns = new ChunkRefColumns(rank)
+    const columns = make()
     this.#changes.chunks.set(id, columns)
     return columns
   }

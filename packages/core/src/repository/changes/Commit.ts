@@ -17,6 +17,7 @@ import * as ObjectId from "../../values/ObjectId.ts"
 import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
 import type { JsonObject } from "../../values/Json.ts"
 import type { AssetError, Assets } from "../Assets.ts"
+import type { WritableAssets } from "../AssetWrites.ts"
 import { ChangedSnapshot, gridShape, type Node } from "./ChangedSnapshot.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
@@ -97,7 +98,7 @@ const planned = Effect.fnUntraced(function* (options: ManifestSplit.PlanOptions)
  * They are written while the next ones are encoded: the snapshot only has to know their ids and sizes.
  */
 const writeArray = Effect.fnUntraced(function* (
-  assets: Assets,
+  assets: WritableAssets,
   uploads: Uploads.Uploads<ObjectStoreError | WriteForbidden>,
   config: RepositoryConfig,
   expressions: SplitExpressions.Expressions,
@@ -157,7 +158,7 @@ export interface Flushed {
  * @since 0.1.0
  */
 export const flush = Effect.fn("Commit.flush")(function* (
-  assets: Assets,
+  assets: WritableAssets,
   changed: ChangedSnapshot,
   options: {
     readonly config: RepositoryConfig
@@ -206,6 +207,7 @@ const manifestFiles = (
   nodes: ReadonlyArray<Node>,
   known: ReadonlyArray<Snapshot.ManifestFileInfo>
 ): ReadonlyArray<Snapshot.ManifestFileInfo> => {
-  const used = new Set(nodes.flatMap(({ data }) => (data._tag === "Array" ? data.manifests.map(({ id }) => id) : [])))
+  const used = new Set<ObjectId.ManifestId>()
+  for (const { data } of nodes) if (data._tag === "Array") for (const { id } of data.manifests) used.add(id)
   return known.filter(({ id }) => used.has(id)).toSorted((a, b) => ObjectId.compare(a.id, b.id))
 }

@@ -1,8 +1,5 @@
 /**
- * The configuration of an open repository: what is in force, and how it is updated and published.
- *
- * In force is, later wins: the built-in defaults, what Icechunk itself carries, `config.json`, the run-time
- * override.
+ * How the configuration of an open repository is updated and published. What is in force is in `ConfigState`.
  *
  * @since 0.1.0
  */
@@ -11,17 +8,17 @@ import * as Result from "effect/Result"
 import * as Flexbuffer from "../../encoding/Flexbuffer.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
-import { Zstd } from "../../encoding/Zstd.ts"
+import type { Zstd } from "../../encoding/Zstd.ts"
 import type { ObjectStoreShape, WriteForbidden } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { Json, JsonObject } from "../../values/Json.ts"
 import * as Config from "../../values/RepositoryConfig.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import { carried, type ConfigState, type ConfigView } from "./ConfigState.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Publication from "./Publication.ts"
 import * as Layout from "../Layout.ts"
 import * as Turns from "../Turns.ts"
-import * as Origin from "../versions/Origin.ts"
 import type { Changed } from "../versions/RepoChange.ts"
 import * as RepoChange from "../versions/RepoChange.ts"
 import * as RepoObject from "../versions/RepoObject.ts"
@@ -58,14 +55,7 @@ export type UpdateError =
  * @category models
  * @since 0.1.0
  */
-export interface ConfigControl {
-  /**
-   * What is in force, defaults included, as it was when the repository or its last session was opened, or the
-   * configuration was last updated here. Makes no request.
-   */
-  readonly effective: Effect.Effect<Config.RepositoryConfig>
-  /** `config.json` as it is in the store now. */
-  readonly persisted: Effect.Effect<Config.RepositoryConfig, ObjectStoreError | Config.InvalidConfig>
+export interface ConfigControl extends ConfigView {
   /**
    * Applies `f` to `config.json` until the result is written, then publishes it to other Icechunk clients: a field that
    * `f` leaves out is removed there too. An update that changes nothing is not written. `f` may run several times.
@@ -86,37 +76,18 @@ export interface ConfigControl {
 }
 
 /**
- * The configuration as the parts of a repository use it.
+ * The configuration as what writes to a repository uses it.
  *
  * @category models
  * @since 0.1.0
  */
-export interface ConfigState {
+export interface ConfigWrites {
   readonly control: ConfigControl
-  /** What is in force. */
-  readonly current: () => Config.RepositoryConfig
-  /** What is persisted, in `config.json` or by Icechunk itself: in force without the defaults and the override. */
-  readonly persisted: () => Config.RepositoryConfig
-  /** The run-time override. */
-  readonly override: Config.RepositoryConfig
-  /**
-   * Reads the newest `config.json` while `info` is read, and takes over what both say. A file that has not changed is not
-   * sent again.
-   */
-  readonly beside: <E, R>(
-    info: Effect.Effect<RepoObject.Versioned, E, R>
-  ) => Effect.Effect<RepoObject.Versioned, E | ObjectStoreError | FormatError | Config.InvalidConfig, R>
   /** Adds an outstanding publication to a change of the repository object. */
   readonly publishAlong: (changed: Changed) => Effect.Effect<Changed, ObjectStoreError | FormatError>
   /** After such a change was written: notes what was published along. */
   readonly published: Effect.Effect<void>
 }
-
-const configField = "config"
-
-/** What Icechunk's own configuration says. Pure. */
-const carried = (info: RepoInfo): Result.Result<Json, FormatError> =>
-  info.config === undefined ? Result.succeed({}) : Flexbuffer.decode(Layout.repo, configField, info.config)
 
 const asObject = (json: Json): JsonObject => (IcechunkConfig.isObject(json) ? json : {})
 
@@ -131,72 +102,36 @@ const publishedInto = (info: RepoInfo, stored: ConfigFile.Stored): Result.Result
 const isSettled = (stored: ConfigFile.Stored): boolean =>
   Publication.isSettled(stored.published, IcechunkConfig.publishable(stored.config))
 
-/** What is persisted: `config.json` over what Icechunk carries. Pure. */
-const combine = (
-  store: ObjectStoreShape,
-  info: RepoInfo,
-  stored: ConfigFile.Stored
-): Result.Result<Config.RepositoryConfig, Config.InvalidConfig | FormatError> =>
-  Result.flatMap(carried(info), (json): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
-    Result.map(IcechunkConfig.toConfig(`${store.description}/${Layout.repo}`, json), (base) =>
-      Config.merge(base, stored.config)
-    )
-  )
-
 /**
- * The configuration of a repository whose object and `config.json` were read.
+ * How the configuration of an open repository is updated and published.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (
+export const make = (
   store: ObjectStoreShape,
-  read: { readonly info: RepoInfo; readonly stored: ConfigFile.Stored },
-  override: Config.RepositoryConfig
-): Effect.fn.Return<ConfigState, Config.InvalidConfig | FormatError, Zstd> {
-  const zstd = yield* Zstd
-  const withZstd = Effect.provideService(Zstd, zstd)
+  state: ConfigState,
+  withZstd: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Zstd>>
+): ConfigWrites => {
+  const { current, look, origin, take } = state
   // Updates of one program take turns, which is cheaper than losing races against each other.
   const exclusive = Turns.inTurn(store, Layout.config)
-  let info = read.info
-  const origin = Origin.of(info)
-  let stored = yield* Effect.fromResult(ConfigFile.belonging(store, read.stored, origin))
-  let persisted = yield* Effect.fromResult(combine(store, info, stored))
   /** An update is under way, or did not end well, so that `config.json` may not be what was read last. */
   let isInDoubt = false
   /** What the change of the repository object that is being written says of `config.json`. */
   let along: ConfigFile.Stored | undefined
-  const current = (): Config.RepositoryConfig => Config.merge(Config.merge(Config.defaults, persisted), override)
-
-  const take = Effect.fnUntraced(function* (newInfo: RepoInfo, newStored: ConfigFile.Stored) {
-    persisted = yield* Effect.fromResult(combine(store, newInfo, newStored))
-    info = newInfo
-    stored = newStored
-  })
-
-  /** The newest file. */
-  const look = Effect.gen(function* () {
-    for (;;) {
-      const known = stored
-      const file = yield* ConfigFile.readStored(store, known, origin)
-      // Somebody else in this program may have looked, or updated it, since this one was asked for.
-      if (stored === known) return file
-    }
-  })
 
   /** That it is published is written down where it can be; whoever finds it missing looks again. */
   const settle = (now: ConfigFile.Stored): Effect.Effect<void> =>
     ConfigFile.settle(store, now).pipe(
-      Effect.map((settled) => {
-        if (stored === now) stored = settled
-      }),
+      Effect.map((settled) => state.replace(now, settled)),
       Effect.ignore
     )
 
   // The repository object is read before the file: whoever publishes an older file loses the race.
   const publish = Effect.gen(function* () {
     const from = yield* RepoObject.read(store)
-    let published = stored
+    let published = state.read().stored
     const { info: written } = yield* RepoObject.update(
       store,
       Effect.fnUntraced(function* (info) {
@@ -214,18 +149,9 @@ export const make = Effect.fnUntraced(function* (
   }).pipe(withZstd)
 
   return {
-    current,
-    override,
-    persisted: () => persisted,
-    beside: Effect.fnUntraced(function* (read) {
-      // What is wrong with the repository itself is said first.
-      const [found, file] = yield* Effect.all([read, Effect.result(look)], { concurrency: 2 })
-      yield* take(found.info, yield* Effect.fromResult(file))
-      return found
-    }),
     publishAlong: Effect.fnUntraced(function* (changed) {
       along = undefined
-      if (isSettled(stored) && !isInDoubt) return changed
+      if (isSettled(state.read().stored) && !isInDoubt) return changed
       // A damaged `config.json` does not stop a commit; it fails where it is used.
       const file = yield* look.pipe(
         Effect.tap((file) => take(changed.info, file)),
@@ -243,8 +169,7 @@ export const make = Effect.fnUntraced(function* (
       return now === undefined ? Effect.void : settle(now)
     }),
     control: {
-      effective: Effect.sync(current),
-      persisted: Effect.map(ConfigFile.readStored(store, undefined, origin), ({ config }) => config),
+      ...state.view,
       update: Effect.fn("Config.update")(function* (f) {
         const seen = RepoObject.read(store).pipe(
           Effect.tap(({ info }) => RepoObject.ensureOnline(store, info)),
@@ -257,13 +182,13 @@ export const make = Effect.fnUntraced(function* (
             // Until it is known what became of it: whoever is interrupted here may have written.
             isInDoubt = true
             const written = yield* ConfigFile.update(store, f, { carried: seen, origin })
-            yield* take(info, written)
+            yield* take(state.read().info, written)
             isInDoubt = false
             return written
           })
         )
         // Whoever waited while another published everything has nothing left to do.
-        yield* exclusive(Effect.suspend(() => (isSettled(stored) ? Effect.void : publish))).pipe(
+        yield* exclusive(Effect.suspend(() => (isSettled(state.read().stored) ? Effect.void : publish))).pipe(
           Effect.mapError(
             (cause) => new ConfigNotPublished({ store: store.description, problem: cause.message, cause })
           )
@@ -273,4 +198,4 @@ export const make = Effect.fnUntraced(function* (
       publish: exclusive(publish)
     }
   }
-})
+}

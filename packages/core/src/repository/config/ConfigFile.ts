@@ -7,9 +7,9 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { hasReason, isConflict, isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as Json from "../../values/Json.ts"
@@ -28,10 +28,12 @@ import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions
  * @category errors
  * @since 0.1.0
  */
-export class ConfigConflict extends Schema.TaggedError<ConfigConflict>()("ConfigConflict", {
-  store: Schema.String,
-  attempts: Schema.Int
-}) {
+export class ConfigConflict
+  extends /*#__PURE__*/ Data.TaggedError("ConfigConflict")<{
+    readonly store: string
+    readonly attempts: number
+  }>
+{
   override get message(): string {
     return `\`config.json\` of \`${this.store}\` was changed by others during each of ${this.attempts} attempts to update it. Try again when fewer writers are at work.`
   }
@@ -44,11 +46,13 @@ export class ConfigConflict extends Schema.TaggedError<ConfigConflict>()("Config
  * @category errors
  * @since 0.1.0
  */
-export class ConfigOutcomeUnknown extends Schema.TaggedError<ConfigOutcomeUnknown>()("ConfigOutcomeUnknown", {
-  store: Schema.String,
-  problem: Schema.String,
-  cause: Schema.Defect()
-}) {
+export class ConfigOutcomeUnknown
+  extends /*#__PURE__*/ Data.TaggedError("ConfigOutcomeUnknown")<{
+    readonly store: string
+    readonly problem: string
+    readonly cause: unknown
+  }>
+{
   override get message(): string {
     return `It is not known whether the update of \`config.json\` in \`${this.store}\` was saved: the write was not answered, and it could not be read back: ${this.problem}. Look at \`config.persisted\` before you update it again.`
   }
@@ -219,7 +223,7 @@ export const readCreators = (
  * @category writing
  * @since 0.1.0
  */
-export const create = Effect.fnUntraced(function* (
+export const create = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   config: Config.RepositoryConfig,
   origin: Origin.Origin
@@ -242,7 +246,7 @@ export const create = Effect.fnUntraced(function* (
  */
 export const read: (
   store: ObjectStore.ObjectStoreShape
-) => Effect.Effect<Versioned, ObjectStoreError | Config.InvalidConfig> = Effect.fn("ConfigFile.read")(
+) => Effect.Effect<Versioned, ObjectStoreError | Config.InvalidConfig> = /*#__PURE__*/ Effect.fn("ConfigFile.read")(
   function* (store) {
     const { config, version } = yield* readStored(store)
     return { config, version }
@@ -273,7 +277,7 @@ export const update: <E = never>(
 ) => Effect.Effect<
   Stored,
   E | ObjectStoreError | ObjectStore.WriteForbidden | Config.InvalidConfig | ConfigConflict | ConfigOutcomeUnknown
-> = Effect.fn("ConfigFile.update")(function* (store, f, options) {
+> = /*#__PURE__*/ Effect.fn("ConfigFile.update")(function* (store, f, options) {
   yield* ObjectStore.ensureWritable(store)
   const retry = options?.retry ?? defaultRetry
   const carried = options?.carried ?? Effect.succeed({})
@@ -344,7 +348,7 @@ const put = (
  * @category writing
  * @since 0.1.0
  */
-export const settle = Effect.fnUntraced(function* (
+export const settle = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   stored: Stored
 ): Effect.fn.Return<Stored, ObjectStoreError | ObjectStore.WriteForbidden> {

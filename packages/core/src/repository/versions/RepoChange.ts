@@ -4,8 +4,8 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
 import * as SnapshotTable from "../../format/SnapshotTable.ts"
 import * as NodePath from "../../values/NodePath.ts"
@@ -17,12 +17,14 @@ import type { SnapshotId } from "../../values/ObjectId.ts"
  * @category errors
  * @since 0.1.0
  */
-export class RefNotFound extends Schema.TaggedError<RefNotFound>()("RefNotFound", {
-  kind: Schema.Literals(["branch", "tag", "snapshot"]),
-  name: Schema.String,
-  /** Names that do exist; empty for snapshots. */
-  known: Schema.Array(Schema.String)
-}) {
+export class RefNotFound
+  extends /*#__PURE__*/ Data.TaggedError("RefNotFound")<{
+    readonly kind: "branch" | "tag" | "snapshot"
+    readonly name: string
+    /** Names that do exist; empty for snapshots. */
+    readonly known: ReadonlyArray<string>
+  }>
+{
   override get message(): string {
     const known = this.known.length === 0 ? "" : ` There are: ${this.known.map((name) => `\`${name}\``).join(", ")}.`
     return `There is no ${this.kind} \`${this.name}\`.${known}`
@@ -35,11 +37,13 @@ export class RefNotFound extends Schema.TaggedError<RefNotFound>()("RefNotFound"
  * @category errors
  * @since 0.1.0
  */
-export class RefForbidden extends Schema.TaggedError<RefForbidden>()("RefForbidden", {
-  kind: Schema.Literals(["branch", "tag"]),
-  name: Schema.String,
-  because: Schema.String
-}) {
+export class RefForbidden
+  extends /*#__PURE__*/ Data.TaggedError("RefForbidden")<{
+    readonly kind: "branch" | "tag"
+    readonly name: string
+    readonly because: string
+  }>
+{
   override get message(): string {
     return `The ${this.kind} \`${this.name}\` cannot be changed so: ${this.because}`
   }
@@ -51,13 +55,15 @@ export class RefForbidden extends Schema.TaggedError<RefForbidden>()("RefForbidd
  * @category errors
  * @since 0.1.0
  */
-export class CommitConflict extends Schema.TaggedError<CommitConflict>()("CommitConflict", {
-  branch: Schema.String,
-  /** The snapshot that the session was opened on. */
-  expected: Schema.String,
-  /** The snapshot that the branch is at now. */
-  actual: Schema.String
-}) {
+export class CommitConflict
+  extends /*#__PURE__*/ Data.TaggedError("CommitConflict")<{
+    readonly branch: string
+    /** The snapshot that the session was opened on. */
+    readonly expected: string
+    /** The snapshot that the branch is at now. */
+    readonly actual: string
+  }>
+{
   override get message(): string {
     return `Branch \`${this.branch}\` has moved from \`${this.expected}\` to \`${this.actual}\` since the session was opened. Open a new session on the branch, apply the changes again and commit.`
   }
@@ -70,13 +76,15 @@ export class CommitConflict extends Schema.TaggedError<CommitConflict>()("Commit
  * @category errors
  * @since 0.1.0
  */
-export class CommitOutcomeUnknown extends Schema.TaggedError<CommitOutcomeUnknown>()("CommitOutcomeUnknown", {
-  branch: Schema.String,
-  /** The snapshot that the branch is at if the commit succeeded. */
-  snapshotId: Schema.String,
-  problem: Schema.String,
-  cause: Schema.Defect()
-}) {
+export class CommitOutcomeUnknown
+  extends /*#__PURE__*/ Data.TaggedError("CommitOutcomeUnknown")<{
+    readonly branch: string
+    /** The snapshot that the branch is at if the commit succeeded. */
+    readonly snapshotId: string
+    readonly problem: string
+    readonly cause: unknown
+  }>
+{
   override get message(): string {
     return `It is not known whether snapshot \`${this.snapshotId}\` was committed to branch \`${this.branch}\`: the answer of the store was lost, and what is there now could not be found out (${this.problem}). Call \`commit\` of the same session again: it settles this and never commits twice.`
   }
@@ -168,7 +176,7 @@ export const commit =
       return Result.succeed({
         info: {
           ...info,
-          snapshots: SnapshotTable.of(info.snapshots).with(snapshot),
+          snapshots: SnapshotTable.including(info.snapshots, snapshot),
           branches: withEntry(info.branches, branch, snapshot.id)
         },
         update: { _tag: "NewCommit", branch, newSnapshotId: snapshot.id }

@@ -7,9 +7,9 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { FormatError } from "../../encoding/FormatError.ts"
@@ -37,7 +37,7 @@ export interface Versioned {
   readonly version: ObjectStore.Version
 }
 
-const readAt = Effect.fnUntraced(function* (
+const readAt = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   key: string,
   known?: Versioned
@@ -81,16 +81,17 @@ export const remember = (store: ObjectStore.ObjectStoreShape, written: Versioned
  */
 export const read: (
   store: ObjectStore.ObjectStoreShape
-) => Effect.Effect<Versioned, ObjectStoreError | FormatError, Zstd> = Effect.fn("RepoObject.read")((store) =>
-  Effect.suspend(() => {
-    const before = known(store)
-    return readAt(store, Layout.repo, before).pipe(
-      Effect.tap((read) => Effect.sync(() => remember(store, read))),
-      Effect.catchIf(hasReason("NotModified"), (error) =>
-        before === undefined ? Effect.fail(error) : Effect.succeed(before)
+) => Effect.Effect<Versioned, ObjectStoreError | FormatError, Zstd> = /*#__PURE__*/ Effect.fn("RepoObject.read")(
+  (store) =>
+    Effect.suspend(() => {
+      const before = known(store)
+      return readAt(store, Layout.repo, before).pipe(
+        Effect.tap((read) => Effect.sync(() => remember(store, read))),
+        Effect.catchIf(hasReason("NotModified"), (error) =>
+          before === undefined ? Effect.fail(error) : Effect.succeed(before)
+        )
       )
-    )
-  })
+    })
 )
 
 /**
@@ -133,6 +134,16 @@ export interface RetryOptions {
  */
 export const defaultRetry: RetryOptions = { attempts: 100, initialDelay: 20, maxDelay: 2000 }
 
+/**
+ * The random numbers of the context. It is the service of `effect/Random`, by its key: that module also loads what makes
+ * secure ones, which takes a program longer than reading a chunk.
+ */
+const Random = /*#__PURE__*/ Context.Reference<{ readonly nextDoubleUnsafe: () => number }>("effect/Random", {
+  defaultValue: () => ({ nextDoubleUnsafe: () => Math.random() })
+})
+
+const randomShare: Effect.Effect<number> = /*#__PURE__*/ Random.useSync((random) => random.nextDoubleUnsafe())
+
 /** Writes that are tried again without waiting for the clock. */
 const promptAttempts = 8
 
@@ -148,7 +159,7 @@ const promptAttempts = 8
  * @since 0.1.0
  */
 export const backOff = (attempt: number, options: RetryOptions): Effect.Effect<void> =>
-  Effect.flatMap(Random.next, (share) =>
+  Effect.flatMap(randomShare, (share) =>
     attempt <= promptAttempts
       ? Effect.repeat(Effect.yieldNow, { times: Math.floor(share * 2 ** attempt) })
       : Effect.sleep(
@@ -175,7 +186,7 @@ export const patiently = <A, E extends { readonly _tag: string }, R>(
 const maxPages = 1000
 
 /** Looks for an own write in the log of `now`, and in the copies that continue it. */
-const isWritten = Effect.fnUntraced(function* (
+const isWritten = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   now: RepoInfo.RepoInfo,
   sought: OwnWrite.Sought
@@ -246,7 +257,7 @@ const copyTo = (
   store.copy(Layout.repo, Layout.overwritten(name), { defer: writes.defer(name) })
 
 /** Copies the repository object under a new name. */
-const copied = Effect.fnUntraced(function* (
+const copied = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape
 ): Effect.fn.Return<Copy, ObjectStoreError | ObjectStore.WriteForbidden> {
   const name = Layout.backupName(yield* Clock.currentTimeMillis, yield* RandomId.writeId)
@@ -287,7 +298,7 @@ export type Check<E> = (info: RepoInfo.RepoInfo) => Effect.Effect<void, E>
  * @category reading
  * @since 0.1.0
  */
-export const prepare = Effect.fnUntraced(function* <E>(
+export const prepare = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
   store: ObjectStore.ObjectStoreShape,
   check: Check<E> | undefined
 ): Effect.fn.Return<Prepared, E | ObjectStoreError | FormatError, Zstd> {
@@ -341,11 +352,12 @@ export const update: <E>(
     /** Whether the change can be made; with it the object is copied while it is read. */
     readonly check?: Check<E | ObjectStore.WriteForbidden> | undefined
   }
-) => Effect.Effect<Versioned, E | UpdateError, Zstd> = Effect.fn("RepoObject.update")((store, change, options) =>
-  Effect.andThen(
-    ObjectStore.ensureWritable(store),
-    Turns.inTurn(store, Layout.repo)(Effect.suspend(() => updateInTurn(store, change, options)))
-  )
+) => Effect.Effect<Versioned, E | UpdateError, Zstd> = /*#__PURE__*/ Effect.fn("RepoObject.update")(
+  (store, change, options) =>
+    Effect.andThen(
+      ObjectStore.ensureWritable(store),
+      Turns.inTurn(store, Layout.repo)(Effect.suspend(() => updateInTurn(store, change, options)))
+    )
 )
 
 /**
@@ -363,7 +375,7 @@ const orLater = (store: ObjectStore.ObjectStoreShape, from: Prepared): Prepared 
   return now !== undefined && timeOf(now) > timeOf(from) ? now : from
 }
 
-const updateInTurn = Effect.fnUntraced(function* <E>(
+const updateInTurn = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
   store: ObjectStore.ObjectStoreShape,
   change: (info: RepoInfo.RepoInfo) => Effect.Effect<Changed | undefined, E>,
   options: Parameters<typeof update<E>>[2]

@@ -1,0 +1,109 @@
+/**
+ * Writing the files of a repository that never change. What was written is kept as if it had been read.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { Zstd } from "../encoding/Zstd.ts"
+import * as IcechunkFile from "../format/IcechunkFile.ts"
+import * as Manifest from "../format/manifest/Manifest.ts"
+import * as Snapshot from "../format/Snapshot.ts"
+import * as TransactionLog from "../format/TransactionLog.ts"
+import type { DeferredWrites } from "../store/DeferredWrites.ts"
+import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
+import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
+import type { ManifestId } from "../values/ObjectId.ts"
+import * as Assets from "./Assets.ts"
+import * as Layout from "./Layout.ts"
+
+/**
+ * A manifest and its file.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EncodedManifest {
+  readonly id: ManifestId
+  readonly payload: Uint8Array
+  readonly bytes: Uint8Array
+}
+
+/**
+ * The immutable metadata files of a repository that is written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WritableAssets extends Assets.Assets {
+  readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+  /** The file of a manifest, to be written. The payload must not change afterwards. */
+  readonly encodeManifest: (id: ManifestId, payload: Uint8Array) => Effect.Effect<EncodedManifest>
+  readonly writeManifest: (manifest: EncodedManifest) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+  readonly writeTransactionLog: (
+    log: TransactionLog.TransactionLog
+  ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+}
+
+/**
+ * Where files that are written leave what makes them durable. A commit has one, which it settles before it is visible;
+ * without, they are durable as soon as they are written.
+ *
+ * @category context
+ * @since 0.1.0
+ */
+export const Deferred: Context.Reference<DeferredWrites | undefined> = /*#__PURE__*/ Context.Reference<
+  DeferredWrites | undefined
+>("@effect-icechunk/core/AssetWrites/Deferred", { defaultValue: () => undefined })
+
+/**
+ * The same files, to be written with a zstd level.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  store: ObjectStoreShape,
+  assets: Assets.Assets,
+  level: () => number
+): Effect.fn.Return<WritableAssets, never, Zstd> {
+  const zstd = yield* Zstd
+  const withZstd = Effect.provideService(Zstd, zstd)
+
+  const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
+    Effect.flatMap(Deferred, (deferred) =>
+      Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream", defer: deferred?.defer(key) }))
+    )
+
+  return {
+    ...assets,
+    writeSnapshot: Effect.fn("Assets.writeSnapshot")(function* (snapshot) {
+      const bytes = yield* withZstd(IcechunkFile.encode("Snapshot", Snapshot.encode(snapshot), { level: level() }))
+      yield* Assets.describeSpan(Layout.snapshot(snapshot.id), "Snapshot", bytes)
+      yield* put(Layout.snapshot(snapshot.id), bytes)
+      yield* assets.keep(snapshot)
+    }),
+    encodeManifest: Effect.fn("Assets.encodeManifest")((id, payload) =>
+      Effect.map(withZstd(IcechunkFile.encode("Manifest", payload, { level: level() })), (bytes) => ({
+        id,
+        payload,
+        bytes
+      }))
+    ),
+    writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }) {
+      const file = Layout.manifest(id)
+      yield* Assets.describeSpan(file, "Manifest", bytes)
+      yield* put(file, bytes)
+      const manifest = Result.getOrThrow(Manifest.decode(file, payload, zstd.dictionary))
+      yield* assets.keepManifest(manifest)
+    }),
+    writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
+      const bytes = yield* withZstd(
+        IcechunkFile.encode("TransactionLog", TransactionLog.encode(log), { level: level() })
+      )
+      yield* Assets.describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
+      yield* put(Layout.transaction(log.id), bytes)
+    })
+  }
+})

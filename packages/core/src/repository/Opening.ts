@@ -1,0 +1,294 @@
+/**
+ * What there is of an open repository before anything is written: its files, its configuration, its containers, and the
+ * sessions that read it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as RepoInfo from "../format/RepoInfo.ts"
+import * as SnapshotTable from "../format/SnapshotTable.ts"
+import type * as Snapshot from "../format/Snapshot.ts"
+import { Zstd } from "../encoding/Zstd.ts"
+import * as ObjectStore from "../store/ObjectStore.ts"
+import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { type Limits, RequestGate } from "../store/RequestGate.ts"
+import * as RequestMetrics from "../store/RequestMetrics.ts"
+import * as ObjectId from "../values/ObjectId.ts"
+import * as Config from "../values/RepositoryConfig.ts"
+import * as ChunkResolver from "../virtual/ChunkResolver.ts"
+import * as ContainerMatch from "../virtual/ContainerMatch.ts"
+import * as ContainerStores from "../virtual/ContainerStores.ts"
+import { ObjectReads } from "../virtual/ObjectReads.ts"
+import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
+import { Platforms } from "../virtual/Platform.ts"
+import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
+import * as Assets from "./Assets.ts"
+import { CachedReads, ChunkCache } from "./ChunkCache.ts"
+import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
+import * as ConfigFile from "./config/ConfigFile.ts"
+import * as ConfigState from "./config/ConfigState.ts"
+import * as Dependencies from "./Dependencies.ts"
+import * as Layout from "./Layout.ts"
+import { NativeChunks } from "./NativeChunks.ts"
+import type { OpenError, OpenOptions, ReadonlyRepositoryShape, VersionRef } from "./ReadonlyRepository.ts"
+import { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
+import * as Session from "./Session.ts"
+import * as History from "./versions/History.ts"
+import { branchTip, RefNotFound, tagTarget } from "./versions/RepoChange.ts"
+import * as RepoObject from "./versions/RepoObject.ts"
+
+/**
+ * A snapshot's id from a user's text.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseSnapshotId = (text: string): Result.Result<ObjectId.SnapshotId, RefNotFound> =>
+  Result.mapError(ObjectId.parseSnapshotId(text), () => new RefNotFound({ kind: "snapshot", name: text, known: [] }))
+
+const findVersion = (info: RepoInfo.RepoInfo, version: VersionRef): Result.Result<ObjectId.SnapshotId, RefNotFound> => {
+  if ("branch" in version) return branchTip(info, version.branch)
+  if ("tag" in version) return tagTarget(info, version.tag)
+  return Result.flatMap(parseSnapshotId(version.snapshotId), (id) =>
+    info.snapshots.has(id)
+      ? Result.succeed(id)
+      : Result.fail(new RefNotFound({ kind: "snapshot", name: id, known: [] }))
+  )
+}
+
+/**
+ * The run-time override, checked.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
+  Config.fromInput("run-time override", config ?? {})
+
+/**
+ * Fails unless what is said of containers is said of such as there are.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const checkNames = (
+  { config, credentials, withoutContainers }: OpenOptions,
+  persisted: Config.RepositoryConfig
+): Effect.Effect<void, ContainerMatch.UnknownContainer | Config.InvalidConfig> => {
+  const containers = ContainerMatch.make({
+    persisted: persisted.virtual_chunk_containers ?? [],
+    overrides: config?.virtual_chunk_containers ?? []
+  })
+  const problem =
+    CredentialsPolicy.problem(credentials ?? {}) ??
+    ContainerMatch.unknown(containers, { credentials, withoutContainers })
+  return problem === undefined ? Effect.void : Effect.fail(problem)
+}
+
+/**
+ * The repository object and `config.json`, whose problems come after those of the other.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReadTogether {
+  readonly repo: RepoObject.Versioned
+  /** `undefined`: still to be read. */
+  readonly config: Result.Result<ConfigFile.Stored, ObjectStoreError | Config.InvalidConfig> | undefined
+  /** The snapshot that was written with them. */
+  readonly snapshot?: Snapshot.Snapshot | undefined
+}
+
+/**
+ * Whether there is a repository of spec version 1, which has no repository object.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const hasSpec1: (store: ObjectStore.ObjectStoreShape) => Effect.Effect<boolean, ObjectStoreError> = (store) =>
+  store.list(Layout.spec1Main).pipe(
+    Stream.take(1),
+    Stream.runCount,
+    Effect.map((count) => count > 0)
+  )
+
+/**
+ * Reads both at once; fails with `RepositoryNotFound` where there is no repository object.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readExisting: Effect.Effect<
+  ReadTogether,
+  RepositoryNotFound | Assets.AssetError,
+  ObjectStore.ObjectStore | Zstd
+> = /*#__PURE__*/ Effect.flatMap(ObjectStore.ObjectStore, (uncounted) => {
+  const store = RequestMetrics.counted(uncounted)
+  return Effect.all(
+    {
+      repo: Effect.catchIf(RepoObject.read(store), isNotFound, () =>
+        Effect.fail(new RepositoryNotFound({ store: store.description }))
+      ),
+      config: Effect.result(ConfigFile.readStored(store))
+    },
+    { concurrency: 2 }
+  )
+})
+
+/**
+ * As `readExisting`, and says so where there is a repository of spec version 1.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const read: Effect.Effect<
+  ReadTogether,
+  RepositoryNotFound | UnsupportedSpecVersion | Assets.AssetError,
+  ObjectStore.ObjectStore | Zstd
+> = /*#__PURE__*/ Effect.catchTag(
+  readExisting,
+  "RepositoryNotFound",
+  /*#__PURE__*/ Effect.fnUntraced(function* (error) {
+    const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
+    if (!(yield* hasSpec1(store))) return yield* error
+    return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
+  })
+)
+
+const defaultBytesInFlight = 64 * 1024 * 1024
+
+/**
+ * An open repository, with what is needed to write to it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Opened {
+  readonly store: ObjectStore.ObjectStoreShape
+  /** Provides zstd, as it was when the repository was opened. */
+  readonly withZstd: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Zstd>>
+  readonly assets: Assets.Assets
+  readonly config: ConfigState.ConfigState
+  /** The repository object as it is now. */
+  readonly readRepo: Effect.Effect<RepoObject.Versioned, Assets.AssetError>
+  /**
+   * The newest snapshot that `find` finds, and what is read with it. The one that is known is fetched while it is asked
+   * whether it still is the newest.
+   */
+  readonly newest: <E>(
+    find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>
+  ) => Effect.Effect<
+    { readonly context: Session.SessionContext; readonly snapshot: Snapshot.Snapshot },
+    E | Config.InvalidConfig | Assets.AssetError
+  >
+  /** What a program that reads gets. */
+  readonly shape: ReadonlyRepositoryShape
+}
+
+/**
+ * A repository whose files were just read or written.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const connect: (
+  options: OpenOptions,
+  known: ReadTogether
+) => Effect.Effect<Opened, OpenError, ObjectStore.ObjectStore | Platforms | Zstd | Scope.Scope> =
+  /*#__PURE__*/ Effect.fnUntraced(function* (options, known) {
+    const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
+    const platforms = yield* Platforms
+    const zstd = yield* Zstd
+    const withZstd = Effect.provideService(Zstd, zstd)
+    const readRepo = withZstd(RepoObject.read(store))
+    const { info } = known.repo
+    if (info.specVersion !== 2) {
+      return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
+    }
+    const override = yield* Effect.fromResult(checkOverride(options))
+    const stored =
+      known.config === undefined ? yield* ConfigFile.readStored(store) : yield* Effect.fromResult(known.config)
+    const config = yield* ConfigState.make(store, { info, stored }, override)
+    const policy: CredentialsPolicy.CredentialsPolicy = {
+      byContainer: options.credentials ?? {},
+      fallback: options.credentialsFallback ?? "same-endpoint",
+      repository: store.origin
+    }
+    yield* checkNames(options, config.persisted())
+    const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
+    const assets = yield* Assets.make(store)
+    if (known.snapshot !== undefined) yield* assets.keep(known.snapshot)
+
+    const containerSet = (): ContainerMatch.ContainerSet =>
+      ContainerMatch.make({
+        persisted: config.persisted().virtual_chunk_containers ?? [],
+        overrides: config.override.virtual_chunk_containers ?? [],
+        without: options.withoutContainers
+      })
+    const limits = (): Limits => ({
+      requests: Config.maxConcurrentRequests(config.current()),
+      bytes: options.maxBytesInFlight ?? defaultBytesInFlight
+    })
+    const gate = new RequestGate(limits())
+    const reads = new ObjectReads(stores, gate, options.rangePlan)
+    const native = new NativeChunks(store, reads)
+    const cache = yield* ChunkCache
+    const cached = cache === undefined ? undefined : new CachedReads<VirtualReadError>(cache, stores.scope)
+    const sessionContext = (): Session.SessionContext => {
+      gate.limits = limits()
+      return {
+        store,
+        native,
+        cached,
+        assets,
+        checks: options.checks ?? "fail",
+        resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
+      }
+    }
+
+    const newest: Opened["newest"] = Effect.fnUntraced(function* <E>(
+      find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>
+    ) {
+      const known = RepoObject.known(store)
+      const guess = known === undefined ? Option.none() : yield* Effect.option(find(known.info))
+      const early = Option.isNone(guess) ? undefined : yield* Effect.forkScoped(assets.snapshot(guess.value))
+      const { info } = yield* config.beside(readRepo)
+      const id = yield* find(info)
+      const context = sessionContext()
+      const isGuessed = early !== undefined && Option.contains(guess, id)
+      return { context, snapshot: yield* isGuessed ? Fiber.join(early) : assets.snapshot(id) }
+    }, Effect.scoped)
+
+    return {
+      store,
+      withZstd,
+      assets,
+      config,
+      readRepo,
+      newest,
+      shape: {
+        description: store.description,
+        config: config.view,
+        containers: Effect.sync(() => containerSet().inOrder),
+        containerAccess: Effect.sync(() => Dependencies.access(containerSet(), policy, platforms)),
+        wholeHistory: History.queries(sessionContext(), readRepo),
+        readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
+          const { context, snapshot } = yield* newest((info) => Effect.fromResult(findVersion(info, version)))
+          const changes = new ChangedSnapshot(snapshot)
+          return Session.make(context, "branch" in version ? version.branch : undefined, () => changes)
+        }),
+        // What is known is kept; each caller gets a map of its own.
+        branches: Effect.map(readRepo, ({ info }) => new Map(info.branches)),
+        tags: Effect.map(readRepo, ({ info }) => new Map(info.tags)),
+        history: Effect.fnUntraced(function* (version) {
+          const { info } = yield* readRepo
+          return SnapshotTable.ancestry(info.snapshots, yield* Effect.fromResult(findVersion(info, version)))
+        })
+      }
+    }
+  })
