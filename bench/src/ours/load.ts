@@ -1,5 +1,4 @@
 // Imports nothing of the library by itself: that is what is measured.
-import * as fs from "node:fs"
 import type { Input, Samples, Tasks } from "../Work.ts"
 
 const seconds = (from: number): number => (performance.now() - from) / 1000
@@ -37,11 +36,11 @@ const load = async ({ directory }: Input): Promise<Samples> => {
 }
 
 /** What a page imports that opens a repository and reads it through zarrita. */
-const page = (repository: string): string => `
+const page = `
   import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"
   import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
   import * as Platform from "@effect-icechunk/core/Platform"
-  import * as Repository from "@effect-icechunk/core/${repository}"
+  import * as ReadonlyRepository from "@effect-icechunk/core/ReadonlyRepository"
   import * as ZarritaStore from "@effect-icechunk/core/ZarritaStore"
   import * as Effect from "effect/Effect"
   import * as Layer from "effect/Layer"
@@ -49,7 +48,7 @@ const page = (repository: string): string => `
 
   export const open = (store, branch) =>
     Effect.gen(function* () {
-      const repository = yield* Repository.open()
+      const repository = yield* ReadonlyRepository.open()
       const session = yield* repository.readonlySession({ branch })
       return zarr.root(ZarritaStore.fromSession(session))
     }).pipe(
@@ -61,9 +60,8 @@ const page = (repository: string): string => `
 
 const bundle = async ({ directory }: Input): Promise<Samples> => {
   const Bundle = await import("../Bundle.ts")
-  const isThere = fs.existsSync(`${directory}/packages/core/src/repository/ReadonlyRepository.ts`)
   const size = await Bundle.sizeOf({
-    text: page(isThere ? "ReadonlyRepository" : "Repository"),
+    text: page,
     directory: `${directory}/bench`,
     external: ["effect", "effect/*", "zarrita"]
   })

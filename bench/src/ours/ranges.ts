@@ -1,5 +1,6 @@
 import { Credentials, Repository, type Session } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import * as Meter from "../Meter.ts"
 import * as Random from "../Random.ts"
 import type { Input, Samples, Tasks } from "../Work.ts"
@@ -82,11 +83,40 @@ const read =
     return { [id]: sample }
   }
 
+/** The same through `session.chunks`. */
+const readBulk =
+  (id: string, pattern: Ranges.Pattern) =>
+  async ({ delay = 0, directory, server = "" }: Input): Promise<Samples> => {
+    const program = Clouds.onFilesAndS3(directory)
+    await Meter.setDelay(server, delay)
+    const session = await program.run(
+      Effect.flatMap(Repository.open(options(server)), (repository) => repository.readonlySession({ branch: "main" }))
+    )
+    await program.run(checked(session, Ranges.far))
+    const order = Uint32Array.from(Random.shuffled(Ranges.wanted(pattern), 5))
+    const { result, sample } = await Meter.measure(
+      () =>
+        program.run(
+          Stream.runFold(
+            session.chunks("/data", order),
+            () => 0,
+            (count, { bytes, index }) => {
+              if (!Ranges.isChunk(index[0]!, bytes)) throw new Error(`chunk ${index[0]} is another one`)
+              return count + 1
+            }
+          )
+        ),
+      { server }
+    )
+    if (result !== order.length) throw new Error(`${result} chunks`)
+    return { [id]: sample }
+  }
+
 /** The same, of which the memory counts. */
 const memory =
-  (id: string, pattern: Ranges.Pattern) =>
+  (id: string, reading: (input: Input) => Promise<Samples>) =>
   async (input: Input): Promise<Samples> => {
-    const samples = await read(id, pattern)(input)
+    const samples = await reading(input)
     return { [id]: { ...samples[id]!, value: Meter.peakMemory() } }
   }
 
@@ -94,6 +124,9 @@ export const tasks: Tasks = {
   prepare,
   "adjacent-10k": read("adjacent-10k", Ranges.adjacent),
   "scattered-5k": read("scattered-5k", Ranges.scattered),
-  "memory-waiting-100k": memory("memory-waiting-100k", Ranges.waiting),
+  "memory-waiting-100k": memory("memory-waiting-100k", read("memory-waiting-100k", Ranges.waiting)),
+  "adjacent-10k-bulk": readBulk("adjacent-10k-bulk", Ranges.adjacent),
+  "scattered-5k-bulk": readBulk("scattered-5k-bulk", Ranges.scattered),
+  "memory-bulk-100k": memory("memory-bulk-100k", readBulk("memory-bulk-100k", Ranges.waiting)),
   spaced: (input) => read("spaced", Ranges.spaced(Ranges.spacedCount, input.size ?? 1))(input)
 }

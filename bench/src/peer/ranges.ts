@@ -24,5 +24,8 @@ const read =
 export const tasks: Tasks = {
   "adjacent-10k": read("adjacent-10k", Ranges.adjacent),
   "scattered-5k": read("scattered-5k", Ranges.scattered),
+  // Without a call for many chunks, all are asked for at once.
+  "adjacent-10k-bulk": read("adjacent-10k-bulk", Ranges.adjacent),
+  "scattered-5k-bulk": read("scattered-5k-bulk", Ranges.scattered),
   spaced: (input) => read("spaced", Ranges.spaced(Ranges.spacedCount, input.size ?? 1))(input)
 }

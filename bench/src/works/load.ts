@@ -2,8 +2,6 @@
  * What it costs to have the library: the time to import it, and the size of a page's script.
  */
 import { execFile } from "node:child_process"
-import * as fs from "node:fs"
-import * as path from "node:path"
 import { promisify } from "node:util"
 import { root } from "../Bench.ts"
 import type { Family } from "../Work.ts"
@@ -30,7 +28,6 @@ export const family: Family = {
     if (bench.wants("import", "import-read")) {
       // Programs load what is published, not TypeScript.
       for (const args of [["scripts/tsc.ts", "packages/core", "packages/fs"], ["scripts/bundle.ts"]]) {
-        if (!fs.existsSync(path.join(root, args[0]!))) continue
         await promisify(execFile)(process.execPath, args, { cwd: root })
       }
       const directory = await Commits.history(bench, Commits.lengths["10"]!)

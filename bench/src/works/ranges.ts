@@ -44,7 +44,10 @@ const delays: Readonly<Record<string, number>> = {
   "scattered-5k": 10,
   "scattered-5k-1ms": 1,
   "scattered-5k-50ms": 50,
-  "memory-waiting-100k": 10
+  "adjacent-10k-bulk": 10,
+  "scattered-5k-bulk": 10,
+  "memory-waiting-100k": 10,
+  "memory-bulk-100k": 10
 }
 
 const row = (id: string, title: string, ratio: number): Row => ({ id, title, unit: "s", goal: { ratio } })
@@ -56,10 +59,18 @@ export const family: Family = {
     row("scattered-5k", "every third of 15,000 such chunks", 0.25),
     row("scattered-5k-1ms", "the same at 1 ms", 0.4),
     row("scattered-5k-50ms", "the same at 50 ms", 0.4),
+    { id: "adjacent-10k-bulk", title: "10,000 adjacent chunks through `session.chunks`", unit: "s" },
+    { id: "scattered-5k-bulk", title: "every third of 15,000 through `session.chunks`", unit: "s" },
     {
       id: "memory-waiting-100k",
       // The peer opens a connection for each, and runs out of ports.
       title: "peak memory of 100,000 such reads, adjacent, that wait at the same time (the peer cannot)",
+      unit: "MB",
+      goal: { ours: 300 }
+    },
+    {
+      id: "memory-bulk-100k",
+      title: "the same through `session.chunks`",
       unit: "MB",
       goal: { ours: 300 }
     }

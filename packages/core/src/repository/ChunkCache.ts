@@ -42,6 +42,14 @@ export const ChunkCache: Context.Reference<ChunkCacheShape | undefined> = /*#__P
   ChunkCacheShape | undefined
 >("@effect-icechunk/core/ChunkCache", { defaultValue: () => undefined })
 
+interface Entry {
+  readonly key: string
+  readonly bytes: Uint8Array
+  /** Used before and after this one. */
+  before: Entry
+  after: Entry
+}
+
 /** What an entry costs beside its bytes, about. */
 const entryBytes = 256
 
@@ -54,34 +62,51 @@ const entryBytes = 256
  */
 export const makeMemory = (options: { readonly maxBytes: number }): ChunkCacheShape => {
   const { maxBytes } = options
-  const kept = new Map<string, Uint8Array>()
+  const kept = new Map<string, Entry>()
+  // A ring: after its start comes what was used longest ago, before it what was used last.
+  const ring = { key: "", bytes: new Uint8Array(0) } as Entry
+  ring.before = ring.after = ring
   let held = 0
-  const cost = (key: string, bytes: Uint8Array): number => bytes.buffer.byteLength + 2 * key.length + entryBytes
-  const forget = (key: string): void => {
-    const bytes = kept.get(key)
-    if (bytes === undefined) return
-    kept.delete(key)
-    held -= cost(key, bytes)
+  const cost = ({ bytes, key }: Pick<Entry, "bytes" | "key">): number =>
+    bytes.buffer.byteLength + 2 * key.length + entryBytes
+  const unlink = ({ after, before }: Entry): void => {
+    before.after = after
+    after.before = before
+  }
+  const append = (entry: Entry): void => {
+    entry.before = ring.before
+    entry.after = ring
+    ring.before.after = entry
+    ring.before = entry
+  }
+  const forget = (entry: Entry | undefined): void => {
+    if (entry === undefined) return
+    kept.delete(entry.key)
+    unlink(entry)
+    held -= cost(entry)
+  }
+  const makeRoom = (size: number): void => {
+    for (let entry = ring.after; entry !== ring && held + size > maxBytes; entry = entry.after) forget(entry)
   }
   return {
     get: (key) =>
       Effect.sync(() => {
-        const bytes = kept.get(key)
-        if (bytes === undefined) return undefined
-        kept.delete(key)
-        kept.set(key, bytes)
-        return new Uint8Array(bytes)
+        const entry = kept.get(key)
+        if (entry === undefined) return undefined
+        unlink(entry)
+        append(entry)
+        return new Uint8Array(entry.bytes)
       }),
     set: (key, bytes) =>
       Effect.sync(() => {
-        forget(key)
-        if (cost(key, bytes) > maxBytes / 4) return
-        kept.set(key, bytes)
-        held += cost(key, bytes)
-        for (const oldest of kept.keys()) {
-          if (held <= maxBytes) return
-          forget(oldest)
-        }
+        forget(kept.get(key))
+        const size = cost({ key, bytes })
+        if (size > maxBytes / 4) return
+        makeRoom(size)
+        const entry: Entry = { key, bytes, before: ring, after: ring }
+        kept.set(key, entry)
+        append(entry)
+        held += size
       })
   }
 }

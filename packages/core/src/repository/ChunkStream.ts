@@ -14,6 +14,7 @@ import { FormatError } from "../encoding/FormatError.ts"
 import type { ChunkRef } from "../format/manifest/ChunkRef.ts"
 import type { Passenger, RequestGate } from "../store/RequestGate.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
+import { Line } from "../values/Line.ts"
 import type { ManifestId } from "../values/ObjectId.ts"
 import type { Entrance, Wanted } from "../virtual/ObjectReads.ts"
 import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
@@ -47,7 +48,7 @@ type ReadError = AssetError | VirtualReadError
 class Valve implements Entrance {
   readonly #gate: RequestGate
   readonly #maxBytes: number
-  readonly #waiting = new Set<Passenger>()
+  readonly #waiting = new Line<Passenger>()
   /** Bytes of requests that are under way, and of chunks that were not taken. */
   #held = 0
 
@@ -86,7 +87,7 @@ class Valve implements Entrance {
   }
 
   admit(): void {
-    for (const passenger of this.#waiting) {
+    for (let passenger = this.#waiting.first(); passenger !== undefined; passenger = this.#waiting.first()) {
       if (this.#held > 0 && this.#held + passenger.bytes > this.#maxBytes) return
       this.#waiting.delete(passenger)
       this.#held += passenger.bytes

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import { Line } from "../values/Line.ts"
 
 /**
  * Places of one store.
@@ -29,11 +30,11 @@ interface Waiter {
  */
 export const make = (count: number): Places => {
   let free = count
-  const line = new Set<Waiter>()
+  const line = new Line<Waiter>()
 
   /** A place that becomes free is handed over, so that nobody who comes later gets it. */
   const leave = Effect.sync(() => {
-    const [next] = line
+    const next = line.first()
     if (next === undefined) {
       free += 1
       return

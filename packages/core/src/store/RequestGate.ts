@@ -7,6 +7,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { Line } from "../values/Line.ts"
 import type { ObjectStoreShape } from "./ObjectStore.ts"
 import * as RequestCost from "./RequestCost.ts"
 import * as RequestMetrics from "./RequestMetrics.ts"
@@ -63,8 +64,7 @@ export class Lane {
   active = 0
   cost: RequestCost.RequestCost = RequestCost.initial
   readonly metrics: RequestMetrics.StoreMetrics
-  /** Who waits; in the order of their tickets, as a Map keeps it. */
-  readonly waiting = new Map<number, Passenger>()
+  readonly waiting = new Line<Passenger>()
 
   constructor(store: ObjectStoreShape) {
     this.store = store
@@ -110,7 +110,7 @@ export class RequestGate {
   enter(passenger: Passenger): void {
     passenger.ticket = this.#tickets++
     passenger.since = undefined
-    passenger.lane.waiting.set(passenger.ticket, passenger)
+    passenger.lane.waiting.add(passenger)
     this.#busy.add(passenger.lane)
     this.#admit()
     if (passenger.ticket !== undefined) passenger.since = performance.now()
@@ -125,8 +125,9 @@ export class RequestGate {
   }
 
   /** Takes somebody out who no longer wants to pass. Whether it was still waiting. */
-  withdraw({ lane, ticket }: Passenger): boolean {
-    if (ticket === undefined || !lane.waiting.delete(ticket)) return false
+  withdraw(passenger: Passenger): boolean {
+    const { lane } = passenger
+    if (!lane.waiting.delete(passenger)) return false
     if (lane.waiting.size === 0) this.#busy.delete(lane)
     this.#admit()
     return true
@@ -137,7 +138,7 @@ export class RequestGate {
     let next: Passenger | undefined
     for (const lane of this.#busy) {
       if (lane.active >= lane.places) continue
-      const [first] = lane.waiting.values()
+      const first = lane.waiting.first()
       if (first !== undefined && (next === undefined || first.ticket! < next.ticket!)) next = first
     }
     return next
@@ -149,10 +150,10 @@ export class RequestGate {
     this.#isAdmitting = true
     try {
       for (let next = this.#next(); next !== undefined; next = this.#next()) {
-        const { bytes, lane, ticket } = next
+        const { bytes, lane } = next
         if (this.#requests >= this.limits.requests) return
         if (this.#requests > 0 && this.#bytes + bytes > this.limits.bytes) return
-        lane.waiting.delete(ticket!)
+        lane.waiting.delete(next)
         if (lane.waiting.size === 0) this.#busy.delete(lane)
         next.ticket = undefined
         if (next.since !== undefined) {

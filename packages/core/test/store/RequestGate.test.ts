@@ -84,4 +84,27 @@ describe("RequestGate", () => {
       assert.strictEqual(lane.waiting.size, 0)
     })
   )
+
+  it.effect("costs the same for each however many wait", () =>
+    Effect.gen(function* () {
+      const [store] = yield* two
+      const gate = new RequestGate({ requests: 1, bytes: 100 })
+      const lane = gate.lane(store)
+      let passed = 0
+      const passengers = Array.from({ length: 200_000 }, (): Passenger => ({
+        lane,
+        bytes: 1,
+        context,
+        pass: () => passed++
+      }))
+      const started = performance.now()
+      for (const passenger of passengers) gate.enter(passenger)
+      for (const passenger of passengers.slice(1).filter((_, i) => i % 3 === 0)) assert.isTrue(gate.withdraw(passenger))
+      for (const [i, passenger] of passengers.entries()) if (i % 3 !== 1) gate.leave(passenger)
+      assert.strictEqual(passed, passengers.length - Math.ceil((passengers.length - 1) / 3))
+      assert.strictEqual(lane.active, 0)
+      // In a Map it took minutes.
+      assert.isBelow(performance.now() - started, 20_000)
+    })
+  )
 })
