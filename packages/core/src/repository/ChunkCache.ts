@@ -86,7 +86,10 @@ export const makeMemory = (options: { readonly maxBytes: number }): ChunkCacheSh
     held -= cost(entry)
   }
   const makeRoom = (size: number): void => {
-    for (let entry = ring.after; entry !== ring && held + size > maxBytes; entry = entry.after) forget(entry)
+    for (let entry = ring.after; entry !== ring; entry = entry.after) {
+      if (held + size <= maxBytes) return
+      forget(entry)
+    }
   }
   return {
     get: (key) =>
