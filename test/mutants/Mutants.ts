@@ -153,9 +153,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "on files: what is written is flushed before it gets its name",
-    file: "packages/fs/src/FsObjectStore.ts",
-    find: "      if (flush) yield* Effect.uninterruptible(handle.sync)\n",
-    replace: "",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "(isFlushed ? asWrite(Effect.uninterruptible(flush)) : Effect.void)",
+    replace: "Effect.as(Effect.void, flush)",
     tests: ["packages/fs/test/PowerLoss.test.ts"]
   },
   {
@@ -199,5 +199,61 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "            sync,\n            (error) => unflushable",
     replace: "            sync.pipe(Effect.when(Effect.succeed(false))),\n            (error) => unflushable",
     tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: what replaces an object is flushed before, also when it may be deferred",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "const settle = asWrite(Effect.uninterruptible(flush)).pipe(",
+    replace: "const settle = Effect.void.pipe(",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: a file whose flush was deferred is flushed",
+    file: "packages/fs/src/internal/Flushes.ts",
+    find: "Effect.uninterruptible(file.flush)",
+    replace: "Effect.asVoid(Effect.succeed(file.flush))",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: the directory of a file whose flush was deferred is flushed",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "      defer(remainderOf(path.dirname(file)))\n",
+    replace: "",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: what a put depends on comes before it",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "Effect.all([whole, after], { concurrency: 2 })",
+    replace: "Effect.all([whole, Effect.as(Effect.void, after)], { concurrency: 2 })",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "a commit settles its chunks before it is visible",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))",
+    replace: "DeferredWrites.settleAll(files)",
+    tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "a commit settles its files before it is visible",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))",
+    replace: "NativeChunks.settle(chunks, settled)",
+    tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "the copy of the repository object is settled before that is replaced",
+    file: `${core}/repository/versions/RepoObject.ts`,
+    find: "Effect.all([DeferredWrites.settleAll(copying), options.after ?? Effect.void], {",
+    replace: "Effect.all([Effect.void, options.after ?? Effect.void], {",
+    tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "a deferred write that could not be settled is not forgotten",
+    file: `${core}/store/DeferredWrites.ts`,
+    find: "              if (Result.isFailure(result)) return",
+    replace: "              settled(remainder, entry)\n              if (Result.isFailure(result)) return",
+    tests: [`${repository}/DeferredCommit.test.ts`]
   }
 ]

@@ -85,6 +85,12 @@ export const makeMemory = (options: { readonly maxBytes: number }): ChunkCacheSh
     unlink(entry)
     held -= cost(entry)
   }
+  const makeRoom = (size: number): void => {
+    for (let entry = ring.after; entry !== ring; entry = entry.after) {
+      if (held + size <= maxBytes) return
+      forget(entry)
+    }
+  }
   return {
     get: (key) =>
       Effect.sync(() => {
@@ -99,7 +105,7 @@ export const makeMemory = (options: { readonly maxBytes: number }): ChunkCacheSh
         forget(kept.get(key))
         const size = cost({ key, bytes })
         if (size > maxBytes / 4) return
-        while (held + size > maxBytes) forget(ring.after)
+        makeRoom(size)
         const entry: Entry = { key, bytes, before: ring, after: ring }
         kept.set(key, entry)
         append(entry)

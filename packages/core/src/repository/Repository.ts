@@ -124,7 +124,7 @@ const connect: (
   /** Applies a pure change, and publishes the configuration along when that is still to be done. */
   const change = <E>(
     change: RepoChange.Change<E>,
-    options?: Pick<RepoObject.UpdateOptions, "from" | "onWritten" | "isWrittenIn">
+    options?: Pick<RepoObject.UpdateOptions, "after" | "from" | "onWritten" | "isWrittenIn">
   ): Effect.Effect<void, E | RepoObject.UpdateError> =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
       updatesPerObject: Config.updatesPerRepoObject(state.current()),
@@ -135,6 +135,7 @@ const connect: (
 
   const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({
     branch,
+    durable,
     flush,
     onMoved,
     parent,
@@ -165,7 +166,12 @@ const connect: (
     const { flushedAt, id, message, metadata } = flushed.snapshot
     return yield* change(
       RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
-      { from, onWritten: () => onMoved(flushed), isWrittenIn: ({ snapshots }) => snapshots.has(id) }
+      {
+        from,
+        after: durable,
+        onWritten: () => onMoved(flushed),
+        isWrittenIn: ({ snapshots }) => snapshots.has(id)
+      }
     ).pipe(
       Effect.as(flushed),
       Effect.catchTag("OutcomeUnknown", ({ cause, problem }) =>
