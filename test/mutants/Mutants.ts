@@ -47,6 +47,62 @@ export const mutants: ReadonlyArray<Mutant> = [
     tests: [`${repository}/LostAnswers.test.ts`, `${repository}/InMemory.test.ts`]
   },
   {
+    name: "a commit waits for its files before it is visible",
+    file: `${core}/repository/changes/Uploads.ts`,
+    find: "Effect.suspend(() => Fiber.joinAll(started))",
+    replace: "Effect.void",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a commit whose branch has moved stops writing its files",
+    file: `${core}/repository/Repository.ts`,
+    find: "Effect.all([withZstd(RepoObject.prepare(store, check)), flush]",
+    replace: "Effect.all([withZstd(RepoObject.prepare(store, check)), Effect.uninterruptible(flush)]",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a commit that is known to be refused begins no upload",
+    file: `${core}/repository/Repository.ts`,
+    find: "{ concurrency: isForeseen ? 2 : 1 }",
+    replace: "{ concurrency: 2 }",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "the copy of a version that is not the newest is not used",
+    file: `${core}/repository/versions/RepoObject.ts`,
+    find: "now === before && Option.isSome(early) ? early",
+    replace: "Option.isSome(early) ? early",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a session shows the newest snapshot, not the one that was known",
+    file: `${core}/repository/Opening.ts`,
+    find: "early !== undefined && Option.contains(guess, id)",
+    replace: "early !== undefined",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a file is kept only when it was written",
+    file: `${core}/repository/AssetWrites.ts`,
+    find: "      yield* put(Layout.snapshot(snapshot.id), bytes)\n      yield* assets.keep(snapshot)\n",
+    replace: "      yield* assets.keep(snapshot)\n      yield* put(Layout.snapshot(snapshot.id), bytes)\n",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "the first snapshot is kept only when it is this creator's",
+    file: `${core}/repository/Creation.ts`,
+    find: "snapshot: isOurs ? snapshot : undefined",
+    replace: "snapshot",
+    tests: [`${repository}/RoundTrips.test.ts`]
+  },
+  {
+    name: "a new snapshot moves the places of parents behind it",
+    file: `${core}/format/SnapshotTable.ts`,
+    find: "(parent < place ? parent : parent + 1)",
+    replace: "parent",
+    tests: ["packages/core/test/format/SnapshotTable.test.ts"]
+  },
+  {
     name: "the configuration is published along with a commit",
     file: `${core}/repository/Repository.ts`,
     find: "Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong)",
@@ -97,9 +153,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "on files: what is written is flushed before it gets its name",
-    file: "packages/fs/src/FsObjectStore.ts",
-    find: "      if (flush) yield* Effect.uninterruptible(handle.sync)\n",
-    replace: "",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "(isFlushed ? asWrite(Effect.uninterruptible(flush)) : Effect.void)",
+    replace: "Effect.as(Effect.void, flush)",
     tests: ["packages/fs/test/PowerLoss.test.ts"]
   },
   {
@@ -143,5 +199,61 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "            sync,\n            (error) => unflushable",
     replace: "            sync.pipe(Effect.when(Effect.succeed(false))),\n            (error) => unflushable",
     tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: what replaces an object is flushed before, also when it may be deferred",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "const settle = asWrite(Effect.uninterruptible(flush)).pipe(",
+    replace: "const settle = Effect.void.pipe(",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: a file whose flush was deferred is flushed",
+    file: "packages/fs/src/internal/Flushes.ts",
+    find: "Effect.uninterruptible(file.flush)",
+    replace: "Effect.asVoid(Effect.succeed(file.flush))",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: the directory of a file whose flush was deferred is flushed",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "      defer(remainderOf(path.dirname(file)))\n",
+    replace: "",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "on files: what a put depends on comes before it",
+    file: "packages/fs/src/internal/FileWriter.ts",
+    find: "Effect.all([whole, after], { concurrency: 2 })",
+    replace: "Effect.all([whole, Effect.as(Effect.void, after)], { concurrency: 2 })",
+    tests: ["packages/fs/test/PowerLoss.test.ts"]
+  },
+  {
+    name: "a commit settles its chunks before it is visible",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))",
+    replace: "DeferredWrites.settleAll(files)",
+    tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "a commit settles its files before it is visible",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))",
+    replace: "NativeChunks.settle(chunks, settled)",
+    tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "the copy of the repository object is settled before that is replaced",
+    file: `${core}/repository/versions/RepoObject.ts`,
+    find: "Effect.all([DeferredWrites.settleAll(copying), options.after ?? Effect.void], {",
+    replace: "Effect.all([Effect.void, options.after ?? Effect.void], {",
+    tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "a deferred write that could not be settled is not forgotten",
+    file: `${core}/store/DeferredWrites.ts`,
+    find: "              if (Result.isFailure(result)) return",
+    replace: "              settled(remainder, entry)\n              if (Result.isFailure(result)) return",
+    tests: [`${repository}/DeferredCommit.test.ts`]
   }
 ]

@@ -19,6 +19,7 @@ export * as VirtualChunkRef from "./values/VirtualChunkRef.ts"
 export * as ZarrMetadata from "./values/ZarrMetadata.ts"
 
 export * as MemoryObjectStore from "./store/MemoryObjectStore.ts"
+export * as DeferredWrites from "./store/DeferredWrites.ts"
 export * as ObjectStore from "./store/ObjectStore.ts"
 export * as ObjectStoreError from "./store/ObjectStoreError.ts"
 export * as RangePlan from "./store/RangePlan.ts"

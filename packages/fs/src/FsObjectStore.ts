@@ -3,7 +3,8 @@
  *
  * Reads take bytes and metadata from one open file, and ETags are those of Rust's `object_store`, so that
  * Icechunk on Python finds the same versions. Writes are atomic and durable: a temporary file in the
- * directory is written and flushed, takes its place in one step, and the directory is flushed. `Update`,
+ * directory is written and flushed, takes its place in one step, and the directory is flushed. A new object whose
+ * writer defers durability, as a session does with chunks until the commit, is flushed in the background. `Update`,
  * `delete`, and writes over an existing object exclude each other between processes (see `FileLock` for how);
  * a process that is killed at any point leaves the old object or the new one, perhaps a hidden file, and no
  * lock that holds anybody up.
@@ -16,18 +17,13 @@
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
-import * as Checksum from "@effect-icechunk/core/Checksum"
 import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
-import { codeOf } from "./FileError.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import * as ConfinedFiles from "./internal/ConfinedFiles.ts"
 import * as Confinement from "./internal/Confinement.ts"
@@ -36,10 +32,12 @@ import * as FileKey from "./internal/FileKey.ts"
 import * as FileList from "./internal/FileList.ts"
 import * as FileLock from "./internal/FileLock.ts"
 import * as FileReader from "./internal/FileReader.ts"
+import * as FileRemoval from "./internal/FileRemoval.ts"
 import { failed, inRequest, locationOf } from "./internal/FileRequest.ts"
+import * as FileWriter from "./internal/FileWriter.ts"
 import * as HeldFiles from "./internal/HeldFiles.ts"
 import * as LockOwner from "./internal/LockOwner.ts"
-import * as OpenFiles from "./internal/OpenFiles.ts"
+import * as Placement from "./internal/Placement.ts"
 import * as StagedFiles from "./internal/StagedFiles.ts"
 
 /**
@@ -70,8 +68,9 @@ export interface Options {
    */
   readonly followLinks?: boolean | undefined
   /**
-   * Whether what is written is on the disk when a write returns (default `true`). Without, a write is as
-   * atomic, but a loss of power may undo it.
+   * Whether what is written is on the disk when a write returns (default `true`), or when it is settled where that is
+   * deferred: all that a commit consists of is there when the commit returns. Without, a write is as atomic, but a
+   * loss of power may undo it, and leave a commit without its chunks.
    */
   readonly flush?: boolean | undefined
 }
@@ -90,6 +89,7 @@ export const make = Effect.fnUntraced(function* (
   const path = yield* Path.Path
   const here = yield* LockOwner.self(fs)
   const root = path.resolve(options.directory)
+  const description = locationOf(path, root)
   const flush = options.flush ?? true
   const lock = FileLock.make({
     fs,
@@ -98,15 +98,24 @@ export const make = Effect.fnUntraced(function* (
     timeout: options.lockTimeout ?? "30 seconds",
     heartbeatLimit: options.heartbeatLimit ?? "10 seconds"
   })
-  const { withLock } = lock
-  const confinement = Confinement.make({ fs, path, root, followLinks: options.followLinks ?? false })
+  const confinement = Confinement.make({ path, root, followLinks: options.followLinks ?? false })
   const { confine, find } = confinement
   const held = yield* HeldFiles.make
   const directories = Directories.make({ fs, path, root, isFlushed: flush, confine })
-  const { settle } = directories
   const stagedFiles = StagedFiles.make({ fs, path, root, here, lock })
-  /** Directories that files of the store's own cannot be moved to, for they are on another file system. */
-  const elsewhere = new Set<string>()
+  const placement = Placement.make({ fs, path, root, lock, directories, stagedFiles })
+  const writer = FileWriter.make({
+    fs,
+    path,
+    root,
+    isFlushed: flush,
+    confinement,
+    directories,
+    placement,
+    stagedFiles,
+    failed: (file, reason) => failed(description, "put", path.relative(root, file).replaceAll(path.sep, "/"), reason)
+  })
+  const removal = FileRemoval.make({ path, root, lock, confine, directories, stagedFiles })
 
   const pathOf = (key: string): Effect.Effect<string, Errors.Reason> => {
     const problem = FileKey.problem(key, path.sep)
@@ -115,258 +124,9 @@ export const make = Effect.fnUntraced(function* (
       : Effect.fail(new Errors.Unsupported({ detail: problem }))
   }
 
-  // Writing
-
-  /** Writes and flushes a new file. */
-  const fill = (temporary: string, bytes: Uint8Array): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
-    Effect.gen(function* () {
-      const handle = yield* OpenFiles.open(fs, temporary, { flag: "wx" })
-      for (let at = 0; at < bytes.length; at += largestWrite) {
-        // An abandoned write would go on in the background, on a descriptor that may be another file by then.
-        yield* Effect.uninterruptible(handle.writeAll(bytes.subarray(at, at + largestWrite)))
-      }
-      if (flush) yield* Effect.uninterruptible(handle.sync)
-      return yield* FileIdentity.ofHandle(handle)
-    }).pipe(Effect.scoped, FileReader.asReason("write"))
-
-  /** What is at a path now; `undefined` for nothing. */
-  const current = (file: string): Effect.Effect<FileIdentity.FileIdentity | undefined, Errors.Reason> =>
-    FileIdentity.ofPath(file).pipe(
-      Effect.catchIf(
-        (error) => codeOf(error) === "ENOENT",
-        () => Effect.undefined
-      ),
-      FileReader.asReason("write"),
-      Effect.filterOrFail(
-        (identity) => identity?.type !== "Directory",
-        () => new Errors.Unsupported({ detail: "the key is a directory: there are objects below it" })
-      )
-    )
-
-  /**
-   * A step that gives a file its name. When it fails although it was done, as a network file system may say, it has
-   * succeeded; when that cannot be told, the file is in doubt.
-   */
-  const named = (
-    step: Effect.Effect<void, PlatformError.PlatformError>,
-    file: string,
-    identity: FileIdentity.FileIdentity
-  ): Effect.Effect<void, PlatformError.PlatformError | Errors.Reason> =>
-    step.pipe(
-      Effect.catch((error) =>
-        FileIdentity.ofPathNoFollow(file).pipe(
-          Effect.map((found) => FileIdentity.equals(found, identity)),
-          Effect.catch((unknown) => {
-            const reason = FileReader.reasonOfWrite(error)
-            return codeOf(unknown) === "ENOENT" || reason._tag !== "Unavailable"
-              ? Effect.succeed(false)
-              : Effect.fail(Directories.inDoubt(file, reason))
-          }),
-          Effect.flatMap((isDone) => (isDone ? Effect.void : Effect.fail(error)))
-        )
-      ),
-      // Until the directory is flushed.
-      Effect.onExit((exit) =>
-        Exit.isSuccess(exit) || Exit.findErrorOption(exit).pipe(Option.exists(({ _tag }) => _tag === "Unavailable"))
-          ? Effect.sync(() => directories.doubt(file))
-          : Effect.void
-      ),
-      Effect.uninterruptible
-    )
-
-  const asWrite = Effect.mapError((error: PlatformError.PlatformError | Errors.Reason) =>
-    error._tag === "PlatformError" ? FileReader.reasonOfWrite(error) : error
-  )
-
-  /**
-   * Puts a complete file in the place of another one, under the lock. The times of one key's versions strictly
-   * increase, so that no ETag comes back: inode numbers are used again, and a file system's clock may stand
-   * still for milliseconds.
-   */
-  const replace = (
-    held: FileLock.Held,
-    temporary: string,
-    staged: FileIdentity.FileIdentity,
-    file: string,
-    old: FileIdentity.FileIdentity | undefined
-  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
-    Effect.gen(function* () {
-      let identity = staged
-      // In steps, for there are file systems that keep whole milliseconds or seconds only.
-      for (const step of [2, 2000, 2_000_000]) {
-        if (old === undefined || FileIdentity.microseconds(identity) > FileIdentity.microseconds(old)) break
-        const seconds = (Number(FileIdentity.microseconds(old)) + step) / 1e6
-        yield* fs.utimes(temporary, seconds, seconds)
-        identity = yield* FileIdentity.ofPath(temporary)
-      }
-      const inside = yield* held.stage(temporary)
-      yield* named(fs.rename(inside, file), file, identity).pipe(
-        Effect.mapError((error) => (error._tag === "PlatformError" && codeOf(error) === "ENOENT" ? held.lost : error))
-      )
-      return identity
-    }).pipe(asWrite)
-
-  /** Gives a new file its name if nobody has it; `false` if somebody has. */
-  const claim = (
-    temporary: string,
-    identity: FileIdentity.FileIdentity,
-    file: string
-  ): Effect.Effect<boolean, Errors.Reason> =>
-    named(fs.link(temporary, file), file, identity).pipe(
-      Effect.as(true),
-      Effect.catchIf(
-        (error) => error._tag === "PlatformError" && codeOf(error) === "EEXIST",
-        () => Effect.succeed(false)
-      ),
-      asWrite
-    )
-
-  /** Creation without hard links, which some file systems do not have: under the lock, by renaming. */
-  const claimByName = (
-    temporary: string,
-    identity: FileIdentity.FileIdentity,
-    file: string
-  ): Effect.Effect<boolean, Errors.Reason> =>
-    withLock(file)((held) =>
-      Effect.flatMap(current(file), (old) =>
-        old === undefined ? Effect.as(replace(held, temporary, identity, file, old), true) : Effect.succeed(false)
-      )
-    )
-
-  /** Locks outside of the store's own directory are announced there. */
-  const announced = (
-    directory: string
-  ): (<A>(effect: Effect.Effect<A, Errors.Reason>) => Effect.Effect<A, Errors.Reason>) =>
-    directory === root ? (effect) => effect : stagedFiles.announced
-
-  const place = (
-    temporary: string,
-    identity: FileIdentity.FileIdentity,
-    file: string,
-    mode: ObjectStore.PutMode
-  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> => {
-    const locked = withLock(file)((held) =>
-      Effect.flatMap(current(file), (old) =>
-        mode._tag !== "Update" || (old !== undefined && mode.version.etag !== undefined && isVersion(old, mode.version))
-          ? replace(held, temporary, identity, file, old)
-          : Effect.fail(new Errors.PreconditionFailed({}))
-      )
-    ).pipe(announced(path.dirname(file)))
-    if (mode._tag === "Update") return locked
-    // A new key needs no lock.
-    const claimed = claim(temporary, identity, file).pipe(
-      Effect.catchIf(
-        (reason) => (reason._tag === "Unsupported" && !isElsewhere(reason)) || reason._tag === "PermissionDenied",
-        () => announced(path.dirname(file))(claimByName(temporary, identity, file))
-      )
-    )
-    return Effect.flatMap(claimed, (isNew) => {
-      if (isNew) return Effect.succeed(identity)
-      return mode._tag === "Overwrite"
-        ? locked
-        : Effect.flatMap(current(file), () => Effect.fail(new Errors.AlreadyExists({})))
-    })
-  }
-
-  /** Writes a temporary file with `write`, and puts it in its place. */
-  const writeTo = (
-    file: string,
-    mode: ObjectStore.PutMode,
-    write: (temporary: string) => Effect.Effect<FileIdentity.FileIdentity, Errors.Reason>
-  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> => {
-    const directory = path.dirname(file)
-    const attempt = Effect.suspend(() =>
-      Effect.gen(function* () {
-        yield* settle(directory)
-        yield* stagedFiles.sweep
-        const temporary = yield* stagedFiles.stage(elsewhere.has(directory) ? directory : root)
-        const identity = yield* write(temporary)
-        const placed = yield* place(temporary, identity, file, mode)
-        // It is to be seen, so this is not a failure to write it.
-        yield* directories.flush(directory).pipe(
-          Effect.mapError((reason) => {
-            directories.doubt(file)
-            return Directories.inDoubt(file, reason)
-          })
-        )
-        return placed
-      }).pipe(Effect.scoped)
-    )
-    return attempt.pipe(
-      // Somebody has removed a directory that was known to exist.
-      Effect.catchIf(
-        (reason) =>
-          Directories.isMissing(reason) && [directories.forget(directory), directories.forget(root)].includes(true),
-        () => attempt
-      ),
-      Effect.catchIf(
-        (reason) => isElsewhere(reason) && !elsewhere.has(directory),
-        () => {
-          elsewhere.add(directory)
-          return Effect.andThen(stagedFiles.sweepDirectory(directory), attempt)
-        }
-      )
-    )
-  }
-
-  const remove = (file: string): Effect.Effect<boolean, Errors.Reason> =>
-    FileIdentity.ofPathNoFollow(file).pipe(
-      FileReader.asReason("read"),
-      Effect.tap(() => confine(path.dirname(file))),
-      Effect.flatMap((identity) =>
-        identity.type === "Directory"
-          ? Effect.succeed(false)
-          : withLock(file)((held) =>
-              FileIdentity.ofPathNoFollow(file).pipe(
-                Effect.andThen(held.remove(file)),
-                Effect.as(true),
-                FileReader.asReason("read"),
-                Effect.catchIf(
-                  (reason) => reason._tag === "NotFound",
-                  (reason) =>
-                    FileIdentity.ofPathNoFollow(file).pipe(
-                      Effect.matchEffect({
-                        onFailure: () => Effect.fail<Errors.Reason>(reason),
-                        onSuccess: () => Effect.fail(held.lost)
-                      })
-                    )
-                )
-              )
-            )
-      ),
-      Effect.catchIf(
-        (reason) => reason._tag === "NotFound",
-        () => Effect.succeed(false)
-      )
-    )
-
-  const copyFile = (
-    from: string,
-    temporary: string,
-    ifMatch: ObjectStore.Version | undefined
-  ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
-    Effect.gen(function* () {
-      for (let attempt = 0; attempt < 10; attempt++) {
-        const { identity: before } = yield* find(from)
-        yield* confine(path.dirname(from))
-        if (ifMatch !== undefined && !isVersion(before, ifMatch)) return yield* new Errors.PreconditionFailed({})
-        yield* FileReader.asReason("write")(Effect.uninterruptible(fs.copyFile(from, temporary)))
-        const after = (yield* find(from)).identity
-        if (!FileIdentity.equals(before, after)) continue
-        return yield* OpenFiles.open(fs, temporary).pipe(
-          Effect.tap((handle) => (flush ? Effect.uninterruptible(handle.sync) : Effect.void)),
-          Effect.flatMap(FileIdentity.ofHandle),
-          Effect.scoped,
-          FileReader.asReason("write")
-        )
-      }
-      return yield* new Errors.Unavailable({ detail: "the file was changed again and again while it was copied" })
-    })
-
-  const description = locationOf(path, root)
   const request =
     (operation: Errors.Operation, key: string) =>
-    <A, E extends Errors.Reason | ObjectStore.WriteForbidden>(
+    <A, E extends Errors.Reason | Errors.ObjectStoreError | ObjectStore.WriteForbidden>(
       effect: Effect.Effect<A, E>
     ): Effect.Effect<A, Errors.ObjectStoreError | Extract<E, ObjectStore.WriteForbidden>> =>
       inRequest(description, operation, key, effect)
@@ -396,7 +156,11 @@ export const make = Effect.fnUntraced(function* (
       ObjectStore.ensureWritable(store).pipe(
         Effect.andThen(pathOf(key)),
         Effect.flatMap((file) =>
-          writeTo(file, putOptions?.mode ?? ObjectStore.overwrite, (temporary) => fill(temporary, bytes))
+          writer.write(file, bytes, {
+            mode: putOptions?.mode ?? ObjectStore.overwrite,
+            defer: putOptions?.defer,
+            after: putOptions?.after
+          })
         ),
         Effect.tap(RequestSpan.bytes(bytes.length)),
         Effect.map((identity): ObjectStore.Version => ({ etag: FileIdentity.etag(identity) })),
@@ -422,34 +186,11 @@ export const make = Effect.fnUntraced(function* (
       Effect.gen(function* () {
         yield* ObjectStore.ensureWritable(store)
         const files = yield* Effect.forEach(keys, (key) =>
-          Effect.map(
-            Effect.mapError(pathOf(key), (reason) => failed(description, "delete", key, reason)),
-            (file) => ({ key, file })
-          )
+          Effect.mapError(pathOf(key), (reason) => failed(description, "delete", key, reason))
         )
-        const below = files.find(({ file }) => path.dirname(file) !== root)
-        const removal = Effect.gen(function* () {
-          const changed = new Set<string>()
-          yield* Effect.forEach(
-            files,
-            ({ file, key }) =>
-              remove(file).pipe(
-                Effect.map((removed) => {
-                  const directory = path.dirname(file)
-                  if (removed) directories.doubt(file)
-                  if (removed || directories.isInDoubt(directory)) changed.add(directory)
-                }),
-                Effect.mapError((reason) => failed(description, "delete", key, reason))
-              ),
-            { concurrency: 8, discard: true }
-          )
-          yield* Effect.forEach(changed, directories.flush, { discard: true }).pipe(
-            Effect.mapError((reason) =>
-              failed(description, "delete", keys[0]!, Directories.inDoubt(files[0]!.file, reason))
-            )
-          )
-        })
-        yield* below === undefined || options.readOnlyBecause !== undefined ? removal : stagedFiles.announced(removal)
+        yield* removal
+          .remove(files)
+          .pipe(Effect.mapError(({ at, reason }) => failed(description, "delete", keys[at]!, reason)))
       }).pipe(RequestSpan.within(store, "delete", keys[0] ?? "")),
 
     copy: (from, to, copyOptions) =>
@@ -457,10 +198,10 @@ export const make = Effect.fnUntraced(function* (
         yield* ObjectStore.ensureWritable(store)
         const source = yield* pathOf(from)
         const target = yield* pathOf(to)
-        yield* find(source)
-        const { size } = yield* writeTo(target, ObjectStore.overwrite, (temporary) =>
-          copyFile(source, temporary, copyOptions?.ifMatch)
-        )
+        const { size } = yield* writer.copy(source, target, {
+          ifMatch: copyOptions?.ifMatch,
+          defer: copyOptions?.defer
+        })
         yield* RequestSpan.bytes(size)
       }).pipe(request("copy", from))
   }
@@ -510,13 +251,3 @@ export const makeConfined: (options: {
   readonly root?: string | undefined
   readonly allowed: string
 }) => Effect.Effect<ObjectStore.ObjectStoreShape, never, FileSystem.FileSystem | Path.Path> = ConfinedFiles.make
-
-/** Between two writes there may be an interruption. */
-const largestWrite = 8 * 1024 * 1024
-
-const isVersion = (identity: FileIdentity.FileIdentity, version: ObjectStore.Version): boolean =>
-  version.etag !== undefined && Checksum.opaqueTag(version.etag) === FileIdentity.etag(identity)
-
-/** The file cannot be moved there, for that is another file system. */
-const isElsewhere = (reason: Errors.Reason): boolean =>
-  PlatformError.isPlatformError(reason.cause) && codeOf(reason.cause) === "EXDEV"

@@ -152,7 +152,7 @@ describe("the lock on a key", () => {
           Effect.gen(function* () {
             const staged = yield* held.stage(`${directory}/mine`)
             yield* broken
-            yield* Effect.mapError(fs.rename(staged, key), () => held.lost)
+            yield* Effect.mapError(fs.rename(staged, key), () => held.lost())
           })
         )
       )

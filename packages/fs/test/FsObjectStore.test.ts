@@ -387,6 +387,8 @@ describe("FsObjectStore", () => {
               writeAll: (bytes: Uint8Array) => failWhen("writeAll") ?? handle.writeAll(bytes)
             })
           ),
+        link: (from, to) =>
+          failWhen("link") ?? (failing === "copyFile" ? Effect.fail(failure("EPERM")) : fs.link(from, to)),
         copyFile: (from, to) => Effect.andThen(fs.copyFile(from, to), failWhen("copyFile") ?? Effect.void)
       }))
       const version = yield* store.put("key", text("old"))
@@ -395,6 +397,8 @@ describe("FsObjectStore", () => {
         ["rename", store.put("key", text("new"), { mode: ObjectStore.update(version) })],
         ["writeAll", store.put("key", text("new"))],
         ["writeAll", store.put("other", text("new"))],
+        ["link", store.put("other", text("new"))],
+        ["link", store.copy("key", "other")],
         ["copyFile", store.copy("key", "other")]
       ] as const) {
         failing = name
@@ -408,6 +412,71 @@ describe("FsObjectStore", () => {
       yield* store.put("key", text("new"), { mode: ObjectStore.update(version) })
     }).pipe(Effect.provide(NodeServices.layer))
   })
+
+  it.live("a copy is another name for the file, as long as nothing is there, and stays as it is", () =>
+    Effect.gen(function* () {
+      let copies = 0
+      const { directory, store } = yield* opened({}, (fs) => ({
+        copyFile: (from, to) => Effect.tap(fs.copyFile(from, to), () => Effect.sync(() => copies++))
+      }))
+      const inode = (key: string): number => NodeFs.statSync(`${directory}/${key}`).ino
+      const version = yield* store.put("key", text("old"))
+      yield* store.copy("key", "old/copy")
+      assert.strictEqual(inode("old/copy"), inode("key"))
+      // The time of what is replaced is that of the copy too, and the new version's must be later.
+      const next = yield* store.put("key", text("new"), { mode: ObjectStore.update(version) })
+      assert.strictEqual((yield* store.head("old/copy")).version.etag, version.etag)
+      assert.strictEqual(textOf(yield* store.get("old/copy")), "old")
+      assert.strictEqual(copies, 0)
+      // A copy that replaces an object is a version of its own, and so it is a file of its own.
+      yield* store.copy("key", "old/copy")
+      assert.strictEqual(copies, 1)
+      assert.notStrictEqual(inode("old/copy"), inode("key"))
+      assert.strictEqual((yield* store.head("key")).version.etag, next.etag)
+      assert.strictEqual(textOf(yield* store.get("old/copy")), "new")
+      // Over itself it is a new version.
+      yield* store.copy("key", "key")
+      assert.notStrictEqual((yield* store.head("key")).version.etag, next.etag)
+      assert.strictEqual(textOf(yield* store.get("key")), "new")
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a copy of what a symbolic link leads to has bytes of its own", () =>
+    Effect.gen(function* () {
+      const { directory, store } = yield* opened({ followLinks: true })
+      yield* store.put("key", text("old"))
+      NodeFs.symlinkSync(`${directory}/key`, `${directory}/link`)
+      yield* store.copy("link", "copy")
+      assert.isFalse(NodeFs.lstatSync(`${directory}/copy`).isSymbolicLink())
+      NodeFs.writeFileSync(`${directory}/key`, "changed in place")
+      assert.strictEqual(textOf(yield* store.get("copy")), "old")
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a copy is of one version, also when the file is replaced meanwhile", () =>
+    Effect.gen(function* () {
+      let before: Effect.Effect<unknown, unknown> = Effect.void
+      const { directory, fs, store } = yield* opened({}, (fs) => ({
+        link: (from, to) => {
+          const now = before
+          before = Effect.void
+          return Effect.andThen(Effect.orDie(now), fs.link(from, to))
+        }
+      }))
+      const version = yield* store.put("key", text("old"))
+      before = fs
+        .writeFileString(`${directory}/new`, "new")
+        .pipe(Effect.andThen(fs.rename(`${directory}/new`, `${directory}/key`)))
+      const reason = yield* reasonOf<unknown>(store.copy("key", "copy", { ifMatch: version }))
+      assert.strictEqual(reason._tag, "PreconditionFailed")
+      assert.deepStrictEqual(yield* fs.readDirectory(directory), ["key"])
+      before = fs
+        .writeFileString(`${directory}/new`, "newer")
+        .pipe(Effect.andThen(fs.rename(`${directory}/new`, `${directory}/key`)))
+      yield* store.copy("key", "copy")
+      assert.strictEqual(textOf(yield* store.get("copy")), "newer")
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
 
   it.live("a file that is shorter than it says fails with InvalidResponse", () =>
     Effect.gen(function* () {

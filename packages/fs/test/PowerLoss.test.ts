@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as DeferredWrites from "@effect-icechunk/core/DeferredWrites"
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as Platform from "@effect-icechunk/core/Platform"
 import * as Repository from "@effect-icechunk/core/Repository"
+import type * as WritableSession from "@effect-icechunk/core/WritableSession"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import * as FsObjectStore from "@effect-icechunk/fs/FsObjectStore"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -37,6 +39,7 @@ const prepared = Effect.gen(function* () {
     Effect.fnUntraced(function* (repository) {
       const session = yield* repository.writableSession("main")
       yield* session.createArray("/a", { shape: [600], chunkShape: [600], dataType: "uint8", fillValue: 0 })
+      yield* session.createArray("/b", { shape: [2100], chunkShape: [700], dataType: "uint8", fillValue: 0 })
       yield* session.commit("array")
     }),
     Repository.create()
@@ -56,6 +59,22 @@ interface Operation {
   readonly isDone: (repository: Repository.RepositoryShape) => Effect.Effect<boolean, unknown, Scope.Scope>
 }
 
+const chunk = (index: number): Uint8Array => new Uint8Array(700).fill(index + 1)
+
+const setChunks = (session: WritableSession.WritableSession) =>
+  Effect.forEach([0, 1, 2], (index) => session.setChunk("/b", [index], chunk(index)), {
+    concurrency: 3,
+    discard: true
+  })
+
+const areChunks: Operation["isDone"] = Effect.fnUntraced(function* (repository) {
+  const [tip] = yield* repository.history({ branch: "main" })
+  if (tip?.message !== "chunks") return false
+  const session = yield* repository.readonlySession({ branch: "main" })
+  for (const index of [0, 1, 2]) assert.deepStrictEqual(yield* session.chunk("/b", [index]), chunk(index))
+  return true
+})
+
 const operations: Readonly<Record<string, Operation>> = {
   "a commit": {
     run: Effect.fnUntraced(function* (repository) {
@@ -70,6 +89,27 @@ const operations: Readonly<Record<string, Operation>> = {
       assert.deepStrictEqual(yield* session.chunk("/a", [0]), bytes)
       return true
     })
+  },
+  "a commit that is tried again": {
+    run: Effect.fnUntraced(function* (repository) {
+      const session = yield* repository.writableSession("main")
+      // What was set first is of no account.
+      yield* session.setChunk("/b", [2], bytes)
+      yield* setChunks(session)
+      yield* Effect.retry(session.commit("chunks"), { times: 2 })
+    }),
+    isDone: areChunks
+  },
+  "a commit that is tried again with its chunks set anew": {
+    run: Effect.fnUntraced(function* (repository) {
+      const session = yield* repository.writableSession("main")
+      yield* Effect.retry(Effect.andThen(setChunks(session), session.commit("chunks")), {
+        times: 2,
+        // After a commit whose answer was lost there is nothing left.
+        while: ({ _tag }) => _tag !== "NothingToCommit"
+      }).pipe(Effect.catchTag("NothingToCommit", () => Effect.void))
+    }),
+    isDone: areChunks
   },
   "a tag": {
     run: Effect.fnUntraced(function* (repository) {
@@ -168,41 +208,125 @@ describe("FsObjectStore after a loss of power", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("a commit flushes each file and then its directory before it replaces the repository object", () =>
+  it.live("when a commit replaces the repository object, all that it refers to is on the disk", () =>
     Effect.gen(function* () {
       const { copied, fs } = yield* prepared
       const directory = copied()
       const disk = Disk.make(fs, directory)
       const before = NodeFs.readFileSync(`${directory}/repo`)
-      const copies = new Set(NodeFs.readdirSync(`${directory}/overwritten`))
-      yield* within(directory, (repository) =>
-        Effect.suspend(() => {
-          disk.begin()
-          return operations["a commit"]!.run(repository)
+      const kinds = ["chunks", "manifests", "snapshots", "transactions", "overwritten"]
+      const filesOf = (directory: string): ReadonlyArray<string> =>
+        kinds
+          .filter((kind) => NodeFs.existsSync(`${directory}/${kind}`))
+          .flatMap((kind) => NodeFs.readdirSync(`${directory}/${kind}`).map((name) => `${kind}/${name}`))
+          .toSorted()
+      const old = filesOf(directory)
+      const [early, late] = [`${directory}-early`, `${directory}-late`]
+      let flushed = 0
+      yield* within(
+        directory,
+        Effect.fnUntraced(function* (repository) {
+          const session = yield* repository.writableSession("main")
+          disk.begin({
+            when: "before",
+            code: "EIO",
+            fails: (_, what, path) => {
+              if (what === "rename" && path === "repo") disk.afterPowerLoss(late)
+              if (what === "flush" && path.startsWith(".")) flushed++
+              return false
+            }
+          })
+          yield* setChunks(session)
+          disk.afterPowerLoss(early)
+          yield* session.commit("chunks")
         })
       ).pipe(Effect.provide(disk.layer))
-      const { calls } = disk
-      const replaced = calls.indexOf("rename repo")
-      assert.isAbove(replaced, 0)
-      const isTemporary = (path: string): boolean => /^\.[^/]*#1$/.test(path)
-      const links = calls.filter((call) => call.startsWith("link "))
-      const placed = links.map((call) => call.slice("link ".length))
-      for (const kind of ["chunks", "manifests", "snapshots", "transactions", "overwritten"]) {
-        const file = placed.find((path) => path.startsWith(`${kind}/`))
-        assert.isDefined(file, kind)
-        const at = calls.indexOf(`link ${file}`)
-        assert.isTrue(
-          calls.slice(at + 1, replaced).includes(`flush ${kind}`),
-          `\`${kind}\` is flushed after \`${file}\` is there and before the repository object`
-        )
+      const added = filesOf(directory).filter((file) => !old.includes(file))
+      assert.deepStrictEqual(
+        kinds.map((kind) => added.filter((file) => file.startsWith(`${kind}/`)).length),
+        [3, 1, 1, 1, 1]
+      )
+      for (const file of added) {
+        const bytes = NodeFs.readFileSync(`${directory}/${file}`)
+        assert.deepStrictEqual(NodeFs.readFileSync(`${late}/${file}`), bytes, `${file} is on the disk, whole`)
       }
-      // Every file, that of the repository object too, was flushed under its temporary name before it got another.
-      const flushes = calls.slice(0, replaced).filter((call) => call.startsWith("flush ") && isTemporary(call.slice(6)))
-      assert.strictEqual(flushes.length, links.length + 1)
-      assert.isTrue(calls.slice(replaced).includes("flush "), "the directory of the repository object is flushed last")
-      const copy = NodeFs.readdirSync(`${directory}/overwritten`).find((name) => !copies.has(name))
-      assert.deepStrictEqual(NodeFs.readFileSync(`${directory}/overwritten/${copy}`), before)
-      assert.notDeepEqual(NodeFs.readFileSync(`${directory}/repo`), before)
+      const copy = added.find((file) => file.startsWith("overwritten/"))
+      assert.deepStrictEqual(NodeFs.readFileSync(`${late}/${copy}`), before)
+      assert.deepStrictEqual(NodeFs.readFileSync(`${late}/repo`), before)
+      // Files were flushed once each, that of the repository object too, and directories once, but for their making.
+      assert.strictEqual(flushed, added.length + 1)
+      const { calls } = disk
+      for (const kind of kinds) {
+        assert.strictEqual(calls.filter((call) => call === `flush ${kind}`).length, 1, `${kind} is flushed once`)
+      }
+      assert.isTrue(
+        calls.slice(calls.indexOf("rename repo")).includes("flush "),
+        "the directory of the repository object is flushed last"
+      )
+      assert.deepStrictEqual(
+        filesOf(early).filter((file) => added.includes(file) && file.startsWith("chunks/")),
+        [],
+        "chunks alone flush no directory"
+      )
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a chunk whose flush failed is lost until it is set again, and other chunks are not", () =>
+    Effect.gen(function* () {
+      const { copied, fs } = yield* prepared
+      const directory = copied()
+      const disk = Disk.make(fs, directory)
+      yield* within(
+        directory,
+        Effect.fnUntraced(function* (repository) {
+          const session = yield* repository.writableSession("main")
+          let isFirst = true
+          disk.begin({
+            when: "before",
+            code: "EIO",
+            fails: (_, what, path) => what === "flush" && path.startsWith(".") && isFirst && !(isFirst = false)
+          })
+          for (const index of [2, 1, 0]) yield* session.setChunk("/b", [index], chunk(index))
+          for (let attempt = 0; attempt < 2; attempt++) {
+            const error = yield* Effect.flip(session.commit("chunks"))
+            assert.strictEqual(error._tag, "ObjectStoreError")
+            assert.include(error.message, "the chunk `[2]` of `/b` may not be on the disk; set it again")
+            const [tip] = yield* repository.history({ branch: "main" })
+            assert.strictEqual(tip?.message, "array", "nothing is visible")
+          }
+          yield* session.setChunk("/b", [2], chunk(2))
+          yield* session.commit("chunks")
+        })
+      ).pipe(Effect.provide(disk.layer))
+      const left = `${directory}-after`
+      disk.afterPowerLoss(left)
+      assert.isTrue(yield* within(left, areChunks))
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a put that defers what replaces an object is durable when it returns", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const directory = yield* fs.makeTempDirectoryScoped({ prefix: "fs-power-" })
+      const disk = Disk.make(fs, directory)
+      yield* Effect.gen(function* () {
+        const store = yield* FsObjectStore.make({ directory })
+        const writes = DeferredWrites.make()
+        yield* store.put("a/key", text("old"))
+        const version = yield* store.put("a/key", text("newer"), { defer: writes.defer("key") })
+        disk.afterPowerLoss(`${directory}-1`)
+        assert.strictEqual(NodeFs.readFileSync(`${directory}-1/a/key`, "utf8"), "newer")
+        yield* store.put("a/key", text("newest"), { mode: ObjectStore.update(version), defer: writes.defer("key") })
+        disk.afterPowerLoss(`${directory}-2`)
+        assert.strictEqual(NodeFs.readFileSync(`${directory}-2/a/key`, "utf8"), "newest")
+        yield* store.put("a/other", text("other"), { defer: writes.defer("other") })
+        yield* store.copy("a/key", "a/copy", { defer: writes.defer("copy") })
+        yield* DeferredWrites.settleAll(writes)
+        disk.afterPowerLoss(`${directory}-3`)
+        assert.strictEqual(NodeFs.readFileSync(`${directory}-3/a/other`, "utf8"), "other")
+        assert.strictEqual(NodeFs.readFileSync(`${directory}-3/a/copy`, "utf8"), "newest")
+      }).pipe(Effect.provide(disk.layer))
+      for (const copy of [1, 2, 3]) NodeFs.rmSync(`${directory}-${copy}`, { recursive: true })
     }).pipe(Effect.provide(NodeServices.layer))
   )
 })

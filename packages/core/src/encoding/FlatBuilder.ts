@@ -85,6 +85,15 @@ export class FlatBuilder {
     return bytes === undefined ? undefined : this.bytes(bytes)
   }
 
+  /**
+   * Tables and vectors that are written already, with all that they refer to; positions are counted from the start of the
+   * block. What is at a position is known by what is returned less the position.
+   */
+  block(bytes: Uint8Array): number {
+    this.builder.prep(8, bytes.length)
+    return this.builder.createByteVector(bytes) - 4
+  }
+
   /** A vector of tables or texts. */
   offsets(offsets: ReadonlyArray<number>): number {
     this.builder.startVector(4, offsets.length, 4)

@@ -102,22 +102,28 @@ const follow = (place: Place, leaf: string, position: number): number => {
   return target
 }
 
-const readString = (place: Place, leaf: string, position: number): string => {
+/** The bytes of the text that the offset at `position` points at, unchecked. */
+const textBytes = (place: Place, leaf: string, position: number): Uint8Array => {
   const { bytes, view } = place.payload
   const start = follow(place, leaf, position) + 4
   const length = view.getUint32(start - 4, true)
   if (length > bytes.length - start) fail(place, leaf, "the text reaches beyond the payload")
   if (length > maxStringBytes) fail(place, leaf, `the text has ${length} bytes, more than ${maxStringBytes}`)
   spend(place, leaf, objectOverhead + length)
-  if (length < shortCodes.length) {
-    const text = readShortAscii(bytes, start, length)
-    if (text !== undefined) return text
-  }
+  return bytes.subarray(start, start + length)
+}
+
+const decodeText = (place: Place, leaf: string, bytes: Uint8Array): string => {
   try {
-    return utf8.decode(bytes.subarray(start, start + length))
+    return utf8.decode(bytes)
   } catch {
     return fail(place, leaf, "the text is not UTF-8")
   }
+}
+
+const readString = (place: Place, leaf: string, position: number): string => {
+  const bytes = textBytes(place, leaf, position)
+  return (bytes.length < shortCodes.length ? readShortAscii(bytes) : undefined) ?? decodeText(place, leaf, bytes)
 }
 
 /** Character codes of a short text, an array for each length. */
@@ -127,10 +133,10 @@ const shortCodes = Array.from({ length: 64 }, (_, length) => Array.from({ length
  * Faster than TextDecoder for names and paths, and a flat string where appending would leave a rope of 500
  * bytes; `undefined` when there is other than ASCII.
  */
-const readShortAscii = (bytes: Uint8Array, start: number, length: number): string | undefined => {
-  const codes = shortCodes[length]!
-  for (let i = 0; i < length; i++) {
-    const byte = bytes[start + i]!
+const readShortAscii = (bytes: Uint8Array): string | undefined => {
+  const codes = shortCodes[bytes.length]!
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!
     if (byte > 127) return undefined
     codes[i] = byte
   }
@@ -260,6 +266,19 @@ export class FlatTable implements Place {
   optionalString(field: Field): string | undefined {
     const position = this.at(field, 4)
     return position === 0 ? undefined : readString(this, field.name, position)
+  }
+
+  /** The bytes of a text, checked to be UTF-8, as a view into the payload. */
+  text(field: Field): Uint8Array {
+    const position = this.at(field, 4)
+    if (position === 0) return this.missing(field)
+    const bytes = textBytes(this, field.name, position)
+    for (let i = 0; i < bytes.length; i++) {
+      if (bytes[i]! < 128) continue
+      decodeText(this, field.name, bytes)
+      break
+    }
+    return bytes
   }
 
   /** A table, or the table of a union whose type has been looked at. */
@@ -409,6 +428,15 @@ export class FlatVector {
     return result
   }
 }
+
+/**
+ * A text from its bytes, which were checked to be UTF-8.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const text = (bytes: Uint8Array): string =>
+  (bytes.length < shortCodes.length ? readShortAscii(bytes) : undefined) ?? utf8.decode(bytes)
 
 /**
  * The identifier in every payload of Icechunk.

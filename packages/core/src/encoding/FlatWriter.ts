@@ -127,6 +127,13 @@ export class FlatWriter {
     return position
   }
 
+  /** A text that is in UTF-8 already. */
+  textOf(utf8: Uint8Array): number {
+    const position = this.vectorOf(utf8)
+    this.bytes[this.at++] = 0
+    return position
+  }
+
   /** Writes a whole number up to 2^53 - 1 in 64 bits. */
   u64(position: number, value: number): void {
     this.view.setUint32(position, value, true)

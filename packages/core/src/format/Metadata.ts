@@ -9,7 +9,8 @@ import * as Result from "effect/Result"
 import type { Json } from "../values/Json.ts"
 import * as NodePath from "../values/NodePath.ts"
 import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
-import { fields, type FlatVector } from "../encoding/FlatTable.ts"
+import { fields, type FlatVector, text } from "../encoding/FlatTable.ts"
+import { type FlatWriter, shape, type Shape } from "../encoding/FlatWriter.ts"
 import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import * as Msgpack from "../encoding/Msgpack.ts"
 
@@ -35,21 +36,72 @@ const origins = new WeakMap<Metadata, ReadonlyMap<string, Uint8Array>>()
  * @since 0.1.0
  */
 export const decode = (file: string, field: string, specVersion: number, items: FlatVector): Metadata => {
+  const bytes = new Map<string, Uint8Array>()
+  items.mapTables((item) => {
+    const name = item.string(Item.name)
+    if (bytes.has(name)) item.fail(Item.name, "another item has the same name")
+    bytes.set(name, item.copy(Item.value))
+  })
+  return of(file, field, specVersion, bytes)
+}
+
+const of = (file: string, field: string, specVersion: number, bytes: ReadonlyMap<string, Uint8Array>): Metadata => {
   // Not the modules as values, which would keep their writers in the bundle of a program that only reads.
   const decodeValue = specVersion === 1 ? Msgpack.decode : Flexbuffer.decode
-  const values = new Map<string, Json>()
-  const bytes = new Map<string, Uint8Array>()
-  items.mapTables((item, index) => {
-    const name = item.string(Item.name)
-    if (values.has(name)) item.fail(Item.name, "another item has the same name")
-    const value = item.copy(Item.value)
-    values.set(name, Result.getOrThrow(decodeValue(file, `${field}[${index}].value`, value)))
-    bytes.set(name, value)
-  })
-  const metadata: Metadata = Object.fromEntries(values)
+  const metadata: Metadata = Object.fromEntries(
+    Array.from(bytes, ([name, value], index) => [
+      name,
+      Result.getOrThrow(decodeValue(file, `${field}[${index}].value`, value))
+    ])
+  )
   if (specVersion !== 1) origins.set(metadata, bytes)
   return metadata
 }
+
+/**
+ * Metadata that `write` has written at a position of these bytes, which must not change.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const at = (written: Uint8Array, position: number): Metadata => {
+  const view = new DataView(written.buffer, written.byteOffset, written.byteLength)
+  const follow = (from: number): number => from + view.getUint32(from, true)
+  const bytesAt = (vector: number): Uint8Array => {
+    const start = vector + 4
+    return written.subarray(start, start + view.getUint32(vector, true))
+  }
+  const bytes = new Map<string, Uint8Array>()
+  for (let i = 0; i < view.getUint32(position, true); i++) {
+    const table = follow(position + 4 + 4 * i)
+    const name = text(bytesAt(follow(table + itemShape.at[Item.name.slot]!)))
+    bytes.set(name, bytesAt(follow(table + itemShape.at[Item.value.slot]!)))
+  }
+  return of("", "metadata", 2, bytes)
+}
+
+/**
+ * A named value, as it is written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Item {
+  readonly name: string
+  /** As a flexbuffer. */
+  readonly value: Uint8Array
+}
+
+/**
+ * The items that metadata was decoded from, in the order of their names.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const origin = (metadata: Metadata): ReadonlyArray<Item> =>
+  Array.from(origins.get(metadata) ?? [], ([name, value]) => ({ name, value })).toSorted((a, b) =>
+    NodePath.compare(a.name, b.name)
+  )
 
 /**
  * Metadata as items, in the order of their names; fields that are `undefined` are left out.
@@ -57,7 +109,7 @@ export const decode = (file: string, field: string, specVersion: number, items: 
  * @category encoding
  * @since 0.1.0
  */
-export const items = (metadata: Metadata): ReadonlyArray<{ readonly name: string; readonly value: Uint8Array }> => {
+export const items = (metadata: Metadata): ReadonlyArray<Item> => {
   const origin = origins.get(metadata)
   return Object.keys(metadata)
     .filter((name) => metadata[name] !== undefined)
@@ -72,6 +124,34 @@ export const items = (metadata: Metadata): ReadonlyArray<{ readonly name: string
  * @since 0.1.0
  */
 export const Item = fields("name", "value")
+
+/**
+ * The shape of an item's table.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const itemShape: Shape = /*#__PURE__*/ shape(2, [
+  [Item.name, 4],
+  [Item.value, 4]
+])
+
+/**
+ * Writes items as `encode` does, and returns the position of the vector; `vtable` is that of `itemShape`.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const write = (writer: FlatWriter, vtable: number, items: ReadonlyArray<Item>): number => {
+  const vector = writer.vector(items.length, 4)
+  for (const [i, { name, value }] of items.entries()) {
+    const table = writer.table(itemShape, vtable)
+    writer.refer(vector + 4 + 4 * i, table)
+    writer.refer(table + itemShape.at[Item.name.slot]!, writer.text(name))
+    writer.refer(table + itemShape.at[Item.value.slot]!, writer.vectorOf(value))
+  }
+  return vector
+}
 
 /**
  * Writes metadata as a vector of items.

@@ -8,7 +8,7 @@
 import * as Data from "effect/Data"
 import * as ObjectId from "../values/ObjectId.ts"
 import type { SnapshotId } from "../values/ObjectId.ts"
-import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
+import { FlatBuilder } from "../encoding/FlatBuilder.ts"
 import { type Field, fields, type FlatTable } from "../encoding/FlatTable.ts"
 import * as RepoStatus from "./RepoStatus.ts"
 
@@ -211,13 +211,7 @@ const encodeUpdate = (builder: FlatBuilder, update: Update): number => {
   })
 }
 
-/**
- * Writes an entry as a table.
- *
- * @category encoding
- * @since 0.1.0
- */
-export const encode = (builder: FlatBuilder, entry: UpdateEntry): number => {
+const encodeEntry = (builder: FlatBuilder, entry: UpdateEntry): number => {
   const update = encodeUpdate(builder, entry.update)
   const backupPath = entry.backupPath === undefined ? undefined : builder.string(entry.backupPath)
   return builder.table(4, (table) => {
@@ -226,4 +220,41 @@ export const encode = (builder: FlatBuilder, entry: UpdateEntry): number => {
     table.u64(Entry.updated_at, entry.updatedAt)
     table.offset(Entry.backup_path, backupPath)
   })
+}
+
+/** Entries as they were written first: each change writes all of them again, and none of them changes. */
+const written = new WeakMap<UpdateEntry, Uint8Array>()
+
+const alone = (entry: UpdateEntry): Uint8Array => {
+  const known = written.get(entry)
+  if (known !== undefined) return known
+  const builder = new FlatBuilder(256)
+  const bytes = new Uint8Array(builder.finish(encodeEntry(builder, entry)))
+  written.set(entry, bytes)
+  return bytes
+}
+
+/**
+ * Writes the entries as a vector of tables.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeAll = (builder: FlatBuilder, entries: ReadonlyArray<UpdateEntry>): number => {
+  const parts = entries.map(alone)
+  const start = 8 * Math.ceil((4 + 4 * parts.length) / 8)
+  // The length of a payload is a multiple of 8, as its numbers of 8 bytes need.
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, start))
+  const view = new DataView(bytes.buffer)
+  const vector = start - 4 * parts.length - 4
+  view.setUint32(vector, parts.length, true)
+  let at = start
+  for (const [i, part] of parts.entries()) {
+    bytes.set(part, at)
+    const element = vector + 4 + 4 * i
+    // A payload begins with the position of its root.
+    view.setUint32(element, at + view.getUint32(at, true) - element, true)
+    at += part.length
+  }
+  return builder.block(bytes) - vector
 }

@@ -9,6 +9,9 @@ import * as zlib from "node:zlib"
 import * as Zstd from "../encoding/Zstd.ts"
 import * as ZstdDecoder from "../encoding/ZstdDecoder.ts"
 
+/** Bytes that take less time than the way to the thread pool does: they are compressed and decompressed at once. */
+const small = 16 * 1024
+
 const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 
 /**
@@ -42,29 +45,32 @@ const toZstdError = (error: unknown): Zstd.ZstdError => {
 }
 
 /**
- * zstd on Node's thread pool; with a dictionary, `ZstdDecoder`.
+ * zstd on Node's thread pool, and at once where there is little to do; with a dictionary, `ZstdDecoder`.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer: Layer.Layer<Zstd.Zstd> = Layer.succeed(Zstd.Zstd, {
-  compress: (bytes, level) =>
-    Effect.callback((resume) => {
-      const options = {
-        // With a checksum, a damaged file is noticed and not read as something else.
-        params: { [zlib.constants.ZSTD_c_compressionLevel]: level, [zlib.constants.ZSTD_c_checksumFlag]: 1 },
-        pledgedSrcSize: bytes.length,
-        chunkSize: compressedChunkSize(bytes)
-      }
+  compress: (bytes, level) => {
+    const options = {
+      // With a checksum, a damaged file is noticed and not read as something else.
+      params: { [zlib.constants.ZSTD_c_compressionLevel]: level, [zlib.constants.ZSTD_c_checksumFlag]: 1 },
+      pledgedSrcSize: bytes.length,
+      chunkSize: compressedChunkSize(bytes)
+    }
+    if (bytes.length <= small) return Effect.sync(() => plain(zlib.zstdCompressSync(bytes, options)))
+    return Effect.callback((resume) => {
       zlib.zstdCompress(bytes, options, (error, result) =>
         resume(error === null ? Effect.succeed(plain(result)) : Effect.die(error))
       )
-    }),
+    })
+  },
   decompress: (bytes, maxBytes) =>
     Effect.suspend(() => {
       let options: zlib.ZstdOptions
       try {
         options = decompressOptions(bytes, maxBytes)
+        if (options.chunkSize! <= small) return Effect.succeed(plain(zlib.zstdDecompressSync(bytes, options)))
       } catch (error) {
         return Effect.fail(toZstdError(error))
       }

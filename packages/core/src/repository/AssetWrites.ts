@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { Zstd } from "../encoding/Zstd.ts"
@@ -10,11 +11,23 @@ import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
 import * as Snapshot from "../format/Snapshot.ts"
 import * as TransactionLog from "../format/TransactionLog.ts"
+import type { DeferredWrites } from "../store/DeferredWrites.ts"
 import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId } from "../values/ObjectId.ts"
 import * as Assets from "./Assets.ts"
 import * as Layout from "./Layout.ts"
+
+/**
+ * Where files that are written leave what makes them durable. A commit has one, which it settles before it is visible;
+ * without, they are durable as soon as they are written.
+ *
+ * @category context
+ * @since 0.1.0
+ */
+export const Deferred: Context.Reference<DeferredWrites | undefined> = /*#__PURE__*/ Context.Reference<
+  DeferredWrites | undefined
+>("@effect-icechunk/core/AssetWrites/Deferred", { defaultValue: () => undefined })
 
 /**
  * A manifest and its file.
@@ -45,6 +58,17 @@ export interface WritableAssets extends Assets.Assets {
 }
 
 /**
+ * Where files that are written leave what makes them durable. A commit has one, which it settles before it is visible;
+ * without, they are durable as soon as they are written.
+ *
+ * @category context
+ * @since 0.1.0
+ */
+export const Deferred: Context.Reference<DeferredWrites | undefined> = /*#__PURE__*/ Context.Reference<
+  DeferredWrites | undefined
+>("@effect-icechunk/core/AssetWrites/Deferred", { defaultValue: () => undefined })
+
+/**
  * The same files, to be written with a zstd level.
  *
  * @category constructors
@@ -59,7 +83,9 @@ export const make = Effect.fnUntraced(function* (
   const withZstd = Effect.provideService(Zstd, zstd)
 
   const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
-    Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream" }))
+    Effect.flatMap(Deferred, (deferred) =>
+      Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream", defer: deferred?.defer(key) }))
+    )
 
   return {
     ...assets,

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as RepoInfo from "../format/RepoInfo.ts"
+import * as SnapshotTable from "../format/SnapshotTable.ts"
 import type * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
@@ -58,17 +59,6 @@ const findVersion = (info: RepoInfo.RepoInfo, version: VersionRef): Result.Resul
       ? Result.succeed(id)
       : Result.fail(new RefNotFound({ kind: "snapshot", name: id, known: [] }))
   )
-}
-
-const ancestry = (info: RepoInfo.RepoInfo, tip: ObjectId.SnapshotId): ReadonlyArray<RepoInfo.SnapshotInfo> => {
-  const found: Array<RepoInfo.SnapshotInfo> = []
-  for (let id: ObjectId.SnapshotId | undefined = tip; id !== undefined;) {
-    const snapshot: RepoInfo.SnapshotInfo | undefined = info.snapshots.get(id)
-    if (snapshot === undefined) break
-    found.push(snapshot)
-    id = snapshot.parentId
-  }
-  return found
 }
 
 /**
@@ -297,7 +287,7 @@ export const connect: (
         tags: Effect.map(readRepo, ({ info }) => new Map(info.tags)),
         history: Effect.fnUntraced(function* (version) {
           const { info } = yield* readRepo
-          return ancestry(info, yield* Effect.fromResult(findVersion(info, version)))
+          return SnapshotTable.ancestry(info.snapshots, yield* Effect.fromResult(findVersion(info, version)))
         })
       }
     }

@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type { Zstd } from "../encoding/Zstd.ts"
 import type * as RepoInfo from "../format/RepoInfo.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
+import * as RequestMetrics from "../store/RequestMetrics.ts"
 import type * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import type { Platforms } from "../virtual/Platform.ts"
@@ -123,10 +124,9 @@ const connect: (
   /** Applies a pure change, and publishes the configuration along when that is still to be done. */
   const change = <E>(
     change: RepoChange.Change<E>,
-    options?: Pick<RepoObject.UpdateOptions, "from" | "onWritten" | "isWrittenIn">
+    options?: Pick<RepoObject.UpdateOptions, "after" | "from" | "onWritten" | "isWrittenIn">
   ): Effect.Effect<void, E | RepoObject.UpdateError> =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
-      level: Config.compressionLevel(state.current()),
       updatesPerObject: Config.updatesPerRepoObject(state.current()),
       check: (info) =>
         Effect.andThen(RepoObject.ensureOnline(store, info), Effect.asVoid(Effect.fromResult(change(info)))),
@@ -135,6 +135,7 @@ const connect: (
 
   const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({
     branch,
+    durable,
     flush,
     onMoved,
     parent,
@@ -165,7 +166,12 @@ const connect: (
     const { flushedAt, id, message, metadata } = flushed.snapshot
     return yield* change(
       RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
-      { from, onWritten: () => onMoved(flushed), isWrittenIn: ({ snapshots }) => snapshots.has(id) }
+      {
+        from,
+        after: durable,
+        onWritten: () => onMoved(flushed),
+        isWrittenIn: ({ snapshots }) => snapshots.has(id)
+      }
     ).pipe(
       Effect.as(flushed),
       Effect.catchTag("OutcomeUnknown", ({ cause, problem }) =>
@@ -232,7 +238,7 @@ export const create: (
 ) => Effect.Effect<RepositoryShape, Creation.CreationError | OpenError, Services | Scope.Scope> = Effect.fn(
   "Repository.create"
 )(function* (options = {}) {
-  const store = yield* ObjectStore.ObjectStore
+  const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
   yield* ObjectStore.ensureWritable(store)
   // What would be refused later is refused before anything is written.
   const persist =

@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ManifestTooLarge } from "../format/manifest/ManifestWriter.ts"
+import * as DeferredWrites from "../store/DeferredWrites.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
@@ -23,11 +24,12 @@ import * as ChunkIndices from "../values/ChunkIndex.ts"
 import type { InvalidLocation } from "../values/Location.ts"
 import type { MissingContainer } from "../virtual/ContainerMatch.ts"
 import type { AssetError } from "./Assets.ts"
-import type { WritableAssets } from "./AssetWrites.ts"
+import { Deferred, type WritableAssets } from "./AssetWrites.ts"
 import { ChangedSnapshot, gridShape, type Node, type Status } from "./changes/ChangedSnapshot.ts"
 import * as ChangeSet from "./changes/ChangeSet.ts"
 import * as Commit from "./changes/Commit.ts"
 import * as Continued from "./changes/Continued.ts"
+import * as NativeChunks from "./changes/NativeChunks.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
 import type { OutcomeUnknown } from "./RepositoryError.ts"
@@ -54,6 +56,8 @@ import * as VirtualRefs from "./VirtualRefs.ts"
 export type MoveBranch = (options: {
   readonly branch: string
   readonly flush: Effect.Effect<Commit.Flushed, AssetError | ManifestTooLarge | WriteForbidden>
+  /** Makes durable what the commit refers to, its files and its chunks; before the branch is moved. */
+  readonly durable: Effect.Effect<void, ObjectStoreError>
   readonly parent: ObjectId.SnapshotId
   /** Earlier commits from the same parent that failed, and that may have happened all the same. */
   readonly tried: ReadonlyMap<ObjectId.SnapshotId, Commit.Flushed>
@@ -121,7 +125,9 @@ export interface WritableSession extends Session.Session {
   readonly deleteNode: (path: string) => Effect.Effect<void, NodeNotFound | InvalidPath>
   /**
    * Writes the encoded bytes of a chunk, at least 1: into the manifest when they are few, else as an object. They are
-   * not copied on their way to the store: leave them as they are until the effect has ended.
+   * not copied on their way to the store: leave them as they are until the effect has ended. The object is durable when
+   * the chunk is committed, not earlier; when the store could not make it so the commit fails with an
+   * `ObjectStoreError` that names the chunk, which is then to be set again.
    */
   readonly setChunk: (
     path: string,
@@ -220,6 +226,9 @@ export const make = Effect.fnUntraced(function* (
     )
   // Commits of these changes that failed, with the revision that each has; see `MoveBranch`.
   const tried = new Map<ObjectId.SnapshotId, Commit.Flushed & { readonly revision: number }>()
+  // Chunks need to be durable when a commit makes them visible, not earlier. One that could not be made so stays here,
+  // and no commit that refers to it succeeds: its bytes may be lost.
+  const chunks = DeferredWrites.make()
 
   const existing = (path: NodePath.NodePath, node: Node): Effect.Effect<never, NodeAlreadyExists> =>
     Effect.fail(new NodeAlreadyExists({ path, found: node.data._tag === "Group" ? "group" : "array" }))
@@ -396,7 +405,8 @@ export const make = Effect.fnUntraced(function* (
           }
           const { length } = bytes
           const id = yield* RandomId.chunkId
-          yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream" })
+          const defer = chunks.defer(id)
+          yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream", defer })
           return (columns: ChunkRefColumns) => columns.setNative(index, ObjectId.bytes12(id), 0, length)
         })
       )
@@ -417,18 +427,23 @@ export const make = Effect.fnUntraced(function* (
       /** Moves the branch to the changes, or finds that an earlier commit has moved it. */
       const move = Effect.fnUntraced(function* (settled: ChangedSnapshot) {
         const before = new Set(tried.keys())
+        const files = DeferredWrites.make()
         const now = yield* Clock.currentTimeMillis
         const { snapshot } = yield* context.moveBranch({
           branch,
           parent: changes.base.id,
           tried,
+          durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),
           flush: Commit.flush(context.assets, settled, {
             config: context.config(),
             message,
             metadata,
             // Icechunk commits only on top of what is older, whatever the clocks of others say.
             flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
-          }).pipe(Effect.tap((flushed) => Effect.sync(() => tried.set(flushed.snapshot.id, { ...flushed, revision })))),
+          }).pipe(
+            Effect.provideService(Deferred, files),
+            Effect.tap((flushed) => Effect.sync(() => tried.set(flushed.snapshot.id, { ...flushed, revision })))
+          ),
           onMoved: ({ snapshot }) => {
             const isWhole = tried.get(snapshot.id)?.revision === revision
             changes = isWhole ? new ChangedSnapshot(snapshot) : Continued.onTopOf(changes, snapshot)

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as ByteRange from "../values/ByteRange.ts"
 import type * as Credentials from "../values/Credentials.ts"
+import type * as DeferredWrites from "./DeferredWrites.ts"
 import * as ObjectStoreError from "./ObjectStoreError.ts"
 import * as RangePlan from "./RangePlan.ts"
 
@@ -128,6 +129,30 @@ export interface PutOptions {
   readonly mode?: PutMode | undefined
   readonly contentType?: string | undefined
   readonly metadata?: Readonly<Record<string, string>> | undefined
+  /**
+   * Takes what is left to be done until the object is durable; without, it is durable when the put returns. For objects
+   * on which nothing depends yet: until then a loss of power may take the object away, or a part of its bytes.
+   */
+  readonly defer?: DeferredWrites.Defer | undefined
+  /**
+   * Succeeds before the object is visible, or the put fails with its error and writes nothing: it settles what this
+   * object depends on. A store that never defers anything need not run it, and one that does may run it beside other
+   * work. Who wraps a store passes on both, or neither.
+   */
+  readonly after?: Effect.Effect<void, ObjectStoreError.ObjectStoreError> | undefined
+}
+
+/**
+ * Options of `copy`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CopyOptions {
+  /** Only this version. */
+  readonly ifMatch?: Version | undefined
+  /** As in `PutOptions`. */
+  readonly defer?: DeferredWrites.Defer | undefined
 }
 
 /**
@@ -222,11 +247,11 @@ export interface ObjectStoreShape {
   readonly delete: (
     keys: ReadonlyArray<string>
   ) => Effect.Effect<void, ObjectStoreError.ObjectStoreError | WriteForbidden>
-  /** Copies within the store; with `ifMatch` only this version. */
+  /** Copies within the store. The copy does not change with what it was made of. */
   readonly copy: (
     from: string,
     to: string,
-    options?: { readonly ifMatch?: Version | undefined }
+    options?: CopyOptions
   ) => Effect.Effect<void, ObjectStoreError.ObjectStoreError | WriteForbidden>
 }
 

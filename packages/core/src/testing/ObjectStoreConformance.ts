@@ -61,6 +61,7 @@ export const suite = <E>(
     WriteTests.conditionalWrites(test, expected)
     WriteTests.metadata(test, expected)
     WriteTests.deletingAndCopying(test, expected)
+    WriteTests.deferring(test, expected)
     WriteTests.interruptionAndErrors(test)
     KeyTests.listing(test, expected)
     KeyTests.keys(test, expected)

@@ -67,22 +67,27 @@ codes.forEach((code, value) => {
  * @since 0.1.0
  */
 export const encode = (bytes: Uint8Array): string => {
+  const length = Math.ceil((bytes.length * 8) / 5)
   // From all codes at once: appending leaves a rope, ten times as large, and there are ids by the 100,000.
-  const text: Array<number> = []
+  const text = length < shortCodes.length ? shortCodes[length]! : Array.from({ length }, () => 0)
   let buffer = 0
   let bits = 0
+  let at = 0
   for (let i = 0; i < bytes.length; i++) {
     buffer = (buffer << 8) | bytes[i]!
     bits += 8
     while (bits >= 5) {
       bits -= 5
-      text.push(codes[(buffer >>> bits) & 31]!)
+      text[at++] = codes[(buffer >>> bits) & 31]!
     }
     buffer &= (1 << bits) - 1
   }
-  if (bits > 0) text.push(codes[(buffer << (5 - bits)) & 31]!)
+  if (bits > 0) text[at] = codes[(buffer << (5 - bits)) & 31]!
   return String.fromCharCode.apply(null, text)
 }
+
+/** Codes of a text on its way, an array for each length of an id. */
+const shortCodes = Array.from({ length: 24 }, (_, length) => Array.from({ length }, () => 0))
 
 /**
  * The bytes of an id, `size` of them, or a sentence that says what is wrong with it.

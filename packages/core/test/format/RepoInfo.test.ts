@@ -11,7 +11,9 @@ import type { SnapshotId } from "../../src/values/ObjectId.ts"
 import * as arbitraries from "./arbitraries.ts"
 import * as damage from "./damage.ts"
 
-const decode = (payload: Uint8Array) => RepoInfo.decode("repo", payload)
+/** With snapshots in a map, to be compared. */
+const decode = (payload: Uint8Array) =>
+  Result.map(RepoInfo.decode("repo", payload), (info) => ({ ...info, snapshots: new Map(info.snapshots) }))
 
 const id = (n: number): SnapshotId => ObjectId.snapshotId(new Uint8Array(12).fill(n))
 

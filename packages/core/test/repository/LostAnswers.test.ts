@@ -369,7 +369,7 @@ describe("a commit whose outcome is not known", () => {
 })
 
 describe("RepoObject.update", () => {
-  const options = { level: 1, updatesPerObject: 1000 }
+  const options = { updatesPerObject: 1000 }
   const tag = (name: string) => (info: RepoInfo) =>
     Effect.fromResult(RepoChange.createTag(name, info.branches.get("main")!)(info))
 

@@ -194,6 +194,22 @@ describe("round trips", () => {
     })
   )
 
+  it.effect("a first snapshot that another creator has left is read as it is there", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(Effect.provideService(Repository.create(), Zstd, Rounds.plainZstd))
+      yield* world.store.delete([Layout.repo])
+      const program = Rounds.make(world)
+      yield* program.within(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const { calls } = yield* program.rounds(repository.writableSession("main"))
+          assert.deepStrictEqual(calls, [["get config.json", "get repo", "get snapshots"]])
+        })
+      )
+    })
+  )
+
   it.effect("creating, deleting or resetting a tag or branch takes two", () =>
     withProgram(
       Effect.fnUntraced(function* (_, { rounds }, first) {
@@ -291,7 +307,7 @@ describe("a commit, while its files are written", () => {
               info: { ...info, status: { availability: "ReadOnly" as const, setAt: 2, reason: "it moves" } },
               update: { _tag: "ConfigChanged" as const }
             }),
-          { level: 1, updatesPerObject: 1000 }
+          { updatesPerObject: 1000 }
         ).pipe(Effect.provideService(Zstd, Rounds.plainZstd))
         const before = yield* files(world)
         const { result } = yield* rounds(commit, { takes: (call) => (isPut(call) ? 3 : 1) })

@@ -17,7 +17,7 @@ import { NodeCalls } from "./NodeCalls.ts"
 export interface Confinement {
   /** The file to read at a path: a regular one. */
   readonly find: (file: string) => Effect.Effect<Source, Errors.Reason>
-  /** Fails unless a directory, which must exist, really is in the store's. */
+  /** Fails unless a directory, which must exist where it is not the store's own, really is in that. */
   readonly confine: (directory: string) => Effect.Effect<void, Errors.Reason>
   /** Fails unless a path without links in it is in the store's directory; `named` is what the error calls it. */
   readonly confineReal: (real: string, named: string) => Effect.Effect<void, Errors.Reason>
@@ -48,12 +48,11 @@ export const notAFile = (file: string, { type }: FileIdentity.FileIdentity): Err
   new Errors.Unsupported({ detail: `\`${file}\` is not a regular file but a ${type}` })
 
 export const make = (options: {
-  readonly fs: FileSystem.FileSystem
   readonly path: Path.Path
   readonly root: string
   readonly followLinks: boolean
 }): Confinement => {
-  const { followLinks, fs, path, root } = options
+  const { followLinks, path, root } = options
 
   const regular = (file: string, identity: FileIdentity.FileIdentity): Effect.Effect<void, Errors.Reason> => {
     if (identity.type === "File") return Effect.void
@@ -79,7 +78,10 @@ export const make = (options: {
 
   /** The directory may be reached by links. It may also have been moved since it was looked at. */
   let realRoot: string | undefined
-  const findRoot = Effect.map(asReason("read")(fs.realPath(root)), (real) => (realRoot = real))
+  const realPath = (file: string): Effect.Effect<string, Errors.Reason> =>
+    asReason("read")(Effect.flatMap(NodeCalls, ({ realPath }) => realPath(file)))
+
+  const findRoot = Effect.map(realPath(root), (real) => (realRoot = real))
 
   const confineReal = (real: string, named: string): Effect.Effect<void, Errors.Reason> =>
     Effect.suspend(() => {
@@ -97,10 +99,8 @@ export const make = (options: {
   const isIn = (root: string, real: string): boolean => real === root || isWithin(path, root, real)
 
   const confine = (directory: string): Effect.Effect<void, Errors.Reason> =>
-    Effect.flatMap(asReason("read")(fs.realPath(directory)), (real) => confineReal(real, directory))
-
-  const realPath = (file: string): Effect.Effect<string, Errors.Reason> =>
-    asReason("read")(Effect.flatMap(NodeCalls, ({ realPath }) => realPath(file)))
+    // The store's own directory is wherever it leads.
+    directory === root ? Effect.void : Effect.flatMap(realPath(directory), (real) => confineReal(real, directory))
 
   const inspect =
     (file: string) =>

@@ -28,6 +28,8 @@ export interface Directories {
   readonly flush: (directory: string) => Effect.Effect<void, Errors.Reason>
   /** Remembers that what a path leads to may not be on the disk. */
   readonly doubt: (file: string) => void
+  /** Forgets it: somebody else sees to it. */
+  readonly undoubt: (file: string) => void
   /** Whether anything in a directory is in doubt. */
   readonly isInDoubt: (directory: string) => boolean
   /** Flushes what a path leads to if it is in doubt. */
@@ -178,6 +180,7 @@ export const make = (options: {
       const directory = path.dirname(file)
       doubts.set(directory, (doubts.get(directory) ?? new Set()).add(file))
     },
+    undoubt: (file) => settleDoubts(path.dirname(file), [file]),
     isInDoubt: (directory) => doubts.has(directory),
     settleDoubt: (file) => {
       if (doubts.size === 0) return Effect.void

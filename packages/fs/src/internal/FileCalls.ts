@@ -12,7 +12,7 @@ import * as FileIdentity from "../FileIdentity.ts"
 import { node, NodeCalls, nodeRealPath, type NodeCallsShape } from "./NodeCalls.ts"
 
 /** Reads a part of a file into `bytes`, from `at` on, and says how many bytes came. */
-export type Read = (
+type Read = (
   bytes: Uint8Array,
   at: number,
   length: number,

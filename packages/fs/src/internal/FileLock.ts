@@ -95,7 +95,7 @@ export interface Held {
   /** Moves the locked file out of its place, for good. */
   readonly remove: (file: string) => Effect.Effect<void, PlatformError.PlatformError>
   /** The error when the lock turns out to have been lost. */
-  readonly lost: Errors.Reason
+  readonly lost: () => Errors.Reason
 }
 
 export interface Options {
@@ -280,17 +280,19 @@ export const make = (options: Options): FileLock => {
       }
     }).pipe(Effect.mapError((error) => (error._tag === "PlatformError" ? reasonOf("write", error) : error)))
 
-  const held = (file: string, entry: string): Held => {
-    const lost = new Errors.Unavailable({
+  const lost = (file: string): Errors.Reason =>
+    new Errors.Unavailable({
       because: `this process was paused or cut off for more than ${limit / 1000} s while it held the lock of \`${file}\`, and another one took over; nothing was written, try again`
     })
+
+  const held = (file: string, entry: string): Held => {
     return {
-      lost,
+      lost: () => lost(file),
       stage: (from) => {
         const staged = path.join(entry, "new")
         return fs.rename(from, staged).pipe(
           Effect.as(staged),
-          Effect.mapError((error) => (codeOf(error) === "ENOENT" ? lost : reasonOf("write", error))),
+          Effect.mapError((error) => (codeOf(error) === "ENOENT" ? lost(file) : reasonOf("write", error))),
           Effect.uninterruptible
         )
       },

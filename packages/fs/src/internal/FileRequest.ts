@@ -19,7 +19,7 @@ export const failed = (
   reason: Errors.Reason
 ): Errors.ObjectStoreError => new Errors.ObjectStoreError({ store, operation, key, reason })
 
-export const inRequest = <A, E extends Errors.Reason | ObjectStore.WriteForbidden>(
+export const inRequest = <A, E extends Errors.Reason | Errors.ObjectStoreError | ObjectStore.WriteForbidden>(
   store: string,
   operation: Errors.Operation,
   key: string,
@@ -27,8 +27,8 @@ export const inRequest = <A, E extends Errors.Reason | ObjectStore.WriteForbidde
 ): Effect.Effect<A, Errors.ObjectStoreError | Extract<E, ObjectStore.WriteForbidden>> =>
   effect.pipe(
     Effect.mapError((error) =>
-      error._tag === "WriteForbidden"
-        ? (error as Extract<E, ObjectStore.WriteForbidden>)
+      error._tag === "WriteForbidden" || error._tag === "ObjectStoreError"
+        ? (error as Errors.ObjectStoreError | Extract<E, ObjectStore.WriteForbidden>)
         : failed(store, operation, key, error)
     ),
     RequestSpan.within({ description: store }, operation, key)

@@ -41,7 +41,7 @@ export interface Looks {
 }
 
 /** A path, and where it led. */
-export interface Link {
+interface Link {
   readonly named: string
   readonly real: string
 }

@@ -1,7 +1,7 @@
 /**
  * What is needed of the operating system and Effect's `FileSystem` does not have: times as the file system keeps
- * them (those of `File.Info` are whole milliseconds), `rmdir`, where an open file is, and which kind of file system
- * it is on. A test may replace them together with the `FileSystem`.
+ * them (those of `File.Info` are whole milliseconds), `rmdir`, `unlink`, where an open file is, and which kind of file
+ * system it is on. A test may replace them together with the `FileSystem`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,6 +14,8 @@ export interface NodeCallsShape {
   readonly fstat: (descriptor: number) => Effect.Effect<NodeFs.BigIntStats, PlatformError.PlatformError>
   /** Removes a directory that is empty; another one fails. */
   readonly rmdir: (path: string) => Effect.Effect<void, PlatformError.PlatformError>
+  /** Removes the name of a file, without a look at it first. */
+  readonly unlink: (path: string) => Effect.Effect<void, PlatformError.PlatformError>
   /** Where a path leads. The system does this in one call; Node's own way, as in the `FileSystem`, in one a segment. */
   readonly realPath: (path: string) => Effect.Effect<string, PlatformError.PlatformError>
   /** The number of the kind of file system that a path is on, as `statfs` has it. */
@@ -57,6 +59,8 @@ export const node: NodeCallsShape = {
   lstat: (path) => call("lstat", path, (callback) => NodeFs.lstat(path, { bigint: true }, callback)),
   fstat: (descriptor) => call("fstat", descriptor, (callback) => NodeFs.fstat(descriptor, { bigint: true }, callback)),
   rmdir: (path) => call<void>("rmdir", path, (callback) => NodeFs.rmdir(path, (error) => callback(error, undefined))),
+  unlink: (path) =>
+    call<void>("unlink", path, (callback) => NodeFs.unlink(path, (error) => callback(error, undefined))),
   realPath: (path) => call("realPath", path, (callback) => nodeRealPath(path, callback)),
   fileSystemType: (path) =>
     Effect.map(

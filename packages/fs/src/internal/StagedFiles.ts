@@ -18,11 +18,14 @@ import * as FileIdentity from "../FileIdentity.ts"
 import type * as FileLock from "./FileLock.ts"
 import * as FileKey from "./FileKey.ts"
 import * as LockOwner from "./LockOwner.ts"
+import { NodeCalls } from "./NodeCalls.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 
 export interface StagedFiles {
   /** A path for a new file in a directory. The file is removed with the Scope, unless it is there no more. */
   readonly stage: (directory: string) => Effect.Effect<string, never, Scope.Scope>
+  /** A staged file has got another name instead of its own: it need not be removed. */
+  readonly moved: (file: string) => void
   /** Leaves word, for as long as an effect runs, that there may be locks anywhere in the store. */
   readonly announced: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
   /** Removes what killed writers have left in the store, the first time. */
@@ -57,9 +60,17 @@ export const make = (options: {
           return name
         }),
         (name) =>
-          Effect.ensuring(
-            Effect.ignore(fs.remove(path.join(directory, name), { force: true })),
-            Effect.sync(() => inUse.delete(name))
+          Effect.suspend(() =>
+            inUse.has(name)
+              ? Effect.ensuring(
+                  Effect.ignore(
+                    Effect.flatMap(NodeCalls, ({ unlink }) =>
+                      Effect.uninterruptible(unlink(path.join(directory, name)))
+                    )
+                  ),
+                  Effect.sync(() => inUse.delete(name))
+                )
+              : Effect.void
           )
       ),
       (name) => path.join(directory, name)
@@ -119,6 +130,7 @@ export const make = (options: {
 
   return {
     stage,
+    moved: (file) => void inUse.delete(path.basename(file)),
     announced: (effect) =>
       Effect.gen(function* () {
         const file = yield* stage(root)

@@ -1,6 +1,6 @@
 /**
  * A file system that remembers what would be left of a directory after a loss of power: of files only what was
- * flushed, of directories only the names that were there when they were flushed. All of it also happens in a real
+ * flushed, of directories only the names that were there when they were flushed. A flush of a file that fails loses what it was to flush. All of it also happens in a real
  * directory. Every call has a number and may fail, before or after it was done, and is recorded.
  */
 import * as Effect from "effect/Effect"
@@ -13,8 +13,18 @@ import { node, NodeCalls } from "../../src/internal/NodeCalls.ts"
 
 type Inode = File | Directory
 class File {
+  written = new Uint8Array()
   /** What was flushed. */
   durable = new Uint8Array()
+  /** A flush has failed: the system has dropped what was written until then, and later flushes succeed without it. */
+  isLost = false
+
+  write(bytes: Uint8Array): void {
+    this.written = new Uint8Array([...this.written, ...bytes])
+  }
+  flush(): void {
+    if (!this.isLost) this.durable = this.written
+  }
 }
 class Directory {
   readonly names = new Map<string, Inode>()
@@ -40,7 +50,8 @@ export const make = (fs: FileSystem.FileSystem, root: string) => {
   const load = (path: string): Inode => {
     if (!NodeFs.statSync(path).isDirectory()) {
       const file = new File()
-      file.durable = NodeFs.readFileSync(path)
+      file.write(NodeFs.readFileSync(path))
+      file.flush()
       return file
     }
     const directory = new Directory()
@@ -71,14 +82,18 @@ export const make = (fs: FileSystem.FileSystem, root: string) => {
     what: string,
     path: string,
     run: Effect.Effect<A, PlatformError.PlatformError, R>,
-    done: (value: A) => void = () => undefined
+    done: (value: A) => void = () => undefined,
+    failed: () => void = () => undefined
   ): Effect.Effect<A, PlatformError.PlatformError, R> =>
     Effect.suspend(() => {
       if (!isOurs(path)) return run
       const name = relative(root, path)
       const number = ++count
       const failing = fault?.fails(number, what, name) === true ? fault : undefined
-      if (failing?.when === "before") return Effect.fail(failure(failing.code))
+      if (failing?.when === "before") {
+        failed()
+        return Effect.fail(failure(failing.code))
+      }
       return Effect.tap(run, (value) => {
         done(value)
         calls.push(`${what} ${name}`)
@@ -98,7 +113,12 @@ export const make = (fs: FileSystem.FileSystem, root: string) => {
     link: (from, to) => call("link", to, fs.link(from, to), () => give(to, at(from)!)),
     remove: (path, options) =>
       call("remove", path, fs.remove(path, options), () => at(dirname(path)) !== undefined && take(path)),
-    copyFile: (from, to) => call("copyFile", to, fs.copyFile(from, to), () => give(to, new File())),
+    copyFile: (from, to) =>
+      call("copyFile", to, fs.copyFile(from, to), () => {
+        const file = new File()
+        file.write(NodeFs.readFileSync(to))
+        give(to, file)
+      }),
     utimes: (path, atime, mtime) => call("utimes", path, fs.utimes(path, atime, mtime)),
     readDirectory: (path, options) => call("readDirectory", path, fs.readDirectory(path, options)),
     realPath: (path) => call("realPath", path, fs.realPath(path)),
@@ -109,12 +129,21 @@ export const make = (fs: FileSystem.FileSystem, root: string) => {
           const inode = isOurs(path) ? at(path) : undefined
           const replaced: Pick<FileSystem.File, "read" | "writeAll" | "sync"> = {
             read: (buffer, options) => call("read", path, handle.read(buffer, options)),
-            writeAll: (bytes) => call("write", path, handle.writeAll(bytes)),
+            writeAll: (bytes) =>
+              call("write", path, handle.writeAll(bytes), () => inode instanceof File && inode.write(bytes)),
             // What is flushed is remembered, so the real disk need not work for it.
-            sync: call("flush", path, Effect.void, () => {
-              if (inode instanceof File) inode.durable = NodeFs.readFileSync(path)
-              else if (inode !== undefined) inode.durable = new Map(inode.names)
-            })
+            sync: call(
+              "flush",
+              path,
+              Effect.void,
+              () => {
+                if (inode instanceof File) inode.flush()
+                else if (inode !== undefined) inode.durable = new Map(inode.names)
+              },
+              () => {
+                if (inode instanceof File && inode.durable !== inode.written) inode.isLost = true
+              }
+            )
           }
           return Object.create(handle, Object.getOwnPropertyDescriptors(replaced)) as FileSystem.File
         }
@@ -124,7 +153,9 @@ export const make = (fs: FileSystem.FileSystem, root: string) => {
     ...node,
     stat: (path) => call("stat", path, node.stat(path)),
     lstat: (path) => call("lstat", path, node.lstat(path)),
-    rmdir: (path) => call("rmdir", path, node.rmdir(path), () => take(path))
+    rmdir: (path) => call("rmdir", path, node.rmdir(path), () => take(path)),
+    realPath: (path) => call("realPath", path, node.realPath(path)),
+    unlink: (path) => call("unlink", path, node.unlink(path), () => take(path))
   }
 
   const write = (inode: Inode, path: string): void => {

@@ -64,6 +64,7 @@ export const layer = (fs: FileSystem.FileSystem, top: string) => {
       stat: on(node.stat),
       lstat: on(node.lstat),
       rmdir: on(node.rmdir),
+      unlink: on(node.unlink),
       realPath,
       pathOf: () => undefined
     })

@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import * as DeferredWrites from "../../store/DeferredWrites.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import * as Errors from "../../store/ObjectStoreError.ts"
 import { assertBytes, assertSameVersion, counting, expectReason, MiB, pattern, text, type Test } from "./Space.ts"
@@ -174,6 +175,72 @@ export const deletingAndCopying = (test: Test, expected: ObjectStore.Capabilitie
       assert.isFalse(yield* ObjectStore.exists(store, to))
       yield* store.copy(from, to, { ifMatch: second })
       assertBytes((yield* store.get(to)).bytes, text("second"))
+    }))
+}
+
+/** Durability that is paid later, where the store has it. */
+export const deferring = (test: Test, expected: ObjectStore.Capabilities): void => {
+  test("what is deferred is there at once, and can be settled at any time", ({ prefix, store }) =>
+    Effect.gen(function* () {
+      const writes = DeferredWrites.make()
+      const [a, b, c] = ["a", "b/c", "copy"].map((name) => prefix + name) as [string, string, string]
+      yield* store.put(a, text("a"), { defer: writes.defer(a) })
+      const create = expected.conditionalCreate ? ObjectStore.create : ObjectStore.overwrite
+      const version = yield* store.put(b, text("b"), { mode: create, defer: writes.defer(b) })
+      yield* store.copy(a, c, { defer: writes.defer(c) })
+      assertSameVersion((yield* store.head(b)).version, version)
+      for (const [key, bytes] of [
+        [a, "a"],
+        [b, "b"],
+        [c, "a"]
+      ] as const) {
+        assertBytes((yield* store.get(key)).bytes, text(bytes))
+      }
+      yield* DeferredWrites.settleAll(writes)
+      yield* store.put(a, text("other"), { defer: writes.defer(a) })
+      const update = expected.conditionalUpdate ? ObjectStore.update(version) : ObjectStore.overwrite
+      yield* store.put(b, text("other"), { mode: update, defer: writes.defer(b) })
+      yield* store.copy(a, c, { defer: writes.defer(c) })
+      yield* store.delete([b])
+      yield* DeferredWrites.settleAll(writes, writes)
+      assertBytes((yield* store.get(c)).bytes, text("other"))
+    }))
+
+  test("where anything is deferred, a put comes after what it depends on, or not at all", ({ key, prefix, store }) =>
+    Effect.gen(function* () {
+      let deferred = 0
+      const defer: DeferredWrites.Defer = () => {
+        deferred++
+        return () => undefined
+      }
+      const old = yield* store.put(`${prefix}old`, text("old"), { defer })
+      if (deferred === 0) return
+      const reason = new Errors.Unavailable({ because: "the test says so", isLasting: true })
+      const error = new Errors.ObjectStoreError({ store: store.description, operation: "put", key: "other", reason })
+      const modes = [
+        ObjectStore.overwrite,
+        ...(expected.conditionalCreate ? [ObjectStore.create] : []),
+        ...(expected.conditionalUpdate ? [ObjectStore.update(old)] : [])
+      ]
+      for (const mode of modes) {
+        const into = mode._tag === "Update" ? `${prefix}old` : key
+        const before = yield* Effect.result(store.get(into))
+        const refused = yield* Effect.flip(store.put(into, text("new"), { mode, after: Effect.fail(error) }))
+        assert.strictEqual(refused._tag === "ObjectStoreError" && refused.reason.message, reason.message)
+        const seen: Array<boolean> = []
+        const look = Effect.map(Effect.result(store.get(into)), (now) => {
+          seen.push(
+            Result.isSuccess(now) && Result.isSuccess(before)
+              ? now.success.meta.version.etag === before.success.meta.version.etag
+              : Result.isFailure(now) && Result.isFailure(before)
+          )
+        })
+        yield* look
+        yield* store.put(into, text("new"), { mode, after: Effect.andThen(Effect.sleep(20), look) })
+        assert.deepStrictEqual(seen, [true, true], `${mode._tag}: as before until then`)
+        assertBytes((yield* store.get(into)).bytes, text("new"))
+        if (into === key) yield* store.delete([key])
+      }
     }))
 }
 

@@ -140,7 +140,6 @@ export const make = (
         return next === undefined ? undefined : Result.getOrThrow(RepoChange.setConfig(Flexbuffer.encode(next))(info))
       }),
       {
-        level: Config.compressionLevel(current()),
         updatesPerObject: Config.updatesPerRepoObject(current()),
         from
       }

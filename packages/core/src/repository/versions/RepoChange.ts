@@ -7,6 +7,7 @@
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
+import * as SnapshotTable from "../../format/SnapshotTable.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 
@@ -175,7 +176,7 @@ export const commit =
       return Result.succeed({
         info: {
           ...info,
-          snapshots: new Map(info.snapshots).set(snapshot.id, snapshot),
+          snapshots: SnapshotTable.including(info.snapshots, snapshot),
           branches: withEntry(info.branches, branch, snapshot.id)
         },
         update: { _tag: "NewCommit", branch, newSnapshotId: snapshot.id }

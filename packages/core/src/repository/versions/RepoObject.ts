@@ -16,6 +16,7 @@ import { FormatError } from "../../encoding/FormatError.ts"
 import * as IcechunkFile from "../../format/IcechunkFile.ts"
 import * as RepoInfo from "../../format/RepoInfo.ts"
 import type { Zstd } from "../../encoding/Zstd.ts"
+import * as DeferredWrites from "../../store/DeferredWrites.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { hasReason, isConflict, ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as Layout from "../Layout.ts"
@@ -232,23 +233,37 @@ export type UpdateError =
   | OutcomeUnknown
   | ClockSkew
 
+/** A copy of the repository object: its name, and what is left to be done until it is durable. */
+interface Copy {
+  readonly name: string
+  readonly writes: DeferredWrites.DeferredWrites
+}
+
 /**
- * The repository object, and the name of a copy of exactly this version, if there is one already.
+ * The repository object, and a copy of exactly this version, if there is one already.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Prepared extends Versioned {
-  readonly copy?: string | undefined
+  readonly copy?: Copy | undefined
 }
+
+const copyTo = (
+  store: ObjectStore.ObjectStoreShape,
+  name: string,
+  writes: DeferredWrites.DeferredWrites
+): Effect.Effect<void, ObjectStoreError | ObjectStore.WriteForbidden> =>
+  store.copy(Layout.repo, Layout.overwritten(name), { defer: writes.defer(name) })
 
 /** Copies the repository object under a new name. */
 const copied = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape
-): Effect.fn.Return<string, ObjectStoreError | ObjectStore.WriteForbidden> {
+): Effect.fn.Return<Copy, ObjectStoreError | ObjectStore.WriteForbidden> {
   const name = Layout.backupName(yield* Clock.currentTimeMillis, yield* RandomId.writeId)
-  yield* store.copy(Layout.repo, Layout.overwritten(name))
-  return name
+  const writes = DeferredWrites.make()
+  yield* copyTo(store, name, writes)
+  return { name, writes }
 })
 
 /**
@@ -294,9 +309,9 @@ export const prepare = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
   const checked = Effect.tap(read(store), ({ info }) => check(info))
   const [now, early] = (yield* isForeseen(store, check))
     ? yield* Effect.all([checked, copy], { concurrency: 2 })
-    : [yield* checked, Option.none<string>()]
-  const name = now === before && Option.isSome(early) ? early : yield* copy
-  return { ...now, copy: Option.getOrUndefined(name) }
+    : [yield* checked, Option.none<Copy>()]
+  const made = now === before && Option.isSome(early) ? early : yield* copy
+  return { ...now, copy: Option.getOrUndefined(made) }
 })
 
 /**
@@ -306,14 +321,14 @@ export const prepare = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
  * @since 0.1.0
  */
 export interface UpdateOptions {
-  /** The zstd level. */
-  readonly level: number
   /** Operations that the object lists. */
   readonly updatesPerObject: number
   /** The object to begin with, unless this program knows a later one (default: it is read). */
   readonly from?: Prepared | undefined
   readonly retry?: RetryOptions | undefined
   readonly onWritten?: (() => void) | undefined
+  /** Makes durable what the change refers to; see `PutOptions`. */
+  readonly after?: Effect.Effect<void, ObjectStoreError> | undefined
   /** Tells the write by what it wrote, which saves the search in the log where it is. */
   readonly isWrittenIn?: ((info: RepoInfo.RepoInfo) => boolean) | undefined
 }
@@ -345,6 +360,12 @@ export const update: <E>(
     )
 )
 
+/**
+ * The zstd level: the lowest, whatever that of other files is. Each change compresses the whole object, most of which are
+ * ids, so that a higher level gains a twentieth and costs twice the time.
+ */
+const level = 1
+
 /** When the latest operation happened. */
 const timeOf = ({ info }: Versioned): number => info.latestUpdates[0]?.updatedAt ?? 0
 
@@ -370,21 +391,25 @@ const updateInTurn = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
     if (changed === undefined) return current
     const now = yield* Clock.currentTimeMillis
     const { copy } = current
-    const backup = copy ?? Layout.backupName(now, yield* RandomId.writeId)
+    const backup = copy?.name ?? Layout.backupName(now, yield* RandomId.writeId)
     const next = log(changed, { now: now * 1000, backup, limit: options.updatesPerObject })
     if (!Number.isSafeInteger(next.latestUpdates[0]!.updatedAt)) {
       return yield* new ClockSkew({ store: store.description, latest: current.info.latestUpdates[0]!.updatedAt })
     }
-    const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level: options.level })
+    const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(next), { level })
     copies.add(backup)
     const replaced = current.info
+    const copying = copy?.writes ?? DeferredWrites.make()
+    // Nothing is visible before all of it is durable, and the copy is what a later reader of the log needs.
+    const after = Effect.all([DeferredWrites.settleAll(copying), options.after ?? Effect.void], {
+      concurrency: 2,
+      discard: true
+    })
     const settled: Settled = yield* Effect.uninterruptibleMask(
       Effect.fnUntraced(function* (restore) {
         // As in `prepare`, a copy of another object than `current` does no harm: the put that follows is refused.
-        const written = yield* (
-          copy === undefined ? restore(store.copy(Layout.repo, Layout.overwritten(backup))) : Effect.void
-        ).pipe(
-          Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version) })),
+        const written = yield* (copy === undefined ? restore(copyTo(store, backup, copying)) : Effect.void).pipe(
+          Effect.andThen(store.put(Layout.repo, bytes, { mode: ObjectStore.update(current.version), after })),
           Effect.map(Result.succeed),
           Effect.catchTag("ObjectStoreError", (error) =>
             mayHaveHappened(error) ? Effect.succeed(Result.fail(error)) : Effect.fail(error)
