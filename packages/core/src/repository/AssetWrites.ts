@@ -47,6 +47,17 @@ export interface WritableAssets extends Assets.Assets {
 }
 
 /**
+ * Where files that are written leave what makes them durable. A commit has one, which it settles before it is visible;
+ * without, they are durable as soon as they are written.
+ *
+ * @category context
+ * @since 0.1.0
+ */
+export const Deferred: Context.Reference<DeferredWrites | undefined> = /*#__PURE__*/ Context.Reference<
+  DeferredWrites | undefined
+>("@effect-icechunk/core/AssetWrites/Deferred", { defaultValue: () => undefined })
+
+/**
  * The same files, to be written with a zstd level.
  *
  * @category constructors
