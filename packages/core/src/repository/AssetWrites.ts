@@ -19,17 +19,6 @@ import * as Assets from "./Assets.ts"
 import * as Layout from "./Layout.ts"
 
 /**
- * Where files that are written leave what makes them durable. A commit has one, which it settles before it is visible;
- * without, they are durable as soon as they are written.
- *
- * @category context
- * @since 0.1.0
- */
-export const Deferred: Context.Reference<DeferredWrites | undefined> = /*#__PURE__*/ Context.Reference<
-  DeferredWrites | undefined
->("@effect-icechunk/core/AssetWrites/Deferred", { defaultValue: () => undefined })
-
-/**
  * A manifest and its file.
  *
  * @category models
