@@ -9,7 +9,7 @@ import { type Family, type Row, type Side, sized } from "../Work.ts"
 export const lengths: Readonly<Record<string, number>> = { "10": 10, "10k": sized(10_000, 60) }
 
 /** Measured commits in one process: the first tells how it is on a cold start, the middle one how it is in a loop. */
-export const commits: number = sized(20, 3)
+export const commits: number = sized(100, 3)
 
 export const chunk = (seed: number): Buffer => Buffer.alloc(64, seed % 251)
 export const arrayJson: string = JSON.stringify({
