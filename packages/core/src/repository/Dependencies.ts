@@ -403,7 +403,8 @@ export const queries = (options: {
     virtualLocations: (query = {}) =>
       Stream.unwrap(
         Effect.map(Effect.fromResult(LocationQuery.matcher(resolver, query)), (isWanted) => {
-          const wanted = Stream.filter(options.locations(query.distinct === true), isWanted)
+          const all = options.locations(query.distinct === true)
+          const wanted = isWanted === undefined ? all : Stream.filter(all, isWanted)
           if (query.distinct !== true) return wanted
           const seen = new Set<string>()
           return Stream.filter(wanted, (location) => !seen.has(location) && seen.add(location) !== undefined)

@@ -91,7 +91,7 @@ const prefixes = (text: string, containers: ContainerMatch.ContainerSet): Readon
 const needsProtocol = "it has no `://`; spell it as a location, as in `s3://bucket/runs/`"
 
 /**
- * Tells whether a location is wanted; each distinct location is looked at once. Fails with `InvalidLocationQuery` for a container
+ * Tells whether a location is wanted; each distinct location is looked at once. `undefined` where all are. Fails with `InvalidLocationQuery` for a container
  * that there is not, a malformed glob, and a prefix or glob that no location can match.
  *
  * @category predicates
@@ -100,7 +100,7 @@ const needsProtocol = "it has no `://`; spell it as a location, as in `s3://buck
 export const matcher = (
   resolver: Pick<ChunkResolver, "containers" | "placeOf" | "spellings">,
   query: LocationQuery
-): Result.Result<(location: string) => boolean, InvalidLocationQuery> => {
+): Result.Result<((location: string) => boolean) | undefined, InvalidLocationQuery> => {
   const { container, glob, prefix } = query
   const { containers } = resolver
   const invalid = (field: InvalidLocationQuery["field"], value: string, problem: string) =>
@@ -123,7 +123,7 @@ export const matcher = (
   if (compiled !== undefined && Result.isFailure(compiled)) return invalid("glob", glob!, compiled.failure)
   const matches = compiled?.success
   if (container === undefined && protocol === undefined && starts === undefined && matches === undefined) {
-    return Result.succeed(() => true)
+    return Result.succeed(undefined)
   }
   const holds = (location: string): boolean => {
     const found = Result.getOrUndefined(

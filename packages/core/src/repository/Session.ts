@@ -177,7 +177,7 @@ const indexList = (
 const absent: Effect.Effect<undefined> = Effect.succeed(undefined)
 
 /** Rows of a manifest that a stream passes on at once. */
-const batchSize = 4096
+const batchSize = 1 << 14
 
 /**
  * What `read` finds in the rows of a manifest, a batch at a time.

@@ -343,8 +343,10 @@ export class ManifestRows {
    * is read once.
    */
   locationId(): number {
+    const at = this.#table + (this.#at[Ref.compressed_location.slot]! || this.#at[Ref.location.slot]!)
+    // Most refs are of the object of the one before, whose location has been checked.
+    if (at + this.#view.getUint32(at, true) === this.#lastLocation) return this.#lastId
     const vector = this.vector(this.locationField)
-    if (vector === this.#lastLocation) return this.#lastId
     const ids = (this.#ids ??= new PositionMap())
     let id = ids.get(vector)
     if (id === undefined) {
@@ -420,12 +422,19 @@ export class ManifestRows {
     const { distinct = false, wanted } = options ?? {}
     return FlatTable.attempt(() => {
       const found: Array<string> = []
+      let last = -1
+      let location = ""
       for (let row = from; row < to; row++) {
         this.seek(row)
-        if (this.kind !== "Virtual" || wanted?.(this.index()) === false) continue
+        if (this.kind !== "Virtual" || (wanted !== undefined && !wanted(this.index()))) continue
         const known = this.locations.length
         const id = this.locationId()
-        if (!distinct || id >= known) found.push(this.locations[id]!)
+        if (id !== last) {
+          last = id
+          location = this.locations[id]!
+          if (distinct && id < known) continue
+        } else if (distinct) continue
+        found.push(location)
       }
       return found
     })
