@@ -42,6 +42,8 @@ export const shape = (slots: number, fields: ReadonlyArray<readonly [field: Fiel
 
 const utf8 = new TextEncoder()
 
+const isLittleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1
+
 const shortText = 128
 
 /**
@@ -60,6 +62,11 @@ export class FlatWriter {
     this.bytes = new Uint8Array(capacity)
     this.view = new DataView(this.bytes.buffer)
     for (let i = 0; i < 4; i++) this.bytes[4 + i] = fileIdentifier.charCodeAt(i)
+  }
+
+  /** The payload as words, where the machine has their bytes in the order of flatbuffers; `undefined` elsewhere. */
+  get words(): Uint32Array<ArrayBuffer> | undefined {
+    return isLittleEndian ? new Uint32Array(this.bytes.buffer, 0, this.bytes.length >>> 2) : undefined
   }
 
   /** Goes on at the next position that is `offset` bytes after a multiple of `size`. */

@@ -13,6 +13,9 @@ const batchSize = 512
 /** Longest texts together that are encoded at once, in UTF-16 units. */
 const maxBatch = 1 << 20
 
+/** Bytes that are made room for before there are the texts that need them. */
+const maxExpected = 256 * 1024 * 1024
+
 /** Zeros by number: what lies between two texts of a batch, the last byte and padding of one and the length of the next. */
 const gaps = Array.from({ length: 9 }, (_, zeros) => "\0".repeat(zeros))
 
@@ -70,8 +73,16 @@ export class TextPool {
 
   /** Many texts: `put` gets the number of each, in order, with its offset. */
   texts(texts: ReadonlyArray<string>, put: (number: number, offset: number) => void): void {
+    const size = this.#size
+    const entries = this.#entries
     for (let from = 0; from < texts.length; from += batchSize) {
       const to = Math.min(from + batchSize, texts.length)
+      // As many as there are, a growing pool is copied again and again: what the first texts took tells of the others.
+      if (from === 16 * batchSize) {
+        const times = (1.05 * (texts.length - from)) / from
+        this.#makeRoom(Math.min(Math.ceil(times * (this.#size - size)), maxExpected))
+        this.#makeSlots(Math.min(Math.ceil(times * (this.#entries - entries)), maxExpected >>> 6))
+      }
       if (this.#batch(texts, from, to, put)) continue
       for (let i = from; i < to; i++) put(i, this.text(texts[i]!))
     }
@@ -123,7 +134,7 @@ export class TextPool {
     const offset = this.#size
     const end = offset + 4 + length
     // The zero byte and the padding, over what a known text may have left there.
-    this.#bytes.fill(0, end, end + 4)
+    this.#view.setUint32(end, 0, true)
     this.#view.setUint32(offset, length, true)
     if (this.#distinct) {
       this.#size = (end + 4) & ~3
@@ -141,13 +152,19 @@ export class TextPool {
     slots[slot] = offset + 1
     slots[slot + 1] = hash
     this.#size = (end + 4) & ~3
-    if (++this.#entries * 4 > slots.length) this.#grow()
+    this.#entries++
+    this.#makeSlots(0)
     return offset
   }
 
-  #grow(): void {
+  /** Has at least twice as many slots as there are and will be entries. */
+  #makeSlots(more: number): void {
     const old = this.#slots
-    const slots = new Uint32Array(2 * old.length)
+    const needed = 4 * (this.#entries + more)
+    if (needed <= old.length) return
+    let { length } = old
+    while (length < needed) length *= 2
+    const slots = new Uint32Array(length)
     const mask = slots.length - 1
     for (let i = 0; i < old.length; i += 2) {
       if (old[i] === 0) continue

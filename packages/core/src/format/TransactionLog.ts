@@ -326,22 +326,33 @@ const writeArrays = (writer: FlatWriter, arrays: ReadonlyArray<UpdatedChunks>): 
   return vector
 }
 
-/** Each chunk is a table with its index right behind it. */
+/** Each chunk is a table with its index right behind it. All of it are words. */
 const writeChunks = (writer: FlatWriter, array: UpdatedChunks, chunks: number, vtable: number): void => {
   const { coords, count, rank } = array
-  const { view } = writer
+  const { view, words } = writer
   const { size } = chunkShape
-  let at = writer.at
-  for (let i = 0; i < count; i++) {
-    view.setUint32(chunks + 4 + 4 * i, at - chunks - 4 - 4 * i, true)
-    view.setInt32(at, at - vtable, true)
-    view.setUint32(at + 4, size - 4, true)
-    view.setUint32(at + size, rank, true)
-    at += size + 4
-    for (let axis = 0; axis < rank; axis++) {
-      view.setUint32(at, coords[i * rank + axis]!, true)
-      at += 4
+  const stride = size + 4 + 4 * rank
+  if (words === undefined) {
+    for (let i = 0, at = writer.at; i < count; i++, at += stride) {
+      view.setUint32(chunks + 4 + 4 * i, at - chunks - 4 - 4 * i, true)
+      view.setInt32(at, at - vtable, true)
+      view.setUint32(at + 4, size - 4, true)
+      view.setUint32(at + size, rank, true)
+      for (let axis = 0; axis < rank; axis++) view.setUint32(at + size + 4 + 4 * axis, coords[i * rank + axis]!, true)
+    }
+  } else {
+    let element = (chunks + 4) >>> 2
+    let coordinate = 0
+    for (let i = 0, at = writer.at; i < count; i++, at += stride) {
+      words[element] = at - 4 * element
+      element++
+      let word = at >>> 2
+      words[word] = at - vtable
+      words[word + 1] = size - 4
+      words[word + 2] = rank
+      word += 3
+      for (const end = coordinate + rank; coordinate < end; coordinate++) words[word++] = coords[coordinate]!
     }
   }
-  writer.at = at
+  writer.at += count * stride
 }

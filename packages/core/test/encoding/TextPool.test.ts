@@ -42,6 +42,18 @@ describe("TextPool", () => {
     )
   })
 
+  it("keeps thousands of texts, some twice, as it keeps one after the other", () => {
+    for (const distinct of [false, true]) {
+      const texts = Array.from({ length: 30_000 }, (_, i) => `s3://bucket/${i < 20_000 ? i : (7 * i) % 25_000}.nc`)
+      const many = new TextPool({ distinct })
+      const each = new TextPool({ distinct })
+      const places: Array<number> = []
+      many.texts(texts, (_, place) => places.push(place))
+      expect(places).toStrictEqual(texts.map((one) => each.text(one)))
+      expect(Buffer.compare(many.bytes, each.bytes)).toBe(0)
+    }
+  })
+
   it("keeps texts that are too long to be encoded at once", () => {
     const texts = [0, 1, 2, 3].map((n) => "x".repeat(400_000 + n))
     const pool = new TextPool()

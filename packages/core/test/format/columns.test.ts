@@ -57,6 +57,28 @@ describe("ChunkRefColumns", () => {
     )
   })
 
+  it("know whether all rows are refs in a grid, also when one is added", () => {
+    const columns = new ChunkRefColumns(2)
+    expect(columns.areRefsWithin([0, 0])).toBe(true)
+    columns.setInline([4, 1], Uint8Array.of(1))
+    columns.setInline([0, 2], Uint8Array.of(1))
+    expect(columns.areRefsWithin([5, 3])).toBe(true)
+    expect(columns.areRefsWithin([4, 3])).toBe(false)
+    expect(columns.areRefsWithin([5, 2])).toBe(false)
+    const frozen = columns.frozen()
+    columns.setInline([5, 0], Uint8Array.of(1))
+    expect(columns.areRefsWithin([5, 3])).toBe(false)
+    expect(columns.areRefsWithin([6, 3])).toBe(true)
+    columns.setVirtualBulk({ indices: Uint32Array.of(0, 3), offsets: [0], lengths: [1], locations: "s3://b/k" })
+    expect(columns.areRefsWithin([6, 3])).toBe(false)
+    columns.setDeleted([0, 0])
+    expect(columns.areRefsWithin([6, 4])).toBe(false)
+    columns.clear()
+    columns.setInline([1, 1], Uint8Array.of(1))
+    expect(columns.areRefsWithin([2, 2])).toBe(true)
+    expect(frozen.areRefsWithin([5, 3])).toBe(true)
+  })
+
   it("keep all of each row when rows that no longer count are cleared away", () => {
     const kinds: ReadonlyArray<(n: number) => ChunkRef.ChunkRef> = [
       (n) => ChunkRef.virtual({ location: `s3://b/${n}`, offset: n, length: 1, checksum: Checksum.etag(`"${n}"`) }),

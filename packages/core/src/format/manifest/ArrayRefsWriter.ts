@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import * as ObjectId from "../../values/ObjectId.ts"
-import { Kind } from "./ChunkRefColumns.ts"
+import { type Columns, Kind } from "./ChunkRefColumns.ts"
 import type * as FlatTable from "../../encoding/FlatTable.ts"
 import { type FlatWriter, type Shape, shape } from "../../encoding/FlatWriter.ts"
 import type { Extents, Manifest } from "./Manifest.ts"
@@ -80,8 +80,6 @@ const visitedPerRef = 96
  * @since 0.1.0
  */
 export const maxPayload: number = 2 ** 31 - 1
-
-const isLittleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1
 
 const roundUp = (size: number, to: number): number => Math.ceil(size / to) * to
 
@@ -258,15 +256,16 @@ export class ArrayRefsWriter {
   }
 
   #measure(): void {
-    const { rank, rows, sources } = this.#refs
+    const { changes, rank, rows, sources } = this.#refs
     const { pool } = this.#shared
     const counts = new Float64Array(shapes.length)
     const positions = this.#positions
-    let texts = 0
-    for (let i = 0; i < this.count; i++) {
+    let texts = sources === undefined && changes !== undefined ? this.#measureChanges(changes, counts) : 0
+    const merged = sources === undefined ? 0 : this.count
+    for (let i = 0; i < merged; i++) {
       const position = positions === undefined ? i : positions[i]!
       const row = rows[position]!
-      const source = sources === undefined ? 0 : sources[position]!
+      const source = sources![position]!
       if (source === 0) {
         texts += this.#measureChange(row, counts)
         continue
@@ -295,6 +294,45 @@ export class ArrayRefsWriter {
       this.size += counts[code]! * this.#blockSize(code)
     }
     this.#shared.visited += texts + this.count * (visitedPerRef + 8 * rank)
+  }
+
+  /** As `#measureChange` of all rows, where there are only changes. */
+  #measureChanges(changes: Columns, counts: Float64Array): number {
+    const { rank, rows } = this.#refs
+    const { checksums, indices, kinds, lengths, targets } = changes
+    const positions = this.#positions
+    const locations = this.#locations
+    const { count } = this
+    const counted = new Float64Array(codeOfKind.length)
+    let bytes = 0
+    for (let i = 0; i < count; i++) {
+      const row = rows[positions === undefined ? i : positions[i]!]!
+      const kind = kinds[row]!
+      counted[kind]!++
+      if (kind >= Kind.Virtual) {
+        locations.note(targets[row]!)
+        if (kind === Kind.VirtualETag) this.#etags.note(checksums[row]!)
+      } else if (kind === Kind.Inline) {
+        bytes += lengths[row]!
+        this.#addInline(lengths[row]!)
+      }
+    }
+    codeOfKind.forEach((code, kind) => {
+      if (code >= 0) counts[code]! += counted[kind]!
+    })
+    for (let axis = 0; axis < rank; axis++) {
+      let least = 0xffff_ffff
+      let most = 0
+      for (let i = 0; i < count; i++) {
+        const value = indices[rows[positions === undefined ? i : positions[i]!]! * rank + axis]!
+        if (value < least) least = value
+        if (value > most) most = value
+      }
+      if (count === 0) continue
+      this.#extend(axis, least)
+      this.#extend(axis, most)
+    }
+    return bytes
   }
 
   /** Returns the bytes of an inline chunk; those of texts are counted when they are put. */
@@ -341,8 +379,9 @@ export class ArrayRefsWriter {
     const vector = writer.vector(this.count, 4)
     writer.align(8, 4)
     const positions = this.#positions
-    if (sources === undefined && isLittleEndian) {
-      this.#writeChanges(writer, vector, pool)
+    const { words } = writer
+    if (sources === undefined && words !== undefined) {
+      this.#writeChanges(writer, words, vector, pool)
       return vector
     }
     for (let i = 0; i < this.count; i++) {
@@ -356,22 +395,25 @@ export class ArrayRefsWriter {
   }
 
   /** As `write`, where there are only changes: virtual refs a word at a time. */
-  #writeChanges(writer: FlatWriter, vector: number, pool: number): void {
+  #writeChanges(writer: FlatWriter, words: Uint32Array, vector: number, pool: number): void {
     const { rank, rows } = this.#refs
     const { checksums, indices, kinds, lengths, offsets, targets } = this.#refs.changes!
     const positions = this.#positions
-    const words = new Uint32Array(writer.bytes.buffer, 0, writer.bytes.length >>> 2)
+    const locations = this.#locations
     const [first = 0, second = 0, third = 0] = [Kind.Virtual, Kind.VirtualETag, Kind.VirtualLastModified].map((kind) =>
       this.#shared.vtable(codeOfKind[kind]!)
     )
+    const { count } = this
     let element = (vector + 4) >>> 2
-    for (let i = 0; i < this.count; i++, element++) {
+    let at = writer.at
+    for (let i = 0; i < count; i++, element++) {
       const row = rows[positions === undefined ? i : positions[i]!]!
       const kind = kinds[row]!
-      const { at } = writer
       words[element] = at - 4 * element
       if (kind < Kind.Virtual) {
+        writer.at = at
         this.#writeChange(writer, row, pool)
+        at = writer.at
         continue
       }
       const word = at >>> 2
@@ -382,7 +424,7 @@ export class ArrayRefsWriter {
       words[word + 2] = offset < 0x1_0000_0000 ? 0 : offset / 0x1_0000_0000
       words[word + 3] = length
       words[word + 4] = length < 0x1_0000_0000 ? 0 : length / 0x1_0000_0000
-      words[word + 6] = pool + this.#locations.at(targets[row]!) - (at + targetAt)
+      words[word + 6] = pool + locations.at(targets[row]!) - (at + targetAt)
       let index = word + 7
       if (kind !== Kind.Virtual) {
         const checksum = checksums[row]!
@@ -391,9 +433,10 @@ export class ArrayRefsWriter {
       }
       words[word + 5] = 4 * (index - word) - indexAt
       words[index++] = rank
-      for (let axis = 0; axis < rank; axis++) words[index++] = indices[row * rank + axis]!
-      writer.at = at + roundUp(4 * (index - word), 8)
+      for (let from = row * rank, to = from + rank; from < to; from++) words[index++] = indices[from]!
+      at += (4 * (index - word) + 7) & ~7
     }
+    writer.at = at
   }
 
   #writeChange(writer: FlatWriter, row: number, pool: number): void {

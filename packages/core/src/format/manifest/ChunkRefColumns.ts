@@ -168,6 +168,8 @@ export class ChunkRefColumns {
   #slots = new Uint32Array(0)
   #found = 0
   #order: Uint32Array<ArrayBuffer> | undefined
+  /** The largest number of each dimension, also of rows that do not count. */
+  #most: ReadonlyArray<number> | undefined
   /** The rows that are to be found, if not all. */
   #only: Uint32Array | undefined
 
@@ -213,6 +215,7 @@ export class ChunkRefColumns {
     frozen.#inline = this.#inline
     frozen.#ids = this.#ids
     frozen.#order = this.#order
+    frozen.#most = this.#most
     frozen.#only = this.#only
     return frozen
   }
@@ -322,7 +325,7 @@ export class ChunkRefColumns {
       this.#checksums.fill(one.value, start, start + rows)
     }
     this.#count = start + rows
-    this.#order = undefined
+    this.#order = this.#most = undefined
   }
 
   #checksum(checksum: Checksum.Checksum | undefined): { readonly kind: number; readonly value: number } {
@@ -344,7 +347,7 @@ export class ChunkRefColumns {
     this.#lengths[row] = length
     this.#targets[row] = target
     this.#checksums[row] = checksum
-    this.#order = undefined
+    this.#order = this.#most = undefined
   }
 
   /**
@@ -404,7 +407,7 @@ export class ChunkRefColumns {
     this.#inline = new Uint8Array(0)
     this.#ids = new Uint8Array(0)
     this.#slots = new Uint32Array(0)
-    this.#order = undefined
+    this.#order = this.#most = undefined
     this.#indices = new Uint32Array(0)
     this.#kinds = new Uint8Array(0)
     this.#offsets = new Float64Array(0)
@@ -458,6 +461,13 @@ export class ChunkRefColumns {
     return (this.#order ??= ChunkOrder.sort(this.#indices, this.rank, this.#count))
   }
 
+  /** Whether each row is a ref in a grid, and none a tombstone: then there is no need to look at them one by one. */
+  areRefsWithin(gridShape: ReadonlyArray<number>): boolean {
+    if (this.#kinds.subarray(0, this.#count).includes(Kind.Deleted)) return false
+    this.#most ??= largest(this.#indices, this.rank, this.#count)
+    return this.#count === 0 || this.#most.every((number, axis) => number < gridShape[axis]!)
+  }
+
   /** Their indices, `count` times the rank, row-major; read only. */
   indicesInOrder(): { readonly count: number; readonly indices: Uint32Array } {
     const { rank } = this
@@ -507,6 +517,13 @@ export class ChunkRefColumns {
     }
   }
 }
+
+const largest = (indices: Uint32Array, rank: number, count: number): ReadonlyArray<number> =>
+  Array.from({ length: rank }, (_, axis) => {
+    let most = 0
+    for (let at = axis; at < count * rank; at += rank) if (indices[at]! > most) most = indices[at]!
+    return most
+  })
 
 const grown = <A extends Uint8Array | Uint32Array | Float64Array>(from: A, to: A): A => {
   to.set(from)

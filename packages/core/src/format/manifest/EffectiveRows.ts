@@ -135,6 +135,7 @@ export const effectiveRows = (
     const { indices, kinds } = columns
     const { rank } = changes
     const rows = changes.rowsInOrder()
+    if (bases.length === 0 && changes.areRefsWithin(gridShape)) return rows
     const grid = gridShape.map((to) => ({ from: 0, to }))
     /** For each row 1 when a manifest has the same, 2 when the first that has its index has something else. */
     const found = new Uint8Array(rows.length)

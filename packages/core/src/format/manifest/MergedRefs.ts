@@ -78,6 +78,7 @@ const changedRows = (
   if (changes === undefined) return noRows
   const { indices, kinds } = changes.columns()
   const rows = changes.rowsInOrder()
+  if (changes.areRefsWithin(gridShape)) return rows
   let kept: Uint32Array | undefined
   let count = 0
   for (let i = 0; i < rows.length; i++) {
