@@ -161,7 +161,7 @@ describe("Session.chunks", () => {
           const chunks = yield* Effect.forkChild(Stream.runCollect(session.chunks("/array", [[99]])), start)
           const indices = yield* Effect.forkChild(Stream.runCollect(session.chunkIndices("/array")), start)
           yield* session.deleteChunk("/array", [99])
-          return [yield* Fiber.join(chunks), yield* Fiber.join(indices)]
+          return [yield* Fiber.join(chunks), yield* Fiber.join(indices)] as const
         })
       )
       assert.deepStrictEqual(chunks, [{ index: [99], bytes: pattern(10) }])
