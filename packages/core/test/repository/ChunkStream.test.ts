@@ -153,7 +153,7 @@ describe("Session.chunks", () => {
     Effect.gen(function* () {
       const world = yield* countedWorld
       yield* setUp(world)
-      const { chunks, indices } = yield* inWorld(world)(
+      const [chunks, indices] = yield* inWorld(world)(
         Effect.gen(function* () {
           const session = yield* (yield* Repository.open({ credentials })).writableSession("main")
           yield* session.setChunk("/array", [99], pattern(10))
@@ -161,7 +161,7 @@ describe("Session.chunks", () => {
           const chunks = yield* Effect.forkChild(Stream.runCollect(session.chunks("/array", [[99]])), start)
           const indices = yield* Effect.forkChild(Stream.runCollect(session.chunkIndices("/array")), start)
           yield* session.deleteChunk("/array", [99])
-          return { chunks: yield* Fiber.join(chunks), indices: yield* Fiber.join(indices) }
+          return [yield* Fiber.join(chunks), yield* Fiber.join(indices)] as const
         })
       )
       assert.deepStrictEqual(chunks, [{ index: [99], bytes: pattern(10) }])
