@@ -124,6 +124,7 @@ describe("a request", () => {
     { _tag: "Answer", status: 200, body: "<html></html>", headers: html },
     { _tag: "Answer", status: 200, body: "" },
     { _tag: "Answer", status: 200, body: "<Error><Code>InternalError</Code></Error>" },
+    { _tag: "Answer", status: 200, body: "<Error><Code>Novel</Code></Error>" },
     { _tag: "Answer", status: 403, body: "<html>Error</html>", headers: html },
     { _tag: "Answer", status: 500, body: "<Error><Code>Slow" },
     { _tag: "Answer", status: 404, body: "<Error><Message>a &lt;b&gt; &amp;#60; &quot;</Message></Error>" },
@@ -172,6 +173,24 @@ describe("a request", () => {
 })
 
 describe("the way past the SDK", () => {
+  it.live("signs with the store's clock once the store says that this one is wrong, if it says its time", () =>
+    Effect.gen(function* () {
+      const { direct, server } = yield* bothWays()
+      const dates = Effect.fnUntraced(function* (date: string) {
+        const before = server.requests.length
+        server.faults = () =>
+          server.requests.length > before + 1
+            ? undefined
+            : { _tag: "Answer", status: 403, code: "RequestTimeTooSkewed", headers: { date } }
+        yield* Effect.result(direct.get("key"))
+        return server.requests.slice(before).map(({ headers }) => headers["x-amz-date"]!.slice(0, 4))
+      })
+      const now = String(new Date().getUTCFullYear())
+      expect(yield* dates("no date")).toEqual([now, now])
+      expect(yield* dates("Sat, 06 Nov 2094 08:49:37 GMT")).toEqual([now, "2094"])
+    })
+  )
+
   it.live("is that of the endpoint that the SDK resolves, found once", () =>
     Effect.gen(function* () {
       const route = (
