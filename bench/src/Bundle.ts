@@ -39,6 +39,6 @@ export const sizeOf = async (options: {
       if (external !== true && kind === "import-statement") load(path)
     }
   }
-  load(Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint !== undefined)![0])
+  load(Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === "<stdin>")![0])
   return Array.from(loaded, (output) => compressed(contents.get(output)!)).reduce((sum, size) => sum + size, 0)
 }

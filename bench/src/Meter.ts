@@ -69,6 +69,30 @@ export const per = (count: number, sample: Sample): Sample => ({
   ...(sample.cpu === undefined ? {} : { cpu: sample.cpu / count })
 })
 
+/** What a program holds beyond what it held before. */
+export interface Held {
+  /** The most that was seen, in bytes; ends the watch. */
+  readonly most: () => number
+}
+
+/** Watches the memory of the process from now on, every few milliseconds. */
+export const holding = (): Held => {
+  globalThis.gc?.()
+  const before = process.memoryUsage.rss()
+  let most = 0
+  const look = (): void => {
+    most = Math.max(most, process.memoryUsage.rss() - before)
+  }
+  const timer = setInterval(look, 5)
+  return {
+    most: () => {
+      clearInterval(timer)
+      look()
+      return most
+    }
+  }
+}
+
 export const peakMemory = (): number => process.resourceUsage().maxRSS * 1024
 
 /** The sample in the middle. */

@@ -64,6 +64,8 @@ const short = (value: number): string => {
 }
 
 export const seconds = (value: number): string => {
+  if (value >= 7200) return `${short(value / 3600)} h`
+  if (value >= 120) return `${short(value / 60)} min`
   if (value >= 1) return `${short(value)} s`
   return value >= 1e-3 ? `${short(value * 1e3)} ms` : `${short(value * 1e6)} µs`
 }

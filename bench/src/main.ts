@@ -75,7 +75,9 @@ const measureRows = async (wanted: ReadonlyArray<string>): Promise<void> => {
   }
   const results = Results.ofRun(rows, bench).filter(({ id }) => chosen.has(id))
   console.log(`\n${Results.table(results)}`)
-  if (bench.samples.peer.size === 0) console.log("\nThe official engine's native build does not load here.")
+  if (bench.samples.peer.size === 0) {
+    console.log("\nNothing of the official engine: its native build does not load here, or it does not do this.")
+  }
   if (isKept) {
     Results.write(Results.merged(rows, Results.read(), results))
     Page.write(rows, { isMeasured: true })

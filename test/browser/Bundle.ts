@@ -103,10 +103,19 @@ export const explain = (imports: ReadonlyArray<NodeImport>): string =>
     "Put it behind a service, and its layer into `packages/core/src/node`."
   ].join("\n")
 
-/** What a page loads at once, not what it may load later. */
-export interface Loaded {
-  /** Bytes, minified and compressed with gzip. */
+/** A file that a page loads when something is done that needs it. */
+export interface Later {
+  /** The module that the page imports then, as a path from the root of the repository. */
+  readonly module: string
+  /** Bytes of what was not loaded before, minified and compressed with gzip. */
   readonly size: number
+}
+
+/** What a page loads at once, and what it may load later. */
+export interface Loaded {
+  /** Bytes of what is loaded at once, minified and compressed with gzip. */
+  readonly size: number
+  readonly later: ReadonlyArray<Later>
   /** The modules that something of is left in it, as paths from the root of the repository. */
   readonly modules: ReadonlyArray<string>
 }
@@ -129,18 +138,33 @@ export const loadedOf = async (text: string, external: ReadonlyArray<string>): P
     external: [...external],
     logLevel: "silent"
   })
-  const loaded = new Set<string>()
-  const load = (output: string): void => {
-    if (loaded.has(output)) return
-    loaded.add(output)
-    for (const { external, kind, path } of metafile.outputs[output]!.imports) {
-      if (external !== true && kind === "import-statement") load(path)
+  /** The files that are loaded for one, but for those that are there. */
+  const loadedFor = (output: string, there: ReadonlySet<string>): ReadonlySet<string> => {
+    const loaded = new Set<string>()
+    const load = (one: string): void => {
+      if (loaded.has(one) || there.has(one)) return
+      loaded.add(one)
+      for (const { external, kind, path } of metafile.outputs[one]!.imports) {
+        if (external !== true && kind === "import-statement") load(path)
+      }
     }
+    load(output)
+    return loaded
   }
-  load(Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint !== undefined)![0])
-  const files = outputFiles.filter((file) => loaded.has(relative(file.path)))
+  const sizeOf = (outputs: ReadonlySet<string>): number =>
+    outputFiles
+      .filter((file) => outputs.has(relative(file.path)))
+      .reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0)
+  const [entry, ...others] = Object.entries(metafile.outputs)
+    .flatMap(([output, { entryPoint }]) => (entryPoint === undefined ? [] : [{ output, module: entryPoint }]))
+    .toSorted((a, b) => Number(b.module === "<stdin>") - Number(a.module === "<stdin>"))
+  const loaded = loadedFor(entry!.output, new Set())
   return {
-    size: files.reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0),
+    size: sizeOf(loaded),
+    later: others.map(({ module, output }) => ({
+      module: module.replace(/.*node_modules\//, ""),
+      size: sizeOf(loadedFor(output, loaded))
+    })),
     modules: Array.from(loaded, (output) => Object.entries(metafile.outputs[output]!.inputs))
       .flat()
       .filter(([, { bytesInOutput }]) => bytesInOutput > 0)

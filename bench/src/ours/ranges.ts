@@ -63,8 +63,16 @@ const checked = (session: Session.Session, chunk: number) =>
     Program.expect(Ranges.isChunk(chunk, bytes), `chunk ${chunk} is another one`)
   )
 
+/** What is looked at while chunks are read. */
+interface Watch {
+  readonly begin: () => void
+  readonly answered: () => void
+}
+
+const unwatched: Watch = { begin: () => undefined, answered: () => undefined }
+
 const read =
-  (id: string, pattern: Ranges.Pattern) =>
+  (id: string, pattern: Ranges.Pattern, watch: Watch = unwatched) =>
   async ({ delay = 0, directory, server = "" }: Input): Promise<Samples> => {
     const program = Clouds.onFilesAndS3(directory)
     await Meter.setDelay(server, delay)
@@ -73,10 +81,14 @@ const read =
     )
     await program.run(checked(session, Ranges.far))
     const order = Random.shuffled(Ranges.wanted(pattern), 5)
+    watch.begin()
     const sample = await Meter.sample(
       () =>
         program.run(
-          Effect.forEach(order, (chunk) => checked(session, chunk), { concurrency: "unbounded", discard: true })
+          Effect.forEach(order, (chunk) => Effect.tap(checked(session, chunk), () => Effect.sync(watch.answered)), {
+            concurrency: "unbounded",
+            discard: true
+          })
         ),
       { server }
     )
@@ -85,7 +97,7 @@ const read =
 
 /** The same through `session.chunks`. */
 const readBulk =
-  (id: string, pattern: Ranges.Pattern) =>
+  (id: string, pattern: Ranges.Pattern, watch: Watch = unwatched) =>
   async ({ delay = 0, directory, server = "" }: Input): Promise<Samples> => {
     const program = Clouds.onFilesAndS3(directory)
     await Meter.setDelay(server, delay)
@@ -94,6 +106,7 @@ const readBulk =
     )
     await program.run(checked(session, Ranges.far))
     const order = Uint32Array.from(Random.shuffled(Ranges.wanted(pattern), 5))
+    watch.begin()
     const { result, sample } = await Meter.measure(
       () =>
         program.run(
@@ -112,21 +125,31 @@ const readBulk =
     return { [id]: sample }
   }
 
-/** The same, of which the memory counts. */
+/** The same, of which the memory counts that it takes beyond what the program had before: in all, or until the first answer. */
 const memory =
-  (id: string, reading: (input: Input) => Promise<Samples>) =>
+  (id: string, until: "end" | "answer", reading: (id: string, watch: Watch) => (input: Input) => Promise<Samples>) =>
   async (input: Input): Promise<Samples> => {
-    const samples = await reading(input)
-    return { [id]: { ...samples[id]!, value: Meter.peakMemory() } }
+    let held: Meter.Held | undefined
+    let most: number | undefined
+    const watch: Watch = {
+      begin: () => {
+        held = Meter.holding()
+      },
+      answered: () => {
+        if (until === "answer") most ??= held?.most()
+      }
+    }
+    const samples = await reading(id, watch)(input)
+    return { [id]: { ...samples[id]!, value: most ?? held!.most() } }
   }
 
 export const tasks: Tasks = {
   prepare,
   "adjacent-10k": read("adjacent-10k", Ranges.adjacent),
   "scattered-5k": read("scattered-5k", Ranges.scattered),
-  "memory-waiting-100k": memory("memory-waiting-100k", read("memory-waiting-100k", Ranges.waiting)),
+  "memory-waiting-100k": memory("memory-waiting-100k", "answer", (id, watch) => read(id, Ranges.waiting, watch)),
   "adjacent-10k-bulk": readBulk("adjacent-10k-bulk", Ranges.adjacent),
   "scattered-5k-bulk": readBulk("scattered-5k-bulk", Ranges.scattered),
-  "memory-bulk-100k": memory("memory-bulk-100k", readBulk("memory-bulk-100k", Ranges.waiting)),
+  "memory-bulk-100k": memory("memory-bulk-100k", "end", (id, watch) => readBulk(id, Ranges.waiting, watch)),
   spaced: (input) => read("spaced", Ranges.spaced(Ranges.spacedCount, input.size ?? 1))(input)
 }

@@ -64,13 +64,13 @@ export const family: Family = {
     {
       id: "memory-waiting-100k",
       // The peer opens a connection for each, and runs out of ports.
-      title: "peak memory of 100,000 such reads, adjacent, that wait at the same time (the peer cannot)",
+      title: "memory that 100,000 such reads, adjacent, take while all of them wait (the peer cannot)",
       unit: "MB",
       goal: { ours: 300 }
     },
     {
       id: "memory-bulk-100k",
-      title: "the same through `session.chunks`",
+      title: "memory that reading them through `session.chunks` takes at most",
       unit: "MB",
       goal: { ours: 300 }
     }

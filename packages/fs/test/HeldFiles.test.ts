@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Exit from "effect/Exit"
 import * as fc from "fast-check"
 import * as NodeFs from "node:fs"
+import { syncBuiltinESMExports } from "node:module"
 import * as FilePool from "../src/internal/FilePool.ts"
 import { node, NodeCalls } from "../src/internal/NodeCalls.ts"
 import * as OpenFiles from "../src/internal/OpenFiles.ts"
@@ -61,6 +62,61 @@ const until = Effect.fnUntraced(function* (isSo: () => boolean) {
 
 /** Where the system does not tell where an open file is, as on macOS. */
 const silent = { ...node, pathOf: () => undefined }
+
+/** As if all files were on a disk of this machine. */
+const onThisMachine = {
+  ...node,
+  fileSystemType: () => Effect.succeed(process.platform === "linux" ? 0xef53 : 0x1a)
+}
+
+/**
+ * Has the system's own calls replaced, as long as the Scope: reads whose bytes came are handed over, all at once, when
+ * `release` is called, and looks at paths are counted.
+ */
+const heldBack = Effect.gen(function* () {
+  const module = process.getBuiltinModule("node:fs")
+  const { lstat, lstatSync, read } = module
+  const native = module.realpathSync.native
+  const state = {
+    isHolding: false,
+    come: [] as Array<() => void>,
+    looks: 0,
+    places: 0,
+    waits: 0,
+    release: (): void => {
+      for (const tell of state.come.splice(0)) tell()
+    }
+  }
+  const swap = (calls: object): void => {
+    Object.assign(module, calls)
+    syncBuiltinESMExports()
+  }
+  const counted = <F extends (...parameters: Array<never>) => unknown>(call: F, count: () => void): F =>
+    ((...parameters: Parameters<F>) => {
+      count()
+      return call(...parameters)
+    }) as F
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      module.realpathSync.native = native
+      swap({ lstat, lstatSync, read })
+    })
+  )
+  module.realpathSync.native = counted(native, () => state.places++)
+  swap({
+    lstat: counted(lstat as (...parameters: Array<never>) => void, () => state.waits++),
+    lstatSync: counted(lstatSync as (...parameters: Array<never>) => unknown, () => state.looks++),
+    read: (...parameters: Array<unknown>) => {
+      const done = parameters.pop() as (...outcome: Array<unknown>) => void
+      const tell = (...outcome: Array<unknown>): void => {
+        if (state.isHolding) state.come.push(() => done(...outcome))
+        else done(...outcome)
+      }
+      ;(read as (...parameters: Array<unknown>) => void)(...parameters, tell)
+    }
+  })
+  return state
+})
 
 const reasonOf = (store: ObjectStore.ObjectStoreShape, key: string) =>
   Effect.map(Effect.flip(store.get(key)), ({ reason }) => reason._tag)
@@ -242,6 +298,108 @@ describe.runIf(process.platform === "linux" || process.platform === "darwin")("f
       assert.strictEqual((yield* Effect.flip(store.get("a", { ifMatch: etag }))).reason._tag, "PreconditionFailed")
     }).pipe(withPool(), Effect.provide(NodeServices.layer))
   })
+
+  it.live("what happens after the bytes came and before the look at the file is noticed", () =>
+    Effect.gen(function* () {
+      const calls = yield* heldBack
+      const { confined, data, store } = yield* world()
+      const changes: ReadonlyArray<readonly [change: () => void, seen: string]> = [
+        [() => NodeFs.writeFileSync(`${data}/sub/a`, "other text"), "other text"],
+        [
+          () => {
+            NodeFs.writeFileSync(`${data}/sub/new`, "third text")
+            NodeFs.renameSync(`${data}/sub/new`, `${data}/sub/a`)
+          },
+          "third text"
+        ],
+        [() => NodeFs.unlinkSync(`${data}/sub/a`), "NotFound"]
+      ]
+      for (const from of [store, confined]) {
+        NodeFs.writeFileSync(`${data}/sub/a`, "first text")
+        for (const [change, seen] of changes) {
+          yield* from.get("sub/a")
+          calls.isHolding = true
+          const reader = yield* Effect.forkChild(from.get("sub/a"))
+          yield* until(() => calls.come.length === 1)
+          const looks = calls.looks
+          change()
+          calls.isHolding = false
+          calls.release()
+          const outcome = yield* Effect.result(Fiber.join(reader))
+          assert.strictEqual(outcome._tag === "Success" ? textOf(outcome.success) : outcome.failure.reason._tag, seen)
+          assert.isAbove(calls.looks, looks, "on the program's own thread")
+        }
+      }
+    }).pipe(Effect.provideService(NodeCalls, onThisMachine), withPool(), Effect.provide(NodeServices.layer))
+  )
+
+  it.live(
+    "those whose bytes come in one turn share the look at the file, and at its directory, and no thread looks",
+    () =>
+      Effect.gen(function* () {
+        const calls = yield* heldBack
+        const { data, store } = yield* world()
+        const names = ["sub/a", "sub/b"]
+        for (const name of names) NodeFs.writeFileSync(`${data}/${name}`, name)
+        yield* Effect.forEach(names, (name) => store.get(name))
+        const { looks, places, waits } = calls
+        calls.isHolding = true
+        const readers = yield* Effect.forEach(Array.from({ length: 40 }), (_, i) =>
+          Effect.forkChild(store.get(names[i % 2]!))
+        )
+        yield* until(() => calls.come.length === 40)
+        assert.strictEqual(calls.looks, looks, "before the bytes are there")
+        calls.release()
+        for (const [i, reader] of readers.entries()) assert.strictEqual(textOf(yield* Fiber.join(reader)), names[i % 2])
+        assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks + 2, places + 1, waits])
+        // Those that come later are not told what was found out for others.
+        const late = yield* Effect.forkChild(store.get("sub/a"))
+        yield* until(() => calls.come.length === 1)
+        calls.release()
+        yield* Fiber.join(late)
+        assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks + 3, places + 2, waits])
+      }).pipe(Effect.provideService(NodeCalls, onThisMachine), withPool(), Effect.provide(NodeServices.layer))
+  )
+
+  for (const [name, misbehave, calls] of [
+    // Overlays and clusters.
+    ...[0x794c7630, 0x01161970].map(
+      (type) =>
+        [`a file system of the kind ${type}`, undefined, { fileSystemType: () => Effect.succeed(type) }] as const
+    ),
+    ["another `FileSystem`", (file) => ({ read: (...parameters) => file.read(...parameters) }), {}],
+    ["other calls", undefined, { lstat: (path) => node.lstat(path) }]
+  ] satisfies ReadonlyArray<readonly [string, Parameters<typeof world>[0], Partial<typeof node>]>) {
+    it.live.runIf(process.platform === "linux")(`the program does not wait for a look at a file of ${name}`, () =>
+      Effect.gen(function* () {
+        const calls = yield* heldBack
+        const { data, files, store } = yield* world(misbehave)
+        NodeFs.writeFileSync(`${data}/a`, "text")
+        yield* store.get("a")
+        const { looks, places, waits } = calls
+        assert.strictEqual(textOf(yield* store.get("a")), "text")
+        assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks, places, waits + 1])
+        assert.strictEqual(files.opened, 1)
+      }).pipe(
+        Effect.provideService(NodeCalls, { ...onThisMachine, ...calls }),
+        withPool(),
+        Effect.provide(NodeServices.layer)
+      )
+    )
+  }
+
+  it.live("nor for one whose path has a symbolic link on it, which an open file does not keep in memory", () =>
+    Effect.gen(function* () {
+      const calls = yield* heldBack
+      const { data, store } = yield* world()
+      NodeFs.writeFileSync(`${data}/sub/a`, "text")
+      NodeFs.symlinkSync("sub", `${data}/way`)
+      yield* store.get("way/a")
+      const { looks, places, waits } = calls
+      assert.strictEqual(textOf(yield* store.get("way/a")), "text")
+      assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks, places, waits + 1])
+    }).pipe(Effect.provideService(NodeCalls, onThisMachine), withPool(), Effect.provide(NodeServices.layer))
+  )
 
   it.live("a read that begins while another is checked is checked by itself", () => {
     let isLate = false

@@ -18,6 +18,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Operation } from "@effect-icechunk/core/ObjectStoreError"
 import * as Credentials from "@effect-icechunk/core/Credentials"
+import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
 import * as Places from "@effect-icechunk/core/store/Places"
 import * as Repetition from "@effect-icechunk/core/store/Repetition"
 import * as HttpPool from "@effect-icechunk/core/node/HttpPool"
@@ -194,14 +195,9 @@ const connect = (options: {
     attempt.pipe(
       Effect.tap((answer) => {
         const count = bytes?.(answer) ?? sent
-        return count === undefined ? Effect.void : Effect.annotateCurrentSpan("bytes", count)
+        return count === undefined ? Effect.void : RequestSpan.bytes(count)
       }),
-      Effect.withSpan(
-        `ObjectStore.${request.operation}`,
-        { kind: "client", attributes: { store: description, operation: request.operation, key: request.key } },
-        // It would be of this line.
-        { captureStackTrace: false }
-      ),
+      RequestSpan.within({ description }, request.operation, request.key),
       places.within
     )
 

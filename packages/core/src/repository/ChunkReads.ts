@@ -16,9 +16,9 @@ import type { ManifestId } from "../values/ObjectId.ts"
 import type { ChecksumPolicy, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError, Assets } from "./Assets.ts"
 import type { CachedReads } from "./ChunkCache.ts"
-import type { ChangedSnapshot, Node } from "./changes/ChangedSnapshot.ts"
 import * as Layout from "./Layout.ts"
 import type { NativeChunks } from "./NativeChunks.ts"
+import type { Node, SnapshotView } from "./SnapshotView.ts"
 
 /**
  * An array as the snapshot describes it.
@@ -74,7 +74,7 @@ const covers = (extents: Snapshot.ManifestRef["extents"], index: ChunkIndex.Chun
 }
 
 /** The changes of a session, as far as reads look at them. */
-type Changes = Pick<ChangedSnapshot, "base" | "chunks">
+type Changes = Pick<SnapshotView, "base" | "chunks">
 
 const damaged = (changes: Changes, array: ArrayNode, manifest: number, problem: string): FormatError =>
   new FormatError({

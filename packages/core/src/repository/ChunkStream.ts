@@ -19,8 +19,8 @@ import type { ManifestId } from "../values/ObjectId.ts"
 import type { Entrance, Wanted } from "../virtual/ObjectReads.ts"
 import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
 import type { AssetError } from "./Assets.ts"
-import type { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import * as ChunkReads from "./ChunkReads.ts"
+import type { SnapshotView } from "./SnapshotView.ts"
 
 /**
  * A chunk and its encoded bytes, `undefined` for one that was never written.
@@ -107,7 +107,7 @@ interface Window {
 
 const locate = Effect.fnUntraced(function* (
   context: ChunkReads.ReadContext,
-  changes: Pick<ChangedSnapshot, "base" | "chunks">,
+  changes: Pick<SnapshotView, "base" | "chunks">,
   array: ChunkReads.ArrayNode,
   chunks: ReadonlyArray<ChunkIndex>
 ): Effect.fn.Return<Window, ReadError> {
@@ -254,25 +254,23 @@ const arriving = (
       )
 
 /**
- * The chunks at some indices, which lie in the array's grid, as they are when the stream starts.
+ * The chunks at some indices, which lie in the array's grid. `changes` stay as they are.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (
   context: ChunkReads.ReadContext,
-  changes: ChangedSnapshot,
+  changes: Pick<SnapshotView, "base" | "chunks">,
   array: ChunkReads.ArrayNode,
   indices: ReadonlyArray<ChunkIndex>,
   maxBytes: number
 ): Stream.Stream<IndexedChunk, ReadError> => {
-  const columns = changes.chunks(array.id)?.frozen()
-  const asNow = { base: changes.base, chunks: () => columns }
   const windows: Array<ReadonlyArray<ChunkIndex>> = []
   for (let from = 0; from < indices.length; from += windowSize) windows.push(indices.slice(from, from + windowSize))
   return Stream.flatMap(Stream.fromArray(windows), (chunks) =>
     Stream.unwrap(
-      Effect.map(locate(context, asNow, array, chunks), (window) =>
+      Effect.map(locate(context, changes, array, chunks), (window) =>
         Stream.concat(present(window), arriving(context, window, maxBytes))
       )
     )

@@ -12,20 +12,17 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as FlatTable from "../encoding/FlatTable.ts"
 import type { ManifestRows } from "../format/manifest/ManifestRows.ts"
-import type { Origin } from "../store/ObjectStore.ts"
 import * as Checksum from "../values/Checksum.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
 import * as Location from "../values/Location.ts"
 import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
-import * as Container from "../values/VirtualChunkContainer.ts"
 import type { ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
-import * as ContainerStores from "../virtual/ContainerStores.ts"
-import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import * as ObjectPlace from "../virtual/ObjectPlace.ts"
-import type { Platform } from "../virtual/Platform.ts"
 import type { AssetError } from "./Assets.ts"
 import * as LocationQuery from "./LocationQuery.ts"
+
+export { access } from "./ContainerAccess.ts"
 
 /** What the refs say of one location. */
 interface Entry {
@@ -321,48 +318,6 @@ export interface ContainerAccess {
   /** Why credentials are needed, or why those that were passed do not serve. */
   readonly because: string | undefined
 }
-
-const accessName = { entry: "given", repository: "repository", nobody: "none" } as const
-
-/** Platforms whose containers always need credentials of their own, also where the platform is not provided. */
-const noSharing: ReadonlySet<string> = new Set(["fs", "http"])
-
-/**
- * How the containers of a set would be read. Pure.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const access = (
-  containers: ContainerMatch.ContainerSet,
-  policy: CredentialsPolicy.CredentialsPolicy,
-  platforms: ReadonlyMap<string, Platform>
-): ReadonlyArray<ContainerAccess> =>
-  containers.inOrder.map(({ container, source }) => {
-    const provided = platforms.get(container.platform)
-    const platform = provided ?? {
-      name: container.platform,
-      defaultRegion: undefined,
-      sharesCredentials: !noSharing.has(container.platform)
-    }
-    const origin: Origin = policy.repository
-    const found = CredentialsPolicy.credentialsFor(policy, platform, { container, source })
-    return {
-      name: container.name,
-      protocol: container.protocol,
-      platform: container.platform,
-      bucketPrefix: Container.prefix(container),
-      endpoint: container.cloud_client_config?.endpoint_url,
-      region: ContainerStores.regionFor(origin, platform, container),
-      source,
-      credentials: Result.isFailure(found)
-        ? "needed"
-        : provided === undefined
-          ? "no platform"
-          : accessName[found.success.from],
-      because: Result.isFailure(found) ? found.failure.because : undefined
-    }
-  })
 
 /**
  * Everything that can be asked of refs: those of a session, or of a repository's whole history.

@@ -29,16 +29,16 @@ import { Platforms } from "../virtual/Platform.ts"
 import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
 import * as Assets from "./Assets.ts"
 import { CachedReads, ChunkCache } from "./ChunkCache.ts"
-import { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as ConfigState from "./config/ConfigState.ts"
-import * as Dependencies from "./Dependencies.ts"
+import * as ContainerAccess from "./ContainerAccess.ts"
 import * as Layout from "./Layout.ts"
 import { NativeChunks } from "./NativeChunks.ts"
+import * as OnDemand from "./OnDemand.ts"
 import type { OpenError, OpenOptions, ReadonlyRepositoryShape, VersionRef } from "./ReadonlyRepository.ts"
 import { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import * as Session from "./Session.ts"
-import * as History from "./versions/History.ts"
+import * as SnapshotView from "./SnapshotView.ts"
 import { branchTip, RefNotFound, tagTarget } from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 
@@ -162,6 +162,9 @@ export const read: Effect.Effect<
 
 const defaultBytesInFlight = 64 * 1024 * 1024
 
+/** As many as the sockets of a store read of chunks of 1 MiB: memory that whoever waits for the chunks needs anyway. */
+const defaultSingleBytesInFlight = 256 * 1024 * 1024
+
 /**
  * An open repository, with what is needed to write to it.
  *
@@ -232,7 +235,8 @@ export const connect: (
       })
     const limits = (): Limits => ({
       requests: Config.maxConcurrentRequests(config.current()),
-      bytes: options.maxBytesInFlight ?? defaultBytesInFlight
+      bytes: options.maxBytesInFlight ?? defaultBytesInFlight,
+      singleBytes: options.maxBytesInFlight ?? defaultSingleBytesInFlight
     })
     const gate = new RequestGate(limits())
     const reads = new ObjectReads(stores, gate, options.rangePlan)
@@ -275,12 +279,12 @@ export const connect: (
         description: store.description,
         config: config.view,
         containers: Effect.sync(() => containerSet().inOrder),
-        containerAccess: Effect.sync(() => Dependencies.access(containerSet(), policy, platforms)),
-        wholeHistory: History.queries(sessionContext(), readRepo),
+        containerAccess: Effect.sync(() => ContainerAccess.access(containerSet(), policy, platforms)),
+        wholeHistory: OnDemand.historyDependencies(sessionContext(), readRepo),
         readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
           const { context, snapshot } = yield* newest((info) => Effect.fromResult(findVersion(info, version)))
-          const changes = new ChangedSnapshot(snapshot)
-          return Session.make(context, "branch" in version ? version.branch : undefined, () => changes)
+          const view = SnapshotView.unchanged(snapshot)
+          return Session.make(context, "branch" in version ? version.branch : undefined, () => view)
         }),
         // What is known is kept; each caller gets a map of its own.
         branches: Effect.map(readRepo, ({ info }) => new Map(info.branches)),

@@ -7,7 +7,10 @@
 import * as Effect from "effect/Effect"
 import * as ObjectId from "../values/ObjectId.ts"
 
-/** Random bytes that are left of a larger draw: asking for them takes longer than all else that makes a node. */
+const bytes = (length: number): Effect.Effect<Uint8Array> =>
+  Effect.sync(() => globalThis.crypto.getRandomValues(new Uint8Array(length)))
+
+/** Random bytes for nodes that are left of a larger draw: asking for them takes longer than all else that makes a node. */
 const drawn = new Uint8Array(1024)
 let used = drawn.length
 let drawnAt = 0
@@ -26,8 +29,6 @@ const take = (length: number): Uint8Array => {
   used += length
   return drawn.slice(used - length, used)
 }
-
-const bytes = (length: number): Effect.Effect<Uint8Array> => Effect.sync(() => take(length))
 
 /**
  * @category constructors
@@ -51,7 +52,10 @@ export const chunkId: Effect.Effect<ObjectId.ChunkId> = /*#__PURE__*/ Effect.map
  * @category constructors
  * @since 0.1.0
  */
-export const nodeId: Effect.Effect<ObjectId.NodeId> = /*#__PURE__*/ Effect.map(bytes(8), ObjectId.nodeId)
+export const nodeId: Effect.Effect<ObjectId.NodeId> = /*#__PURE__*/ Effect.map(
+  /*#__PURE__*/ Effect.sync(() => take(8)),
+  ObjectId.nodeId
+)
 
 /**
  * Twelve random bytes as text, to tell one write from another.

@@ -5,24 +5,22 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as ChunkRef from "../format/manifest/ChunkRef.ts"
-import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import { FormatError } from "../encoding/FormatError.ts"
-import type { ManifestRows } from "../format/manifest/ManifestRows.ts"
 import type * as ByteRange from "../values/ByteRange.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import * as NodePath from "../values/NodePath.ts"
 import type { SnapshotId } from "../values/ObjectId.ts"
 import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError } from "./Assets.ts"
-import { type ChangedSnapshot, gridShape, type Node } from "./changes/ChangedSnapshot.ts"
 import * as ChunkReads from "./ChunkReads.ts"
-import * as ChunkStream from "./ChunkStream.ts"
-import * as Dependencies from "./Dependencies.ts"
+import type * as ChunkStream from "./ChunkStream.ts"
+import type * as Dependencies from "./Dependencies.ts"
+import * as OnDemand from "./OnDemand.ts"
 import { InvalidIndex, InvalidPath, NodeNotFound } from "./SessionError.ts"
+import { gridShape, type Node, type SnapshotView } from "./SnapshotView.ts"
 
 /**
  * An array as the snapshot describes it.
@@ -119,13 +117,13 @@ const owned = (node: Node): Node => ({
   extra: node.extra === undefined ? undefined : ChunkReads.copied(node.extra)
 })
 
-const findNode = (changes: ChangedSnapshot, path: string): Effect.Effect<Node, NodeNotFound | InvalidPath> =>
+const findNode = (changes: SnapshotView, path: string): Effect.Effect<Node, NodeNotFound | InvalidPath> =>
   Effect.flatMap(parsePath(path), (parsed) => {
     const node = changes.node(parsed)
     return node === undefined ? Effect.fail(new NodeNotFound({ path: parsed, wanted: "node" })) : Effect.succeed(node)
   })
 
-const arrayAt = (changes: ChangedSnapshot, path: NodePath.NodePath): ArrayNode | NodeNotFound => {
+const arrayAt = (changes: SnapshotView, path: NodePath.NodePath): ArrayNode | NodeNotFound => {
   const node = changes.node(path)
   if (node === undefined) return new NodeNotFound({ path, wanted: "array" })
   return node.data._tag === "Array" ? (node as ArrayNode) : new NodeNotFound({ path, wanted: "array", found: "group" })
@@ -137,10 +135,7 @@ const arrayAt = (changes: ChangedSnapshot, path: NodePath.NodePath): ArrayNode |
  * @category accessors
  * @since 0.1.0
  */
-export const findArray = (
-  changes: ChangedSnapshot,
-  path: string
-): Effect.Effect<ArrayNode, NodeNotFound | InvalidPath> =>
+export const findArray = (changes: SnapshotView, path: string): Effect.Effect<ArrayNode, NodeNotFound | InvalidPath> =>
   Effect.flatMap(parsePath(path), (parsed) => {
     const array = arrayAt(changes, parsed)
     return array instanceof NodeNotFound ? Effect.fail(array) : Effect.succeed(array)
@@ -176,126 +171,6 @@ const indexList = (
 
 const absent: Effect.Effect<undefined> = Effect.succeed(undefined)
 
-/** Rows of a manifest that a stream passes on at once. */
-const batchSize = 4096
-
-/**
- * What `read` finds in the rows of a manifest, a batch at a time.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const rowBatches = <A>(
-  { count }: ManifestRows,
-  read: (from: number, to: number) => Result.Result<ReadonlyArray<A>, FormatError>
-): Stream.Stream<A, FormatError> =>
-  Stream.paginate(0, (from) =>
-    Effect.map(Effect.fromResult(read(from, Math.min(from + batchSize, count))), (batch) => [
-      batch,
-      from + batchSize < count ? Option.some(from + batchSize) : Option.none()
-    ])
-  )
-
-/** The refs of an array in its manifests, a batch of rows at a time. */
-const batches = <A>(
-  { assets }: SessionContext,
-  array: ArrayNode,
-  read: (rows: ManifestRows, from: number, to: number) => Result.Result<ReadonlyArray<A>, FormatError>
-): Stream.Stream<A, AssetError> =>
-  Stream.flatMap(Stream.fromIterable(array.data.manifests), ({ id }) =>
-    Stream.unwrap(
-      Effect.map(assets.manifest(id), (manifest) => {
-        const rows = manifest.rows(array.id)
-        return rows === undefined ? Stream.empty : rowBatches(rows, (from, to) => read(rows, from, to))
-      })
-    )
-  )
-
-/** Indices of the chunks of an array that are written: those of the manifests, with the changes applied. */
-const indicesOf = (
-  context: SessionContext,
-  changes: ChangedSnapshot,
-  array: ArrayNode
-): Stream.Stream<ChunkIndex.ChunkIndex, AssetError> => {
-  const columns = changes.chunks(array.id)?.frozen()
-  const grid = gridShape(array.data)
-  const stored = batches(context, array, (rows, from, to) =>
-    Result.map(rows.indices(from, to), (indices) =>
-      indices.filter((index) => ChunkIndex.problem(index, grid) === undefined && columns?.get(index) === undefined)
-    )
-  )
-  return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedIndices(columns, grid)))
-}
-
-function* changedIndices(columns: ChunkRefColumns, grid: ReadonlyArray<number>): Generator<ChunkIndex.ChunkIndex> {
-  for (const row of columns.rowsInOrder()) {
-    const index = columns.indexAt(row)
-    if (columns.at(row) !== "Deleted" && ChunkIndex.problem(index, grid) === undefined) yield index
-  }
-}
-
-function* changedLocations(columns: ChunkRefColumns): Generator<string> {
-  for (const row of columns.rowsInOrder()) {
-    const ref = columns.at(row)
-    if (ref !== "Deleted" && ref._tag === "Virtual") yield ref.ref.location
-  }
-}
-
-/** Locations of the virtual chunks of an array. */
-const locationsOf = (
-  context: SessionContext,
-  changes: ChangedSnapshot,
-  array: ArrayNode,
-  distinct: boolean
-): Stream.Stream<string, AssetError> => {
-  const columns = changes.chunks(array.id)?.frozen()
-  const unchanged =
-    columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
-  const stored = batches(context, array, (rows, from, to) =>
-    rows.virtualLocations(from, to, { wanted: unchanged, distinct })
-  )
-  return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedLocations(columns)))
-}
-
-const arraysOf = (changes: ChangedSnapshot): ReadonlyArray<ArrayNode> =>
-  changes.nodes().filter((node): node is ArrayNode => node.data._tag === "Array")
-
-/**
- * Adds the virtual refs of manifest rows to a tally, a batch at a time.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const countRows = (
-  rows: ManifestRows,
-  tally: Dependencies.Tally,
-  wanted?: (index: ChunkIndex.ChunkIndex) => boolean
-): Effect.Effect<void, FormatError> =>
-  Effect.forEach(
-    Array.from({ length: Math.ceil(rows.count / batchSize) }, (_, batch) => batch * batchSize),
-    (from) => Effect.fromResult(tally.addRows(rows, from, Math.min(from + batchSize, rows.count), wanted)),
-    { discard: true }
-  )
-
-/** Adds the virtual refs of an array, with the changes applied, to a tally. */
-const countRefs = Effect.fnUntraced(function* (
-  { assets }: SessionContext,
-  changes: ChangedSnapshot,
-  array: ArrayNode,
-  tally: Dependencies.Tally
-): Effect.fn.Return<void, AssetError> {
-  const columns = changes.chunks(array.id)?.frozen()
-  const wanted = columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
-  for (const { id } of array.data.manifests) {
-    const rows = (yield* assets.manifest(id)).rows(array.id)
-    if (rows !== undefined) yield* countRows(rows, tally, wanted)
-  }
-  for (const row of columns?.rowsInOrder() ?? []) {
-    const ref = columns!.at(row)
-    if (ref !== "Deleted" && ref._tag === "Virtual") tally.addRef(ref.ref)
-  }
-})
-
 /**
  * A session over a snapshot and its uncommitted changes. `changes` is asked for at every operation.
  *
@@ -305,7 +180,7 @@ const countRefs = Effect.fnUntraced(function* (
 export const make = (
   context: SessionContext,
   branch: string | undefined,
-  currentChanges: () => ChangedSnapshot
+  currentChanges: () => SnapshotView
 ): Session => {
   // Most reads are of the array of the read before.
   let lastPath: { readonly text: string; readonly parsed: Result.Result<NodePath.NodePath, string> } | undefined
@@ -313,7 +188,7 @@ export const make = (
 
   /** The array at a path if an index is in its grid, as the session shows it now. */
   const arrayWith = (
-    changes: ChangedSnapshot,
+    changes: SnapshotView,
     path: string,
     index: ChunkIndex.ChunkIndex
   ): ArrayNode | NodeNotFound | InvalidPath | InvalidIndex => {
@@ -388,8 +263,10 @@ export const make = (
                 return Effect.fail(new InvalidIndex({ path: array.path, index: ChunkIndex.format(index), problem }))
               }
             }
+            const columns = changes.chunks(array.id)?.frozen()
+            const asNow = { base: changes.base, chunks: () => columns }
             return Effect.succeed(
-              ChunkStream.make(context, changes, array, wanted, options?.maxBytes ?? defaultStreamBytes)
+              OnDemand.chunks(context, asNow, array, wanted, options?.maxBytes ?? defaultStreamBytes)
             )
           })
         })
@@ -398,25 +275,11 @@ export const make = (
       Stream.unwrap(
         Effect.suspend(() => {
           const changes = currentChanges()
-          return Effect.map(findArray(changes, path), (array) => indicesOf(context, changes, array))
+          return Effect.map(findArray(changes, path), (array) =>
+            OnDemand.chunkIndices(context, array, changes.chunks(array.id)?.frozen())
+          )
         })
       ),
-    ...Dependencies.queries({
-      resolver: context.resolver,
-      locations: (distinct) =>
-        Stream.suspend(() => {
-          const changes = currentChanges()
-          return Stream.flatMap(Stream.fromIterable(arraysOf(changes)), (array) =>
-            locationsOf(context, changes, array, distinct)
-          )
-        }),
-      count: (tally) =>
-        Effect.suspend(() => {
-          const changes = currentChanges()
-          return Effect.forEach(arraysOf(changes), (array) => countRefs(context, changes, array, tally), {
-            discard: true
-          })
-        })
-    })
+    ...OnDemand.sessionDependencies(context, currentChanges)
   }
 }

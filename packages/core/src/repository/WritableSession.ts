@@ -25,7 +25,7 @@ import type { InvalidLocation } from "../values/Location.ts"
 import type { MissingContainer } from "../virtual/ContainerMatch.ts"
 import type { AssetError } from "./Assets.ts"
 import { Deferred, type WritableAssets } from "./AssetWrites.ts"
-import { ChangedSnapshot, gridShape, type Node, type Status } from "./changes/ChangedSnapshot.ts"
+import { ChangedSnapshot, type Status } from "./changes/ChangedSnapshot.ts"
 import * as ChangeSet from "./changes/ChangeSet.ts"
 import * as Commit from "./changes/Commit.ts"
 import * as Continued from "./changes/Continued.ts"
@@ -45,6 +45,7 @@ import {
   NodeNotFound,
   NothingToCommit
 } from "./SessionError.ts"
+import { gridShape, type Node } from "./SnapshotView.ts"
 import * as VirtualRefs from "./VirtualRefs.ts"
 
 /**

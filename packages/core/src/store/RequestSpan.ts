@@ -50,10 +50,18 @@ export const listing =
     })
 
 /**
+ * Notes attributes in the current span, if the program has a tracer; they are not asked for otherwise.
+ *
+ * @category tracing
+ * @since 0.1.0
+ */
+export const noting = (attributes: () => Readonly<Record<string, unknown>>): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => (isTraced(fiber) ? Effect.annotateCurrentSpan(attributes()) : Effect.void))
+
+/**
  * Notes in the current span how many bytes the request read or wrote.
  *
  * @category tracing
  * @since 0.1.0
  */
-export const bytes = (count: number): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => (isTraced(fiber) ? Effect.annotateCurrentSpan("bytes", count) : Effect.void))
+export const bytes = (count: number): Effect.Effect<void> => noting(() => ({ bytes: count }))

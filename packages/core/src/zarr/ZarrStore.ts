@@ -8,14 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { WriteForbidden } from "../store/ObjectStore.ts"
-import * as ObjectStoreErrors from "../store/ObjectStoreError.ts"
-import * as ByteRange from "../values/ByteRange.ts"
+import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import * as NodePath from "../values/NodePath.ts"
 import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
-import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError } from "../repository/Assets.ts"
-import type { Node } from "../repository/changes/ChangedSnapshot.ts"
 import type { Session } from "../repository/Session.ts"
+import type { Node } from "../repository/SnapshotView.ts"
 import type {
   InvalidChunk,
   InvalidIndex,
@@ -25,6 +23,7 @@ import type {
 } from "../repository/SessionError.ts"
 import type { WritableSession } from "../repository/WritableSession.ts"
 import * as ZarrKey from "./ZarrKey.ts"
+import * as ZarrReads from "./ZarrReads.ts"
 
 /**
  * Why a key could not be read.
@@ -32,7 +31,7 @@ import * as ZarrKey from "./ZarrKey.ts"
  * @category errors
  * @since 0.1.0
  */
-export type ReadError = ZarrKey.InvalidKey | AssetError | VirtualReadError
+export type ReadError = ZarrReads.ReadError
 
 /**
  * Why a key could not be written.
@@ -49,7 +48,7 @@ export type WriteError =
   | NodeNotFound
   | NodeAlreadyExists
   | WriteForbidden
-  | ObjectStoreErrors.ObjectStoreError
+  | ObjectStoreError
 
 /**
  * A Zarr store. A key that has no value is read as `undefined`, also where it could have none: below no array, or
@@ -64,10 +63,7 @@ export type WriteError =
 export interface ZarrStore {
   readonly writable: boolean
   /** The value of a key, or a range of it. A range past the end of the value fails with `InvalidRange`. */
-  readonly get: (
-    key: string,
-    options?: { readonly range?: ByteRange.ByteRange | undefined }
-  ) => Effect.Effect<Uint8Array | undefined, ReadError>
+  readonly get: ZarrReads.Get
   readonly exists: (key: string) => Effect.Effect<boolean, ReadError>
   readonly set: (key: string, value: Uint8Array) => Effect.Effect<void, WriteError>
   /** Deletes a key; deleting the `zarr.json` of a node deletes all that is below it. A missing key counts as deleted. */
@@ -104,52 +100,7 @@ export const make = (session: Session | WritableSession): ZarrStore => {
       because: "it is read-only; open one with `writableSession(branch)`"
     })
   )
-  const parse = (key: string): Effect.Effect<ZarrKey.ZarrKey, ZarrKey.InvalidKey> =>
-    Effect.fromResult(ZarrKey.parse(key))
-
-  const ranged = (
-    key: string,
-    bytes: Uint8Array,
-    range: ByteRange.ByteRange | undefined
-  ): Effect.Effect<Uint8Array, ObjectStoreErrors.ObjectStoreError> => {
-    const span = ByteRange.resolve(range, bytes.length)
-    if (span !== undefined) return Effect.succeed(bytes.subarray(span.start, span.end))
-    const reason = new ObjectStoreErrors.InvalidRange({ size: bytes.length })
-    return Effect.fail(new ObjectStoreErrors.ObjectStoreError({ store: "session", operation: "get", key, reason }))
-  }
-
-  /** Fails for a chunk of an array in another key encoding, which would be read as one that was never written. */
-  const refuseForeignChunk = Effect.fnUntraced(function* (key: string): Effect.fn.Return<void, ZarrKey.InvalidKey> {
-    const named = NodePath.parse(key)
-    if (Result.isFailure(named)) return
-    for (let path = NodePath.parent(named.success); path !== undefined; path = NodePath.parent(path)) {
-      const node = yield* Effect.catchTag(session.node(path), ["NodeNotFound", "InvalidPath"], () => absent)
-      if (node?.data._tag !== "Array") continue
-      const below = named.success.slice(path === NodePath.root ? 1 : path.length + 1)
-      if (!ZarrKey.isForeignChunk(below)) return
-      const problem = `chunks of \`${path}\` have keys as \`c/0/1\` here, whatever its chunk key encoding is`
-      return yield* new ZarrKey.InvalidKey({ key, problem })
-    }
-  })
-
-  const get: ZarrStore["get"] = (key, options) =>
-    Effect.flatMap(
-      parse(key),
-      ZarrKey.match({
-        Metadata: ({ path }): Effect.Effect<Uint8Array | undefined, ReadError> =>
-          session.node(path).pipe(
-            Effect.flatMap(({ userData }) => ranged(key, userData, options?.range)),
-            Effect.catchTag(["NodeNotFound", "InvalidPath"], () => absent)
-          ),
-        Chunk: ({ index, path }) =>
-          Effect.catchTag(
-            session.chunk(path, index, options),
-            ["NodeNotFound", "InvalidPath", "InvalidIndex"],
-            () => absent
-          ),
-        Other: ({ key }) => Effect.andThen(refuseForeignChunk(key), absent)
-      })
-    )
+  const get = ZarrReads.get(session)
 
   /** Keys of an array's chunks. */
   const chunkKeys = (path: NodePath.NodePath): Stream.Stream<string, AssetError> =>
@@ -251,7 +202,7 @@ export const make = (session: Session | WritableSession): ZarrStore => {
     writable: writable !== undefined,
     get,
     exists: (key) =>
-      Effect.flatMap(parse(key), (parsed) =>
+      Effect.flatMap(ZarrReads.parse(key), (parsed) =>
         parsed._tag === "Chunk"
           ? session.chunkRef(parsed.path, parsed.index).pipe(
               Effect.map((ref) => ref !== undefined),
@@ -261,7 +212,7 @@ export const make = (session: Session | WritableSession): ZarrStore => {
       ),
     set: Effect.fnUntraced(function* (key, value) {
       if (writable === undefined) return yield* forbidden
-      const parsed = yield* parse(key)
+      const parsed = yield* ZarrReads.parse(key)
       switch (parsed._tag) {
         case "Metadata":
           return yield* writable.setMetadata(parsed.path, value)
@@ -273,7 +224,7 @@ export const make = (session: Session | WritableSession): ZarrStore => {
     }),
     delete: Effect.fnUntraced(function* (key) {
       if (writable === undefined) return yield* forbidden
-      const parsed = yield* parse(key)
+      const parsed = yield* ZarrReads.parse(key)
       const missing = (): Effect.Effect<void> => Effect.void
       switch (parsed._tag) {
         case "Metadata":

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import type { Session } from "../repository/Session.ts"
 import type { WritableSession } from "../repository/WritableSession.ts"
 import * as ByteRange from "../values/ByteRange.ts"
+import * as ZarrReads from "./ZarrReads.ts"
 import * as ZarrStore from "./ZarrStore.ts"
 
 /**
@@ -59,11 +60,11 @@ const run = <A, E>(effect: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A
         throw signal?.aborted === true && Cause.hasInterrupts(exit.cause) ? signal.reason : Cause.squash(exit.cause)
       })
 
-const readable = (store: ZarrStore.ZarrStore): Readable => ({
-  get: (key, options) => run(store.get(key), options?.signal),
+const readable = (read: ZarrReads.Get): Readable => ({
+  get: (key, options) => run(read(key), options?.signal),
   getRange: (key, range, options) =>
     run(
-      store.get(key, {
+      read(key, {
         range:
           "suffixLength" in range ? ByteRange.suffix(range.suffixLength) : ByteRange.bounded(range.offset, range.length)
       }),
@@ -77,7 +78,7 @@ const readable = (store: ZarrStore.ZarrStore): Readable => ({
  * @category constructors
  * @since 0.1.0
  */
-export const fromSession = (session: Session): Readable => readable(ZarrStore.make(session))
+export const fromSession = (session: Session): Readable => readable(ZarrReads.get(session))
 
 /**
  * A writable session for zarrita to read and write. Nothing is visible to others before the session is
@@ -88,5 +89,5 @@ export const fromSession = (session: Session): Readable => readable(ZarrStore.ma
  */
 export const fromWritableSession = (session: WritableSession): Mutable => {
   const store = ZarrStore.make(session)
-  return { ...readable(store), set: (key, value) => run(store.set(key, value)) }
+  return { ...readable(store.get), set: (key, value) => run(store.set(key, value)) }
 }

@@ -148,6 +148,26 @@ describe("Session.chunks", () => {
       )
     })
   )
+
+  it.effect("shows no change that is made while what it needs is loaded, nor do the indices of written chunks", () =>
+    Effect.gen(function* () {
+      const world = yield* countedWorld
+      yield* setUp(world)
+      const [chunks, indices] = yield* inWorld(world)(
+        Effect.gen(function* () {
+          const session = yield* (yield* Repository.open({ credentials })).writableSession("main")
+          yield* session.setChunk("/array", [99], pattern(10))
+          const start = { startImmediately: true }
+          const chunks = yield* Effect.forkChild(Stream.runCollect(session.chunks("/array", [[99]])), start)
+          const indices = yield* Effect.forkChild(Stream.runCollect(session.chunkIndices("/array")), start)
+          yield* session.deleteChunk("/array", [99])
+          return [yield* Fiber.join(chunks), yield* Fiber.join(indices)] as const
+        })
+      )
+      assert.deepStrictEqual(chunks, [{ index: [99], bytes: pattern(10) }])
+      assert.deepInclude(indices, [99])
+    })
+  )
 })
 
 describe("Session.chunks of more than are planned together", () => {

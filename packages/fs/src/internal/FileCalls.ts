@@ -31,13 +31,20 @@ export interface FileCalls {
   ) => void
   /** Where a path leads. */
   readonly realPath: (path: string, done: (real: string | undefined) => void) => void
+  /** The same of an open file whose file system is on this machine, at once; `undefined` where Node is not asked. */
+  readonly local: LocalCalls | undefined
+}
+
+export interface LocalCalls {
+  readonly isUnchanged: (path: string, identity: FileIdentity.FileIdentity) => boolean
+  readonly realPath: (path: string) => string | undefined
 }
 
 /**
  * Whether a file is as Node's `FileSystem` makes it: a descriptor and nothing put around it. A test, or a program
  * that counts or limits what is read, has its own `read`.
  */
-const isPlain = (file: FileSystem.File): file is FileSystem.File & { readonly fd: number } =>
+export const isPlain = (file: FileSystem.File): file is FileSystem.File & { readonly fd: number } =>
   Object.hasOwn(file, "fd") && !Object.hasOwn(file, "read") && FileIdentity.descriptor(file) !== undefined
 
 const run = <A, E>(effect: Effect.Effect<A, E>, done: (value: A | undefined) => void): void => {
@@ -58,6 +65,26 @@ const same = (
   BigInt.asUintN(64, stats.ino) === inode &&
   stats.dev === device &&
   Number(stats.size) === size
+
+const statsAtOnce = { bigint: true, throwIfNoEntry: false } as const
+
+const local: LocalCalls = {
+  isUnchanged: (path, identity) => {
+    try {
+      const stats = NodeFs.lstatSync(path, statsAtOnce)
+      return stats !== undefined && same(stats, identity)
+    } catch {
+      return false
+    }
+  },
+  realPath: (path) => {
+    try {
+      return NodeFs.realpathSync.native(path)
+    } catch {
+      return undefined
+    }
+  }
+}
 
 const from = (calls: NodeCallsShape): FileCalls => ({
   reads: (file) => {
@@ -82,7 +109,8 @@ const from = (calls: NodeCallsShape): FileCalls => ({
   realPath:
     calls.realPath === node.realPath
       ? (path, done) => nodeRealPath(path, (error, real) => done(error === null ? real : undefined))
-      : (path, done) => run(calls.realPath(path), done)
+      : (path, done) => run(calls.realPath(path), done),
+  local: calls.lstat === node.lstat && calls.realPath === node.realPath ? local : undefined
 })
 
 /** Those of the `FileSystem` that there is. */

@@ -1,6 +1,6 @@
 /**
- * A file that stays open between reads. A read of it is one `read` and one `stat`, and reads at the same time share
- * the `stat`.
+ * A file that stays open between reads. A read of it is one `read` and then one `stat`, and reads at the same time
+ * share the `stat`.
  *
  * The file was found where it may be, was opened, and was the one that was found (`FileReader`). What is read later is
  * served when afterwards
@@ -22,7 +22,7 @@ import * as FileBytes from "./FileBytes.ts"
 import type { FileCalls } from "./FileCalls.ts"
 import type { FilePool, Member } from "./FilePool.ts"
 import * as OpenFiles from "./OpenFiles.ts"
-import * as SharedCall from "./SharedCall.ts"
+import type { Check } from "./TurnChecks.ts"
 
 /** What was found out about an open file. */
 export interface Checked extends Looks {
@@ -65,12 +65,12 @@ export const make = (options: {
   readonly pool: FilePool
   readonly lease: OpenFiles.Lease
   readonly checked: Checked
-  /** Says where a path leads, asked from then on. */
-  readonly follow: (named: string, tell: (real: string | undefined) => void) => void
+  /** Whether the file that is open is still the one that the key names, asked from then on. */
+  readonly isSame: Check
   /** The file is not to be found any more. */
   readonly onDrop: (self: HeldFile) => void
 }): HeldFile => {
-  const { calls, checked, lease, pool } = options
+  const { calls, checked, isSame, lease, pool } = options
   const readPart = calls.reads(lease.file)
   let readers = 0
   let isDropped = false
@@ -98,18 +98,6 @@ export const make = (options: {
     if (isDropped) end()
     else pool.rest(self)
   }
-
-  /** Whether the file that is open is still the one that the key names. */
-  const isSame = SharedCall.make<boolean>((answer) => {
-    let left = checked.links.length + 1
-    let isSame = true
-    const settle = (isSo: boolean): void => {
-      if (!isSo) isSame = false
-      if (--left === 0) answer(isSame)
-    }
-    calls.isUnchanged(checked.named, checked.followsLinks, checked.identity, settle)
-    for (const { named, real } of checked.links) options.follow(named, (now) => settle(now === real))
-  })
 
   const read: HeldFile["read"] = (span, otherwise) =>
     Effect.callback<GetResult, Errors.Reason>((resume) => {

@@ -13,6 +13,7 @@ import * as HeldFile from "./HeldFile.ts"
 import { NodeCalls } from "./NodeCalls.ts"
 import type * as OpenFiles from "./OpenFiles.ts"
 import * as SharedCall from "./SharedCall.ts"
+import * as TurnChecks from "./TurnChecks.ts"
 
 export interface HeldFiles {
   readonly get: (key: string) => HeldFile.HeldFile | undefined
@@ -20,8 +21,8 @@ export interface HeldFiles {
   readonly hold: (lease: OpenFiles.Lease, checked: HeldFile.Checked) => Effect.Effect<void>
 }
 
-/** The numbers that `statfs` has for file systems that see at once what others have done. */
-const coherent: Readonly<Partial<Record<NodeJS.Platform, ReadonlySet<number>>>> = {
+/** The numbers that `statfs` has for file systems of one machine, which see at once what others have done. */
+const local: Readonly<Partial<Record<NodeJS.Platform, ReadonlySet<number>>>> = {
   linux: new Set([
     0xef53, // ext2, ext3, ext4
     0x58465342, // XFS
@@ -33,25 +34,39 @@ const coherent: Readonly<Partial<Record<NodeJS.Platform, ReadonlySet<number>>>> 
     0x52654973, // ReiserFS
     0x01021994, // tmpfs
     0x858458f6, // ramfs
-    0x794c7630, // overlayfs
     0x73717368, // SquashFS
     0xe0f5e1e2, // EROFS
     0x9660, // ISO 9660
     0x15013346, // UDF
     0x4d44, // FAT
     0x2011bab0, // exFAT
-    0x7366746e, // NTFS
+    0x7366746e // NTFS
+  ]),
+  darwin: new Set([
+    0x11, // HFS+
+    0x1a // APFS
+  ])
+}
+
+/** And those that see it, too, but may ask another machine. */
+const coherent: Readonly<Partial<Record<NodeJS.Platform, ReadonlySet<number>>>> = {
+  linux: new Set([
+    0x794c7630, // overlayfs, whose layers may be anywhere
     // Of clusters, with locks between the machines.
     0x0bd00bd0, // Lustre
     0x47504653, // GPFS
     0x00c36400, // Ceph
     0x01161970, // GFS2
     0x7461636f // OCFS2
-  ]),
-  darwin: new Set([
-    0x11, // HFS+
-    0x1a // APFS
   ])
+}
+
+/** Where the answers of a file system come from; `undefined` where they may be old. */
+type Kind = "local" | "coherent" | undefined
+
+const kindOf = (type: number): Kind => {
+  if (local[process.platform]?.has(type) === true) return "local"
+  return coherent[process.platform]?.has(type) === true ? "coherent" : undefined
 }
 
 /** For how many milliseconds a device counts as what it was; another file system may be mounted with its number. */
@@ -64,7 +79,7 @@ export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
   const calls = yield* FileCalls.current
   const pool = yield* FilePool
   const files = new Map<string, HeldFile.HeldFile>()
-  const devices = new Map<bigint, { readonly isCoherent: boolean; readonly until: number }>()
+  const devices = new Map<bigint, { readonly kind: Kind; readonly until: number }>()
   let isClosed = false
 
   const scope = yield* Effect.serviceOption(Scope.Scope)
@@ -90,31 +105,47 @@ export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
     question(tell)
   }
 
-  const isCoherent = (path: string, device: bigint): Effect.Effect<boolean> =>
+  const isDirectlySame = calls.local === undefined ? undefined : TurnChecks.make(calls.local)
+
+  /** Whether an open file is still what its key names. */
+  const checkOf = ({ file }: OpenFiles.Lease, checked: HeldFile.Checked, kind: Kind): TurnChecks.Check => {
+    if (isDirectlySame !== undefined && kind === "local" && FileCalls.isPlain(file) && TurnChecks.isDirect(checked)) {
+      return isDirectlySame(checked)
+    }
+    return SharedCall.make((answer) => {
+      let left = checked.links.length + 1
+      let isSame = true
+      const settle = (isSo: boolean): void => {
+        if (!isSo) isSame = false
+        if (--left === 0) answer(isSame)
+      }
+      calls.isUnchanged(checked.named, checked.followsLinks, checked.identity, settle)
+      for (const { named, real } of checked.links) follow(named, (now) => settle(now === real))
+    })
+  }
+
+  const kindAt = (path: string, device: bigint): Effect.Effect<Kind> =>
     Effect.suspend(() => {
-      const types = coherent[process.platform]
-      if (types === undefined) return Effect.succeed(false)
+      if (local[process.platform] === undefined) return Effect.undefined
       const known = devices.get(device)
-      if (known !== undefined && performance.now() < known.until) return Effect.succeed(known.isCoherent)
+      if (known !== undefined && performance.now() < known.until) return Effect.succeed(known.kind)
       return Effect.flatMap(NodeCalls, ({ fileSystemType }) => fileSystemType(path)).pipe(
-        Effect.map((type) => types.has(type)),
-        Effect.orElseSucceed(() => false),
-        Effect.tap((isCoherent) =>
-          Effect.sync(() => devices.set(device, { isCoherent, until: performance.now() + deviceLimit }))
-        )
+        Effect.map(kindOf),
+        Effect.orElseSucceed((): Kind => undefined),
+        Effect.tap((kind) => Effect.sync(() => devices.set(device, { kind, until: performance.now() + deviceLimit })))
       )
     })
 
   return {
     get: (key) => files.get(key),
     hold: (lease, checked) =>
-      Effect.map(isCoherent(checked.named, checked.identity.device), (isCoherent) => {
-        if (!isCoherent || isClosed) return
+      Effect.map(kindAt(checked.named, checked.identity.device), (kind) => {
+        if (kind === undefined || isClosed) return
         const { key } = checked.meta
         const onDrop = (dropped: HeldFile.HeldFile): void => {
           if (files.get(key) === dropped) files.delete(key)
         }
-        const file = HeldFile.make({ calls, pool, lease, checked, follow, onDrop })
+        const file = HeldFile.make({ calls, pool, lease, checked, isSame: checkOf(lease, checked, kind), onDrop })
         if (!pool.admit(file)) return
         lease.keep()
         files.get(key)?.drop()

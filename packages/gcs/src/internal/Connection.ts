@@ -122,11 +122,11 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const once = (wire: Wire, { key, limit, operation, store }: Purpose): ReturnType<typeof exchange> =>
     bounded(wire, limit ?? (() => maxMetadataBody)).pipe(
       Effect.tap(({ answer }) =>
-        Effect.annotateCurrentSpan({
+        RequestSpan.noting(() => ({
           "http.request.method": wire.method,
           "http.response.status_code": answer.status,
           bytes: wire.body.reduce((length, part) => length + part.length, isRefusal(answer) ? 0 : answer.body.length)
-        })
+        }))
       ),
       RequestSpan.within({ description: store }, operation, key),
       places.within

@@ -9,15 +9,9 @@ import * as Snapshot from "../../format/Snapshot.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { NodeId } from "../../values/ObjectId.ts"
 import type { ZarrMetadata } from "../../values/ZarrMetadata.ts"
+import * as SnapshotView from "../SnapshotView.ts"
+import type { Node } from "../SnapshotView.ts"
 import * as ChangeSet from "./ChangeSet.ts"
-
-/**
- * A group or array as a session sees it.
- *
- * @category models
- * @since 0.1.0
- */
-export type Node = Snapshot.NodeSnapshot
 
 /**
  * What changed since the session was opened, by path, in the order of paths.
@@ -50,7 +44,7 @@ type Growing = {
  * @category models
  * @since 0.1.0
  */
-export class ChangedSnapshot {
+export class ChangedSnapshot implements SnapshotView.SnapshotView {
   readonly base: Snapshot.Snapshot
   readonly #changes: Growing
   /** Nodes that are not as or not where they are in the base, by the path that they have now. */
@@ -126,7 +120,7 @@ export class ChangedSnapshot {
     // Every path is the root or below it.
     if (isUnchanged && below === NodePath.root) return this.base.nodes
     const found: Array<Node> = []
-    for (const node of this.#baseNodes(below)) {
+    for (const node of SnapshotView.nodesFrom(this.base, below)) {
       if (this.#isInPlace(node) && !this.#changed.has(node.path)) found.push(node)
     }
     const unchanged = found.length
@@ -144,47 +138,15 @@ export class ChangedSnapshot {
    * names, and as nodes that were deleted or moved away.
    */
   names(path: NodePath.NodePath): ReadonlyArray<string> {
-    const prefix = path === NodePath.root ? "/" : `${path}/`
-    const { nodes } = this.base
-    const names = new Set<string>()
-    for (let i = Snapshot.firstFrom(this.base, prefix); i < nodes.length;) {
-      const node = nodes[i]!
-      if (!node.path.startsWith(prefix)) break
-      const end = node.path.indexOf("/", prefix.length)
-      if (node.path === path || !this.#isInPlace(node)) i++
-      else if (end < 0) {
-        names.add(node.path.slice(prefix.length))
-        i++
-      } else {
-        names.add(node.path.slice(prefix.length, end))
-        i = Snapshot.firstWithout(this.base, node.path.slice(0, end + 1), i)
-      }
-    }
+    const names = SnapshotView.namesBelow(this.base, path, (node) => this.#isInPlace(node))
     for (const child of this.#children.get(path) ?? []) names.add(NodePath.name(child))
     return [...names].toSorted(NodePath.compare)
-  }
-
-  /** The node of the base at a path, and those below it. */
-  *#baseNodes(path: NodePath.NodePath): Generator<Node> {
-    const node = Snapshot.find(this.base, path)
-    if (node !== undefined) yield node
-    yield* this.#baseNodesBelow(path)
-  }
-
-  *#baseNodesBelow(path: NodePath.NodePath): Generator<Node> {
-    const prefix = path === NodePath.root ? "/" : `${path}/`
-    const { nodes } = this.base
-    for (let i = Snapshot.firstFrom(this.base, prefix); i < nodes.length; i++) {
-      const node = nodes[i]!
-      if (!node.path.startsWith(prefix)) return
-      if (node.path !== path) yield node
-    }
   }
 
   /** Whether there are nodes below a path. */
   hasBelow(path: NodePath.NodePath): boolean {
     if (this.#children.has(path)) return true
-    for (const node of this.#baseNodesBelow(path)) if (this.#isInPlace(node)) return true
+    for (const node of SnapshotView.nodesBelow(this.base, path)) if (this.#isInPlace(node)) return true
     return false
   }
 
@@ -303,12 +265,3 @@ const nodeData = (metadata: ZarrMetadata, manifests: ReadonlyArray<Snapshot.Mani
   metadata._tag === "Group"
     ? { _tag: "Group" }
     : { _tag: "Array", shape: metadata.shape, dimensionNames: metadata.dimensionNames, manifests }
-
-/**
- * Chunks along each dimension of an array.
- *
- * @category accessors
- * @since 0.1.0
- */
-export const gridShape = (array: Extract<Snapshot.NodeData, { readonly _tag: "Array" }>): ReadonlyArray<number> =>
-  array.shape.map(({ numChunks }) => numChunks)

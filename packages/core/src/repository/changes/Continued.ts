@@ -5,7 +5,8 @@
  */
 import type * as Snapshot from "../../format/Snapshot.ts"
 import type { NodeId } from "../../values/ObjectId.ts"
-import { ChangedSnapshot, type Node } from "./ChangedSnapshot.ts"
+import type { Node } from "../SnapshotView.ts"
+import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import type * as ChangeSet from "./ChangeSet.ts"
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>

@@ -8,13 +8,14 @@ import * as Stream from "effect/Stream"
 import type { ManifestRows } from "../../format/manifest/ManifestRows.ts"
 import type { ManifestId } from "../../values/ObjectId.ts"
 import type { AssetError } from "../Assets.ts"
+import type { ReadContext } from "../ChunkReads.ts"
 import * as Dependencies from "../Dependencies.ts"
 import type { Versioned } from "./RepoObject.ts"
-import * as Session from "../Session.ts"
+import * as SessionQueries from "../SessionQueries.ts"
 
 /** Manifests that some snapshot refers to, each once. */
 const manifests = (
-  { assets }: Session.SessionContext,
+  { assets }: ReadContext,
   repo: Effect.Effect<Versioned, AssetError>
 ): Stream.Stream<ManifestId, AssetError> =>
   Stream.unwrap(
@@ -39,7 +40,7 @@ const manifests = (
  * @since 0.1.0
  */
 export const queries = (
-  context: Session.SessionContext,
+  context: ReadContext,
   repo: Effect.Effect<Versioned, AssetError>
 ): Dependencies.DependencyQueries => {
   const rows: Stream.Stream<ManifestRows, AssetError> = manifests(context, repo).pipe(
@@ -50,8 +51,8 @@ export const queries = (
     resolver: context.resolver,
     locations: (distinct) =>
       Stream.flatMap(rows, (one) =>
-        Session.rowBatches(one, (from, to) => one.virtualLocations(from, to, { distinct }))
+        SessionQueries.rowBatches(one, (from, to) => one.virtualLocations(from, to, { distinct }))
       ),
-    count: (tally) => Stream.runForEach(rows, (one) => Session.countRows(one, tally))
+    count: (tally) => Stream.runForEach(rows, (one) => SessionQueries.countRows(one, tally))
   })
 }

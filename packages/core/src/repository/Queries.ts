@@ -1,0 +1,8 @@
+/**
+ * What `OnDemand` loads, as one file.
+ *
+ * @since 0.1.0
+ */
+export * as ChunkStream from "./ChunkStream.ts"
+export * as SessionQueries from "./SessionQueries.ts"
+export * as History from "./versions/History.ts"

@@ -1,0 +1,171 @@
+/**
+ * What can be asked of all chunks of a session: which are written, and what the virtual ones depend on. Read from the
+ * manifests, a batch of rows at a time.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type { FormatError } from "../encoding/FormatError.ts"
+import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
+import type { ManifestRows } from "../format/manifest/ManifestRows.ts"
+import * as ChunkIndex from "../values/ChunkIndex.ts"
+import type { AssetError } from "./Assets.ts"
+import type { ArrayNode, ReadContext } from "./ChunkReads.ts"
+import * as Dependencies from "./Dependencies.ts"
+import { gridShape, type SnapshotView } from "./SnapshotView.ts"
+
+/** Rows of a manifest that a stream passes on at once. */
+const batchSize = 4096
+
+/**
+ * What `read` finds in the rows of a manifest, a batch at a time.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const rowBatches = <A>(
+  { count }: ManifestRows,
+  read: (from: number, to: number) => Result.Result<ReadonlyArray<A>, FormatError>
+): Stream.Stream<A, FormatError> =>
+  Stream.paginate(0, (from) =>
+    Effect.map(Effect.fromResult(read(from, Math.min(from + batchSize, count))), (batch) => [
+      batch,
+      from + batchSize < count ? Option.some(from + batchSize) : Option.none()
+    ])
+  )
+
+/** The refs of an array in its manifests, a batch of rows at a time. */
+const batches = <A>(
+  { assets }: ReadContext,
+  array: ArrayNode,
+  read: (rows: ManifestRows, from: number, to: number) => Result.Result<ReadonlyArray<A>, FormatError>
+): Stream.Stream<A, AssetError> =>
+  Stream.flatMap(Stream.fromIterable(array.data.manifests), ({ id }) =>
+    Stream.unwrap(
+      Effect.map(assets.manifest(id), (manifest) => {
+        const rows = manifest.rows(array.id)
+        return rows === undefined ? Stream.empty : rowBatches(rows, (from, to) => read(rows, from, to))
+      })
+    )
+  )
+
+/**
+ * Indices of the chunks of an array that are written: those of the manifests, with the changes applied, which stay as they
+ * are.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const indicesOf = (
+  context: ReadContext,
+  array: ArrayNode,
+  columns: ChunkRefColumns | undefined
+): Stream.Stream<ChunkIndex.ChunkIndex, AssetError> => {
+  const grid = gridShape(array.data)
+  const stored = batches(context, array, (rows, from, to) =>
+    Result.map(rows.indices(from, to), (indices) =>
+      indices.filter((index) => ChunkIndex.problem(index, grid) === undefined && columns?.get(index) === undefined)
+    )
+  )
+  return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedIndices(columns, grid)))
+}
+
+function* changedIndices(columns: ChunkRefColumns, grid: ReadonlyArray<number>): Generator<ChunkIndex.ChunkIndex> {
+  for (const row of columns.rowsInOrder()) {
+    const index = columns.indexAt(row)
+    if (columns.at(row) !== "Deleted" && ChunkIndex.problem(index, grid) === undefined) yield index
+  }
+}
+
+function* changedLocations(columns: ChunkRefColumns): Generator<string> {
+  for (const row of columns.rowsInOrder()) {
+    const ref = columns.at(row)
+    if (ref !== "Deleted" && ref._tag === "Virtual") yield ref.ref.location
+  }
+}
+
+/** Locations of the virtual chunks of an array. */
+const locationsOf = (
+  context: ReadContext,
+  changes: SnapshotView,
+  array: ArrayNode,
+  distinct: boolean
+): Stream.Stream<string, AssetError> => {
+  const columns = changes.chunks(array.id)?.frozen()
+  const unchanged =
+    columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
+  const stored = batches(context, array, (rows, from, to) =>
+    rows.virtualLocations(from, to, { wanted: unchanged, distinct })
+  )
+  return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedLocations(columns)))
+}
+
+const arraysOf = (changes: SnapshotView): ReadonlyArray<ArrayNode> =>
+  changes.nodes().filter((node): node is ArrayNode => node.data._tag === "Array")
+
+/**
+ * Adds the virtual refs of manifest rows to a tally, a batch at a time.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const countRows = (
+  rows: ManifestRows,
+  tally: Dependencies.Tally,
+  wanted?: (index: ChunkIndex.ChunkIndex) => boolean
+): Effect.Effect<void, FormatError> =>
+  Effect.forEach(
+    Array.from({ length: Math.ceil(rows.count / batchSize) }, (_, batch) => batch * batchSize),
+    (from) => Effect.fromResult(tally.addRows(rows, from, Math.min(from + batchSize, rows.count), wanted)),
+    { discard: true }
+  )
+
+/** Adds the virtual refs of an array, with the changes applied, to a tally. */
+const countRefs = Effect.fnUntraced(function* (
+  { assets }: ReadContext,
+  changes: SnapshotView,
+  array: ArrayNode,
+  tally: Dependencies.Tally
+): Effect.fn.Return<void, AssetError> {
+  const columns = changes.chunks(array.id)?.frozen()
+  const wanted = columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
+  for (const { id } of array.data.manifests) {
+    const rows = (yield* assets.manifest(id)).rows(array.id)
+    if (rows !== undefined) yield* countRows(rows, tally, wanted)
+  }
+  for (const row of columns?.rowsInOrder() ?? []) {
+    const ref = columns!.at(row)
+    if (ref !== "Deleted" && ref._tag === "Virtual") tally.addRef(ref.ref)
+  }
+})
+
+/**
+ * What the virtual chunks of a session depend on. `currentChanges` is asked for at every query.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const dependencies = (
+  context: ReadContext,
+  currentChanges: () => SnapshotView
+): Dependencies.DependencyQueries =>
+  Dependencies.queries({
+    resolver: context.resolver,
+    locations: (distinct) =>
+      Stream.suspend(() => {
+        const changes = currentChanges()
+        return Stream.flatMap(Stream.fromIterable(arraysOf(changes)), (array) =>
+          locationsOf(context, changes, array, distinct)
+        )
+      }),
+    count: (tally) =>
+      Effect.suspend(() => {
+        const changes = currentChanges()
+        return Effect.forEach(arraysOf(changes), (array) => countRefs(context, changes, array, tally), {
+          discard: true
+        })
+      })
+  })
