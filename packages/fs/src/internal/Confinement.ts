@@ -12,7 +12,8 @@ import type * as Path from "effect/Path"
 import * as FileIdentity from "../FileIdentity.ts"
 import { asReason, type Source } from "./FileReader.ts"
 import type { Looks } from "./HeldFile.ts"
-import { NodeCalls } from "./NodeCalls.ts"
+import { node, NodeCalls, nodeRealPath } from "./NodeCalls.ts"
+import * as SharedCall from "./SharedCall.ts"
 
 export interface Confinement {
   /** The file to read at a path: a regular one. */
@@ -41,6 +42,9 @@ export const looks = (path: Path.Path, named: string, opened: string, real: stri
     links: real === undefined ? [] : [{ named: link(named), real: link(real) }]
   }
 }
+
+/** Directories whose question is kept. */
+const mostQuestions = 1000
 
 export const noFollow = process.platform !== "win32"
 
@@ -98,9 +102,31 @@ export const make = (options: {
     })
   const isIn = (root: string, real: string): boolean => real === root || isWithin(path, root, real)
 
+  /** Where directories lead: those who write many files to one ask together. */
+  const questions = new Map<string, (tell: (real: string | undefined) => void) => void>()
+
+  /** The same as `realPath`, which those who get no answer ask why. */
+  const realDirectory = (directory: string): Effect.Effect<string, Errors.Reason> =>
+    Effect.flatMap(NodeCalls, (calls) => {
+      if (calls.realPath !== node.realPath) return realPath(directory)
+      let question = questions.get(directory)
+      if (question === undefined) {
+        if (questions.size >= mostQuestions) questions.clear()
+        question = SharedCall.make((answer) =>
+          nodeRealPath(directory, (error, real) => answer(error === null ? real : undefined))
+        )
+        questions.set(directory, question)
+      }
+      const asked = question
+      return Effect.flatMap(
+        Effect.callback<string | undefined>((resume) => asked((real) => resume(Effect.succeed(real)))),
+        (real) => (real === undefined ? realPath(directory) : Effect.succeed(real))
+      )
+    })
+
   const confine = (directory: string): Effect.Effect<void, Errors.Reason> =>
     // The store's own directory is wherever it leads.
-    directory === root ? Effect.void : Effect.flatMap(realPath(directory), (real) => confineReal(real, directory))
+    directory === root ? Effect.void : Effect.flatMap(realDirectory(directory), (real) => confineReal(real, directory))
 
   const inspect =
     (file: string) =>

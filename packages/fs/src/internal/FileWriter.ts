@@ -24,6 +24,7 @@ import * as Scope from "effect/Scope"
 import * as FileIdentity from "../FileIdentity.ts"
 import type { Confinement } from "./Confinement.ts"
 import * as Directories from "./Directories.ts"
+import * as FileFill from "./FileFill.ts"
 import * as FileReader from "./FileReader.ts"
 import * as Flushes from "./Flushes.ts"
 import { NodeCalls } from "./NodeCalls.ts"
@@ -45,9 +46,6 @@ export interface FileWriter {
     options: { readonly ifMatch: ObjectStore.Version | undefined; readonly defer: DeferredWrites.Defer | undefined }
   ) => Effect.Effect<FileIdentity.FileIdentity, Errors.Reason | Errors.ObjectStoreError>
 }
-
-/** Between two writes there may be an interruption. */
-const largestWrite = 8 * 1024 * 1024
 
 /** A temporary file with its bytes in it, and how to flush it as long as it is open. */
 interface Filled {
@@ -118,14 +116,11 @@ export const make = (options: {
   const filled =
     (bytes: Uint8Array): Fill =>
     (temporary) =>
-      Effect.gen(function* () {
-        const file = yield* OpenFiles.open(fs, temporary, { flag: "wx" })
-        for (let at = 0; at < bytes.length; at += largestWrite) {
-          // An abandoned write would go on in the background, on a descriptor that may be another file by then.
-          yield* Effect.uninterruptible(file.writeAll(bytes.subarray(at, at + largestWrite)))
-        }
-        return { identity: yield* FileIdentity.ofHandle(file), flush: file.sync }
-      }).pipe(asWrite)
+      asWrite(
+        Effect.flatMap(OpenFiles.open(fs, temporary, { flag: "wx" }), (file) =>
+          Effect.map(FileFill.fill(file, bytes), (identity) => ({ identity, flush: file.sync }))
+        )
+      )
 
   /** Copies with `make`. */
   const copied =
@@ -205,7 +200,7 @@ export const make = (options: {
   const writeTo = (
     file: string,
     fill: Fill,
-    { after = Effect.void, defer, mode }: WriteOptions
+    { after, defer, mode }: WriteOptions
   ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason | Errors.ObjectStoreError> => {
     const directory = path.dirname(file)
 
@@ -222,14 +217,16 @@ export const make = (options: {
         Effect.tap(({ flush }) => (isFlushed ? asWrite(Effect.uninterruptible(flush)) : Effect.void)),
         Effect.scoped
       )
-      const [{ identity }] = yield* Effect.all([whole, after], { concurrency: 2 })
+      const [{ identity }] = yield* after === undefined
+        ? Effect.map(whole, (filled) => [filled] as const)
+        : Effect.all([whole, after], { concurrency: 2 })
       const placed = yield* place({ path: temporary, identity, settle: Effect.void }, file, mode)
       yield* settled
       return placed
     })
 
     const later = Effect.fnUntraced(function* (temporary: string, defer: DeferredWrites.Defer) {
-      yield* after
+      if (after !== undefined) yield* after
       const open = yield* handle
       const { flush, identity } = yield* Scope.provide(fill(temporary), open.scope)
       let isOpen = true

@@ -24,6 +24,21 @@ export interface NodeCallsShape {
   readonly pathOf: (descriptor: number) => string | undefined
 }
 
+/** What Node says went wrong, as the `FileSystem` says it. */
+export const platformError = (
+  method: string,
+  pathOrDescriptor: string | number,
+  cause: NodeJS.ErrnoException
+): PlatformError.PlatformError =>
+  PlatformError.systemError({
+    _tag: cause.code === "ENOENT" ? "NotFound" : "Unknown",
+    module: "FileSystem",
+    method,
+    pathOrDescriptor,
+    syscall: cause.syscall,
+    cause
+  })
+
 const call = <A>(
   method: string,
   pathOrDescriptor: string | number,
@@ -31,20 +46,7 @@ const call = <A>(
 ): Effect.Effect<A, PlatformError.PlatformError> =>
   Effect.callback((resume) =>
     run((cause, value) =>
-      resume(
-        cause === null
-          ? Effect.succeed(value)
-          : Effect.fail(
-              PlatformError.systemError({
-                _tag: cause.code === "ENOENT" ? "NotFound" : "Unknown",
-                module: "FileSystem",
-                method,
-                pathOrDescriptor,
-                syscall: cause.syscall,
-                cause
-              })
-            )
-      )
+      resume(cause === null ? Effect.succeed(value) : Effect.fail(platformError(method, pathOrDescriptor, cause)))
     )
   )
 

@@ -56,14 +56,18 @@ export const leave = (turn: Turn): void => {
 
 const place: Effect.Effect<void, never, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
   Effect.suspend(() => {
-    let turn: Turn | undefined
+    let onCome = (): void => undefined
+    const turn = enter(() => onCome())
+    const left = Effect.sync(() => leave(turn))
+    const release = Effect.addFinalizer(() => left)
+    if (turn.hasCome) return release
     const wait = Effect.callback<void>((resume) => {
-      turn = enter(() => resume(Effect.void))
+      if (turn.hasCome) return resume(Effect.void)
+      onCome = () => resume(Effect.void)
     })
-    const left = Effect.sync(() => turn !== undefined && leave(turn))
     return restore(wait).pipe(
       Effect.onInterrupt(() => left),
-      Effect.andThen(Effect.addFinalizer(() => left))
+      Effect.andThen(release)
     )
   })
 )
