@@ -162,9 +162,6 @@ export const read: Effect.Effect<
 
 const defaultBytesInFlight = 64 * 1024 * 1024
 
-/** As many as the sockets of a store read of chunks of 1 MiB: memory that whoever waits for the chunks needs anyway. */
-const defaultSingleBytesInFlight = 256 * 1024 * 1024
-
 /**
  * An open repository, with what is needed to write to it.
  *
@@ -235,8 +232,7 @@ export const connect: (
       })
     const limits = (): Limits => ({
       requests: Config.maxConcurrentRequests(config.current()),
-      bytes: options.maxBytesInFlight ?? defaultBytesInFlight,
-      singleBytes: options.maxBytesInFlight ?? defaultSingleBytesInFlight
+      bytes: options.maxBytesInFlight ?? defaultBytesInFlight
     })
     const gate = new RequestGate(limits())
     const reads = new ObjectReads(stores, gate, options.rangePlan)

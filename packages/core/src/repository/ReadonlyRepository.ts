@@ -63,10 +63,7 @@ export interface OpenOptions {
   readonly checks?: ChunkResolver.ChecksumPolicy | undefined
   /** How reads of one object are merged. */
   readonly rangePlan?: RangePlan.Options | undefined
-  /**
-   * Bytes of chunks that are asked for at once (default 64 MiB, and 256 MiB where requests are for a whole native chunk
-   * each); a single larger chunk is read alone.
-   */
+  /** Bytes of chunks that are asked for at once (default 64 MiB); a single larger chunk is read alone. */
   readonly maxBytesInFlight?: number | undefined
   /** How long an unused client of a container is kept (default one minute). */
   readonly idleTimeToLive?: Duration.Input | undefined

@@ -30,11 +30,6 @@ export interface Limits {
   readonly requests: number
   /** Bytes that were asked for; a single request for more passes alone. */
   readonly bytes: number
-  /**
-   * The same for requests of one chunk each, whose bytes somebody holds anyway, where merged ones are read to be divided
-   * (default `bytes`).
-   */
-  readonly singleBytes?: number | undefined
 }
 
 /**
@@ -46,8 +41,6 @@ export interface Limits {
 export interface Passenger {
   readonly lane: Lane
   readonly bytes: number
-  /** It is of one chunk, and not merged of several (default false). */
-  readonly isSingle?: boolean | undefined
   /** Whose metrics are counted. */
   readonly context: Context.Context<never>
   /** Starts the request. Whoever passed leaves again, once. */
@@ -157,11 +150,9 @@ export class RequestGate {
     this.#isAdmitting = true
     try {
       for (let next = this.#next(); next !== undefined; next = this.#next()) {
-        const { bytes, isSingle, lane } = next
-        const { limits } = this
-        if (this.#requests >= limits.requests) return
-        const most = isSingle === true ? (limits.singleBytes ?? limits.bytes) : limits.bytes
-        if (this.#requests > 0 && this.#bytes + bytes > most) return
+        const { bytes, lane } = next
+        if (this.#requests >= this.limits.requests) return
+        if (this.#requests > 0 && this.#bytes + bytes > this.limits.bytes) return
         lane.waiting.delete(next)
         if (lane.waiting.size === 0) this.#busy.delete(lane)
         next.ticket = undefined
@@ -178,7 +169,7 @@ export class RequestGate {
     }
   }
 
-  /** Runs a request for one chunk of `bytes` bytes when there is room for it. */
+  /** Runs a request for `bytes` bytes when there is room for it. */
   through<A, E>(lane: Lane, bytes: number, request: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.uninterruptibleMask((restore) => {
       let resume: (() => void) | undefined
@@ -186,7 +177,6 @@ export class RequestGate {
       const passenger: Passenger = {
         lane,
         bytes,
-        isSingle: true,
         context: Fiber.getCurrent()!.context,
         pass: () => {
           hasPassed = true

@@ -62,27 +62,6 @@ describe("RequestGate", () => {
     })
   )
 
-  it.effect("lets requests of one chunk pass within a bound of their own, and counts them with the others", () =>
-    Effect.gen(function* () {
-      const [store] = yield* two
-      const gate = new RequestGate({ requests: 10, bytes: 10, singleBytes: 20 })
-      const lane = gate.lane(store)
-      const single = () => Effect.forkChild(gate.through(lane, 8, Effect.never), { startImmediately: true })
-      yield* single()
-      yield* single()
-      assert.strictEqual(lane.active, 2)
-      const passed: Array<string> = []
-      gate.enter({ lane, bytes: 2, context, pass: () => passed.push("merged") })
-      assert.deepStrictEqual(passed, [])
-      const third = yield* single()
-      assert.strictEqual(lane.active, 2)
-      yield* Fiber.interrupt(third)
-      gate.limits = { requests: 10, bytes: 18 }
-      gate.enter({ lane, bytes: 1, context, pass: () => passed.push("next") })
-      assert.deepStrictEqual(passed, ["merged"])
-    })
-  )
-
   it.effect("gives the place back of an Effect that fails, dies or is interrupted, before and after it passed", () =>
     Effect.gen(function* () {
       const [store] = yield* two
