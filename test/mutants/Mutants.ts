@@ -132,9 +132,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a native chunk is read from its offset",
-    file: `${core}/repository/Session.ts`,
-    find: "ByteRange.bounded(ref.offset + part.start,",
-    replace: "ByteRange.bounded(part.start,",
+    file: `${core}/repository/NativeChunks.ts`,
+    find: "range: ByteRange.bounded(offset, length)",
+    replace: "range: ByteRange.bounded(0, length)",
     tests: [`${repository}/WritableSessionCommit.test.ts`]
   },
   {
@@ -167,9 +167,16 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "on files: an open file is read only while it is where it was when it was checked",
-    file: "packages/fs/src/internal/HeldFile.ts",
+    file: "packages/fs/src/internal/HeldFiles.ts",
     find: "settle(now === real)",
     replace: "settle(now === real || now !== real)",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
+    name: "on files of this machine: an open file is read only while it is where it was when it was checked",
+    file: "packages/fs/src/internal/TurnChecks.ts",
+    find: "whereIs(named) === real)",
+    replace: "whereIs(named) === real || named !== real)",
     tests: ["packages/fs/test/HeldFiles.test.ts"]
   },
   {
@@ -189,7 +196,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "on files: none stays open on a file system that other machines change unseen",
     file: "packages/fs/src/internal/HeldFiles.ts",
-    find: "if (!isCoherent || isClosed) return",
+    find: "if (kind === undefined || isClosed) return",
     replace: "if (isClosed) return",
     tests: ["packages/fs/test/HeldFiles.test.ts"]
   },
