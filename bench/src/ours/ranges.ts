@@ -63,6 +63,17 @@ const checked = (session: Session.Session, chunk: number) =>
     Program.expect(Ranges.isChunk(chunk, bytes), `chunk ${chunk} is another one`)
   )
 
+/** A session that has read a chunk, on a store that takes its time. */
+const opened = async ({ delay = 0, directory, server = "" }: Input) => {
+  const program = Clouds.onFilesAndS3(directory)
+  await Meter.setDelay(server, delay)
+  const session = await program.run(
+    Effect.flatMap(Repository.open(options(server)), (repository) => repository.readonlySession({ branch: "main" }))
+  )
+  await program.run(checked(session, Ranges.far))
+  return { program, session }
+}
+
 /** What is looked at while chunks are read. */
 interface Watch {
   readonly begin: () => void
@@ -73,13 +84,9 @@ const unwatched: Watch = { begin: () => undefined, answered: () => undefined }
 
 const read =
   (id: string, pattern: Ranges.Pattern, watch: Watch = unwatched) =>
-  async ({ delay = 0, directory, server = "" }: Input): Promise<Samples> => {
-    const program = Clouds.onFilesAndS3(directory)
-    await Meter.setDelay(server, delay)
-    const session = await program.run(
-      Effect.flatMap(Repository.open(options(server)), (repository) => repository.readonlySession({ branch: "main" }))
-    )
-    await program.run(checked(session, Ranges.far))
+  async (input: Input): Promise<Samples> => {
+    const { server } = input
+    const { program, session } = await opened(input)
     const order = Random.shuffled(Ranges.wanted(pattern), 5)
     watch.begin()
     const sample = await Meter.sample(
@@ -98,13 +105,9 @@ const read =
 /** The same through `session.chunks`. */
 const readBulk =
   (id: string, pattern: Ranges.Pattern, watch: Watch = unwatched) =>
-  async ({ delay = 0, directory, server = "" }: Input): Promise<Samples> => {
-    const program = Clouds.onFilesAndS3(directory)
-    await Meter.setDelay(server, delay)
-    const session = await program.run(
-      Effect.flatMap(Repository.open(options(server)), (repository) => repository.readonlySession({ branch: "main" }))
-    )
-    await program.run(checked(session, Ranges.far))
+  async (input: Input): Promise<Samples> => {
+    const { server } = input
+    const { program, session } = await opened(input)
     const order = Uint32Array.from(Random.shuffled(Ranges.wanted(pattern), 5))
     watch.begin()
     const { result, sample } = await Meter.measure(
