@@ -56,7 +56,7 @@ export const sessionDependencies = (context: ReadContext, currentChanges: () => 
   queries(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.dependencies(context, currentChanges)))
 
 /**
- * `History.queries`.
+ * `HistoryDependencies.queries`.
  *
  * @category constructors
  * @since 0.1.0
@@ -64,4 +64,5 @@ export const sessionDependencies = (context: ReadContext, currentChanges: () => 
 export const historyDependencies = (
   context: ReadContext,
   repo: Effect.Effect<Versioned, AssetError>
-): DependencyQueries => queries(Effect.map(loaded, ({ History }) => History.queries(context, repo)))
+): DependencyQueries =>
+  queries(Effect.map(loaded, ({ HistoryDependencies }) => HistoryDependencies.queries(context, repo)))

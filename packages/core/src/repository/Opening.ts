@@ -32,6 +32,7 @@ import { CachedReads, ChunkCache } from "./ChunkCache.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as ConfigState from "./config/ConfigState.ts"
 import * as ContainerAccess from "./ContainerAccess.ts"
+import * as Internals from "./Internals.ts"
 import * as Layout from "./Layout.ts"
 import { NativeChunks } from "./NativeChunks.ts"
 import * as OnDemand from "./OnDemand.ts"
@@ -264,7 +265,7 @@ export const connect: (
       return { context, snapshot: yield* isGuessed ? Fiber.join(early) : assets.snapshot(id) }
     }, Effect.scoped)
 
-    return {
+    const opened: Opened = {
       store,
       withZstd,
       assets,
@@ -291,4 +292,6 @@ export const connect: (
         })
       }
     }
+    Internals.rememberReading(opened.shape, opened)
+    return opened
   })

@@ -5,4 +5,4 @@
  */
 export * as ChunkStream from "./ChunkStream.ts"
 export * as SessionQueries from "./SessionQueries.ts"
-export * as History from "./versions/History.ts"
+export * as HistoryDependencies from "./versions/HistoryDependencies.ts"

@@ -20,6 +20,7 @@ import * as AssetWrites from "./AssetWrites.ts"
 import type * as Commit from "./changes/Commit.ts"
 import * as ConfigControl from "./config/ConfigControl.ts"
 import * as Creation from "./Creation.ts"
+import * as Internals from "./Internals.ts"
 import * as Layout from "./Layout.ts"
 import * as Opening from "./Opening.ts"
 import type { OpenError, OpenOptions, ReadonlyRepositoryShape } from "./ReadonlyRepository.ts"
@@ -117,19 +118,19 @@ const connect: (
   options: OpenOptions,
   known: Opening.ReadTogether
 ) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
-  const { assets, config: state, newest, readRepo, shape, store, withZstd } = yield* Opening.connect(options, known)
+  const opened = yield* Opening.connect(options, known)
+  const { assets, config: state, newest, readRepo, shape, store, withZstd } = opened
   const written = yield* AssetWrites.make(store, assets, () => Config.compressionLevel(state.current()))
   const config = ConfigControl.make(store, state, withZstd)
 
-  /** Applies a pure change, and publishes the configuration along when that is still to be done. */
-  const change = <E>(
-    change: RepoChange.Change<E>,
-    options?: Pick<RepoObject.UpdateOptions, "after" | "from" | "onWritten" | "isWrittenIn">
-  ): Effect.Effect<void, E | RepoObject.UpdateError> =>
+  const change: Internals.Writing["change"] = (change, options) =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
       updatesPerObject: Config.updatesPerRepoObject(state.current()),
       check: (info) =>
-        Effect.andThen(RepoObject.ensureOnline(store, info), Effect.asVoid(Effect.fromResult(change(info)))),
+        Effect.andThen(
+          options?.whenLimited === true ? Effect.void : RepoObject.ensureOnline(store, info),
+          Effect.asVoid(Effect.fromResult(change(info)))
+        ),
       ...options
     }).pipe(Effect.andThen(config.published), withZstd)
 
@@ -197,7 +198,7 @@ const connect: (
   const changeAt = <E>(at: string, make: (id: ObjectId.SnapshotId) => RepoChange.Change<E>) =>
     Effect.flatMap(Effect.fromResult(Opening.parseSnapshotId(at)), (id) => change(make(id)))
 
-  return {
+  const repository: RepositoryShape = {
     ...shape,
     config: config.control,
     writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
@@ -221,6 +222,8 @@ const connect: (
     createTag: (name, at) => changeAt(at, (id) => RepoChange.createTag(name, id)),
     deleteTag: (name) => change(RepoChange.deleteTag(name))
   }
+  Internals.rememberWriting(repository, { ...opened, assets: written, change })
+  return repository
 })
 
 /**

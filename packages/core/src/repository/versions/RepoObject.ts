@@ -331,6 +331,8 @@ export interface UpdateOptions {
   readonly after?: Effect.Effect<void, ObjectStoreError> | undefined
   /** Tells the write by what it wrote, which saves the search in the log where it is. */
   readonly isWrittenIn?: ((info: RepoInfo.RepoInfo) => boolean) | undefined
+  /** Whether to write also while the repository is read-only or offline (default `false`): to bring it back online. */
+  readonly whenLimited?: boolean | undefined
 }
 
 /**
@@ -386,7 +388,7 @@ const updateInTurn = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
   let current: Prepared =
     options.from === undefined ? yield* prepare(store, options.check) : orLater(store, options.from)
   for (let attempt = 1; ; attempt++) {
-    yield* ensureOnline(store, current.info)
+    if (options.whenLimited !== true) yield* ensureOnline(store, current.info)
     const changed = yield* change(current.info)
     if (changed === undefined) return current
     const now = yield* Clock.currentTimeMillis
