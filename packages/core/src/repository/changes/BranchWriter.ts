@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -310,9 +311,11 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
         for (const wanted of open) done.set(wanted, Exit.fail(busy))
         break
       }
+      if (open.some(({ rebases }) => rebases)) yield* pace.wait
+      const begun = yield* Clock.currentTimeMillis
       const tried = yield* Effect.gen(function* () {
-        if (open.some(({ rebases }) => rebases)) yield* pace.wait
-        const start = lost === 0 ? yield* first(branch, open) : { known: yield* readRepo, isCertain: true }
+        const meetsOthers = lost > 0 || (open.some(({ rebases }) => rebases) && pace.isContended())
+        const start = meetsOthers ? { known: yield* readRepo, isCertain: true } : yield* first(branch, open)
         yield* attempt(branch, open, start, done)
       }).pipe(Effect.exit)
       if (Exit.isFailure(tried)) {
@@ -327,9 +330,9 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
       // Those that are in already, or can never be, are no others that were faster.
       if (open.some((wanted) => done.has(wanted))) continue
       lost++
-      yield* pace.lost
+      pace.lost((yield* Clock.currentTimeMillis) - begun)
     }
-    yield* pace.met(lost > 0)
+    pace.won(lost === 0)
     return pieces.map(({ work }) => done.get(work) ?? Exit.interrupt())
   })
 

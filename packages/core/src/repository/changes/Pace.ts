@@ -13,15 +13,16 @@ import * as Effect from "effect/Effect"
 export interface Pace {
   /** Waits before an attempt. */
   readonly wait: Effect.Effect<void>
-  /** Another writer was faster. */
-  readonly lost: Effect.Effect<void>
-  /** Nobody was met from the first attempt on. */
-  readonly met: (others: boolean) => Effect.Effect<void>
+  /** Whether others have been met lately: then it is worth while to look before anything is written. */
+  readonly isContended: () => boolean
+  /** Another writer was faster than an attempt that took so many milliseconds. */
+  readonly lost: (took: number) => void
+  /** An attempt has succeeded, the first one (`atOnce`) or a later one. */
+  readonly won: (atOnce: boolean) => void
 }
 
-/** Longest waits after the first lost race, and after any, in milliseconds. */
-const first = 25
-const longest = 2000
+/** The longest wait of all, in milliseconds. */
+const longest = 4000
 
 /**
  * @category constructors
@@ -29,16 +30,19 @@ const longest = 2000
  */
 export const make = (randomShare: Effect.Effect<number>): Pace => {
   let window = 0
+  /** A wait that is no longer than an attempt changes nothing. */
+  let least = 0
   return {
     wait: Effect.suspend(() =>
       window === 0 ? Effect.void : Effect.flatMap(randomShare, (share) => Effect.sleep(share * window))
     ),
-    lost: Effect.sync(() => {
-      window = Math.min(longest, Math.max(first, 2 * window))
-    }),
-    met: (others) =>
-      Effect.sync(() => {
-        if (!others) window = window < 2 * first ? 0 : window / 2
-      })
+    isContended: () => window > 0,
+    lost: (took) => {
+      least = 2 * took
+      window = Math.min(longest, Math.max(least, 2 * window))
+    },
+    won: (atOnce) => {
+      if (atOnce) window = window <= least ? 0 : window / 2
+    }
   }
 }
