@@ -25,7 +25,7 @@ import * as ManifestSplit from "./ManifestSplit.ts"
 import * as RandomId from "../RandomId.ts"
 import type { ArrayNode } from "../Session.ts"
 import * as SplitExpressions from "../SplitExpressions.ts"
-import * as Uploads from "./Uploads.ts"
+import type * as Uploads from "./Uploads.ts"
 
 const noIndices = new Uint32Array(0)
 

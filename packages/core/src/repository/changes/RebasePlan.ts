@@ -187,7 +187,7 @@ const chunkMeaning = (userData: Uint8Array): string => {
         : Object.entries(value)
             .toSorted(([a], [b]) => NodePath.compare(a, b))
             .map(([key, value]) => [key, sorted(value)])
-  const { attributes, dimension_names, shape, ...rest } = json as Record<string, unknown>
+  const { attributes: _1, dimension_names: _2, shape: _3, ...rest } = json as Record<string, unknown>
   return JSON.stringify(sorted(rest))
 }
 
