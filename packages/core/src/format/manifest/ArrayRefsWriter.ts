@@ -100,8 +100,8 @@ export class SharedParts {
   visited = 0
   readonly #keepsDictionary = new Map<Manifest, boolean>()
 
-  /** `distinctTexts`: equal texts are known to come once, as from the columns of one array. */
-  constructor(dictionary: Uint8Array | undefined, distinctTexts: boolean) {
+  /** `distinctTexts`: equal texts are known to come once, as from the columns of one array, or are likely to. */
+  constructor(dictionary: Uint8Array | undefined, distinctTexts: boolean | "likely") {
     this.pool = new TextPool({ distinct: distinctTexts })
     this.dictionary = dictionary
   }
@@ -212,7 +212,7 @@ class BaseTexts {
 }
 
 /**
- * The refs of one array: measured when this is made, then written.
+ * The refs of one array: measured when this is made; then the texts of its changes are put into the pool, and it is written.
  *
  * @category models
  * @since 0.1.0
@@ -287,13 +287,18 @@ export class ArrayRefsWriter {
       }
       if (base.rows.has(Ref.extra)) texts += pool.length(base.vector(Ref.extra))
     }
-    texts += this.#locations.put(pool) + this.#etags.put(pool)
     for (let code = 0; code < shapes.length; code++) {
       if (counts[code] === 0) continue
       this.#shared.use(code)
       this.size += counts[code]! * this.#blockSize(code)
     }
     this.#shared.visited += texts + this.count * (visitedPerRef + 8 * rank)
+  }
+
+  /** Puts the locations and entity tags of the changes into the pool. */
+  putTexts(): void {
+    const { pool } = this.#shared
+    this.#shared.visited += this.#locations.put(pool) + this.#etags.put(pool)
   }
 
   /** As `#measureChange` of all rows, where there are only changes. */
