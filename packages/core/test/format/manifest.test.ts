@@ -13,7 +13,7 @@ import { FormatError } from "../../src/encoding/FormatError.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
 import * as EffectiveRows from "../../src/format/manifest/EffectiveRows.ts"
 import * as Manifest from "../../src/format/manifest/Manifest.ts"
-import { Ref } from "../../src/format/manifest/ManifestRows.ts"
+import { type ManifestRows, Ref } from "../../src/format/manifest/ManifestRows.ts"
 import * as ManifestWriter from "../../src/format/manifest/ManifestWriter.ts"
 import * as MergedRefs from "../../src/format/manifest/MergedRefs.ts"
 import * as ZstdDecoder from "../../src/encoding/ZstdDecoder.ts"
@@ -619,6 +619,39 @@ describe("a damaged manifest", () => {
 
   it("fails with a FormatError at every length it can be cut off at", () => {
     expect(damage.truncations(payload, readEverything)).toBeGreaterThan(0.9 * payload.length)
+  })
+
+  it("lists the same locations, or fails with the same error, whether rows are asked for one by one or together", () => {
+    const count = 40
+    const runs = new ChunkRefColumns(1)
+    for (let i = 0; i < count; i++) {
+      const ref = { location: `s3://b/${Math.floor(i / 10)}`, offset: i, length: 5 }
+      if (i === 25) runs.setInline([i], new Uint8Array(i))
+      else runs.setVirtual([i], i % 10 === 7 ? { ...ref, checksum: Checksum.etag('"tag"') } : ref)
+    }
+    const locations = (rows: ManifestRows, step: number, options?: { readonly distinct: boolean }) => {
+      const all: Array<string> = []
+      for (let from = 0; from < rows.count; from += step) {
+        const batch = rows.virtualLocations(from, Math.min(from + step, rows.count), options)
+        if (Result.isFailure(batch)) return batch
+        all.push(...batch.success)
+      }
+      return Result.succeed(all)
+    }
+    const failures = damage.flips(payloadOf([count], runs)!, 4000, 4, (bytes) => {
+      const manifest = decode(bytes)
+      if (Result.isFailure(manifest)) return manifest
+      const { nodes } = manifest.success
+      const results = nodes.flatMap(({ node }) =>
+        [undefined, { distinct: true }].map((options) => {
+          const together = locations(manifest.success.rows(node)!, count, options)
+          expect(together).toStrictEqual(locations(manifest.success.rows(node)!, 1, options))
+          return together
+        })
+      )
+      return results.find(Result.isFailure) ?? Result.succeed(nodes)
+    })
+    expect(failures).toBeGreaterThan(250)
   })
 
   it("fails with a FormatError or gives other refs when bytes are wrong", () => {
