@@ -309,9 +309,11 @@ export class ArrayRefsWriter {
     const locations = this.#locations
     const { count } = this
     const counted = new Float64Array(codeOfKind.length)
+    // Which is the first and which the last does not matter here: where all rows are wanted, they are taken as they lie.
+    const inOrder = positions === undefined && count === changes.count
     let bytes = 0
     for (let i = 0; i < count; i++) {
-      const row = rows[positions === undefined ? i : positions[i]!]!
+      const row = inOrder ? i : rows[positions === undefined ? i : positions[i]!]!
       const kind = kinds[row]!
       counted[kind]!++
       if (kind >= Kind.Virtual) {
@@ -325,15 +327,18 @@ export class ArrayRefsWriter {
     codeOfKind.forEach((code, kind) => {
       if (code >= 0) counts[code]! += counted[kind]!
     })
+    if (count === 0) return bytes
     for (let axis = 0; axis < rank; axis++) {
       let least = 0xffff_ffff
       let most = 0
-      for (let i = 0; i < count; i++) {
-        const value = indices[rows[positions === undefined ? i : positions[i]!]! * rank + axis]!
+      // Refs ascend, and along the first axis by themselves.
+      const step = axis === 0 ? Math.max(1, count - 1) : 1
+      for (let i = 0; i < count; i += step) {
+        const row = inOrder && axis > 0 ? i : rows[positions === undefined ? i : positions[i]!]!
+        const value = indices[row * rank + axis]!
         if (value < least) least = value
         if (value > most) most = value
       }
-      if (count === 0) continue
       this.#extend(axis, least)
       this.#extend(axis, most)
     }
