@@ -198,8 +198,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
 
   /** The id of the snapshot at a place. */
   idOf(place: number): SnapshotId {
-    const at = this.#idAt(place)
-    return ObjectId.snapshotId(this.#block.subarray(at, at + 12))
+    return ObjectId.snapshotIdAt(this.#block, this.#idAt(place))
   }
 
   #info(place: number, id: SnapshotId, parentId: SnapshotId | undefined): SnapshotInfo {
@@ -211,7 +210,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
       parentId,
       flushedAt:
         this.#view.getUint32(table + at.flushed + 4, true) * 2 ** 32 + this.#view.getUint32(table + at.flushed, true),
-      message: FlatTable.text(this.#block.subarray(message + 4, message + 4 + this.#view.getUint32(message, true))),
+      message: FlatTable.text(this.#block, message + 4, this.#view.getUint32(message, true)),
       metadata: this.#view.getUint32(metadata, true) === 0 ? {} : Metadata.at(this.#block, metadata),
       prunedAncestorTxLogs: this.#isPlain(table) ? [] : this.#ids(this.#follow(table + at.pruned))
     }
@@ -219,7 +218,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
 
   #ids(vector: number): ReadonlyArray<SnapshotId> {
     return Array.from({ length: this.#view.getUint32(vector, true) }, (_, i) =>
-      ObjectId.snapshotId(this.#block.subarray(vector + 4 + 12 * i, vector + 16 + 12 * i))
+      ObjectId.snapshotIdAt(this.#block, vector + 4 + 12 * i)
     )
   }
 
