@@ -9,7 +9,8 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
+import { attempt } from "./Attempt.ts"
 import { FormatError } from "./FormatError.ts"
 
 /**
@@ -495,18 +496,3 @@ export const decode = <A>(
   f: (root: FlatTable) => A,
   bounds?: Bounds
 ): Result.Result<A, FormatError> => attempt(() => f(root(file, payload, bounds)))
-
-/**
- * Turns a `FormatError` that `f` throws into a failure. Anything else that it throws is a bug and passes.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const attempt = <A>(f: () => A): Result.Result<A, FormatError> => {
-  try {
-    return Result.succeed(f())
-  } catch (error) {
-    if (error instanceof FormatError) return Result.fail(error)
-    throw error
-  }
-}

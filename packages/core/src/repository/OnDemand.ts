@@ -14,6 +14,7 @@ import type * as ChunkStream from "./ChunkStream.ts"
 import type { DependencyQueries } from "./Dependencies.ts"
 import type { SnapshotView } from "./SnapshotView.ts"
 import type { Versioned } from "./versions/RepoObject.ts"
+import type * as Virtual from "./Virtual.ts"
 
 const loaded = Effect.promise(() => import("./Queries.ts"))
 
@@ -46,6 +47,10 @@ const queries = (load: Effect.Effect<DependencyQueries>): DependencyQueries => (
     Stream.unwrap(Effect.map(load, ({ verifyVirtualChunks }) => verifyVirtualChunks(options)))
 })
 
+/** What asks of virtual chunks, with the way to them. */
+const withResolver = (context: ReadContext) =>
+  Effect.suspend(() => Effect.all([loaded, context.virtual.resolver], { concurrency: 2 }))
+
 /**
  * `SessionQueries.dependencies`.
  *
@@ -53,7 +58,11 @@ const queries = (load: Effect.Effect<DependencyQueries>): DependencyQueries => (
  * @since 0.1.0
  */
 export const sessionDependencies = (context: ReadContext, currentChanges: () => SnapshotView): DependencyQueries =>
-  queries(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.dependencies(context, currentChanges)))
+  queries(
+    Effect.map(withResolver(context), ([{ SessionQueries }, resolver]) =>
+      SessionQueries.dependencies(context, resolver, currentChanges)
+    )
+  )
 
 /**
  * `History.queries`.
@@ -64,4 +73,13 @@ export const sessionDependencies = (context: ReadContext, currentChanges: () => 
 export const historyDependencies = (
   context: ReadContext,
   repo: Effect.Effect<Versioned, AssetError>
-): DependencyQueries => queries(Effect.map(loaded, ({ History }) => History.queries(context, repo)))
+): DependencyQueries =>
+  queries(Effect.map(withResolver(context), ([{ History }, resolver]) => History.queries(context, resolver, repo)))
+
+/**
+ * What is between a ref in a container and its bytes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const virtual: Effect.Effect<typeof Virtual> = /*#__PURE__*/ Effect.promise(() => import("./Virtual.ts"))

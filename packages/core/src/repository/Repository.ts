@@ -26,6 +26,7 @@ import type { OpenError, OpenOptions, ReadonlyRepositoryShape } from "./Readonly
 import * as SplitExpressions from "./SplitExpressions.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
+import * as Virtual from "./Virtual.ts"
 import * as WritableSession from "./WritableSession.ts"
 
 export { exists, type OpenError, type OpenOptions, type VersionRef } from "./ReadonlyRepository.ts"
@@ -117,7 +118,15 @@ const connect: (
   options: OpenOptions,
   known: Opening.ReadTogether
 ) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
-  const { assets, config: state, newest, readRepo, shape, store, withZstd } = yield* Opening.connect(options, known)
+  const {
+    assets,
+    config: state,
+    newest,
+    readRepo,
+    shape,
+    store,
+    withZstd
+  } = yield* Opening.connect(options, known, Effect.succeed(Virtual))
   const written = yield* AssetWrites.make(store, assets, () => Config.compressionLevel(state.current()))
   const config = ConfigControl.make(store, state, withZstd)
 
@@ -247,7 +256,7 @@ export const create: (
       : yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist))
   yield* SplitExpressions.check("new configuration", persist ?? {})
   yield* Effect.fromResult(Opening.checkOverride(options))
-  yield* Opening.checkNames(options, persist ?? {})
+  yield* Virtual.ContainerAccess.checkNames(options, persist ?? {})
   const { config, repo, snapshot } = yield* Creation.create(store, persist)
   return yield* connect(options, { repo, config: Result.succeed(config), snapshot })
 })

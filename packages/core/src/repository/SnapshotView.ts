@@ -108,12 +108,3 @@ export const unchanged = (base: Snapshot.Snapshot): SnapshotView => ({
   names: (path) => [...namesBelow(base, path, () => true)].toSorted(NodePath.compare),
   chunks: () => undefined
 })
-
-/**
- * Chunks along each dimension of an array.
- *
- * @category accessors
- * @since 0.1.0
- */
-export const gridShape = (array: Extract<Snapshot.NodeData, { readonly _tag: "Array" }>): ReadonlyArray<number> =>
-  array.shape.map(({ numChunks }) => numChunks)
