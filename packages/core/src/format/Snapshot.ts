@@ -278,8 +278,8 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
 }
 
 /**
- * The snapshot in a payload. `file` is its key, for the error; `specVersion` is that of its header, for a
- * repository that was migrated has snapshots of both versions.
+ * The snapshot in a payload. `file` is its key, for the error; `decodeValue` is what its metadata is decoded with,
+ * which the version in its header tells: a repository that was migrated has snapshots of both versions.
  *
  * Fails with `FormatError` also when a path has `..` segments or occurs twice. What only one array cannot be read
  * for is in that array: see `ManifestRef`.
@@ -289,7 +289,7 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
  */
 export const decode = (
   file: string,
-  specVersion: 1 | 2,
+  decodeValue: Metadata.DecodeValue,
   payload: Uint8Array,
   bounds?: FlatTable.Bounds
 ): Result.Result<Snapshot, FormatError> =>
@@ -304,7 +304,7 @@ export const decode = (
         nodes: decodeNodes(root),
         flushedAt: root.u64(Root.flushed_at),
         message: root.string(Root.message),
-        metadata: Metadata.decode(file, Root.metadata.name, specVersion, root.vector(Root.metadata, 4)),
+        metadata: Metadata.decode(file, Root.metadata.name, decodeValue, root.vector(Root.metadata, 4)),
         manifestFiles: decodeManifestFiles(root),
         extra: root.optionalBytes(Root.extra)
       }

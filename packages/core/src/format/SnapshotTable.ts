@@ -10,6 +10,7 @@ import type { SnapshotId } from "../values/ObjectId.ts"
 import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
 import * as FlatTable from "../encoding/FlatTable.ts"
 import * as FlatWriter from "../encoding/FlatWriter.ts"
+import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import * as Metadata from "./Metadata.ts"
 
 /**
@@ -425,7 +426,7 @@ export const decode = (file: string, root: FlatTable.FlatTable, field: FlatTable
       metadata:
         metadata === undefined || metadata.length === 0
           ? []
-          : Metadata.origin(Metadata.decode(file, `${field.name}[${i}].metadata`, 2, metadata)),
+          : Metadata.origin(Metadata.decode(file, `${field.name}[${i}].metadata`, Flexbuffer.decode, metadata)),
       pruned: table.optionalVector(Info.pruned_ancestor_tx_logs, 12)?.bytes() ?? noBytes
     })
   }

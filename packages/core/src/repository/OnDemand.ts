@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { DecodeValue } from "../format/Metadata.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
 import type { AssetError } from "./Assets.ts"
@@ -75,6 +76,17 @@ export const historyDependencies = (
   repo: Effect.Effect<Versioned, AssetError>
 ): DependencyQueries =>
   queries(Effect.map(withResolver(context), ([{ History }, resolver]) => History.queries(context, resolver, repo)))
+
+/**
+ * `Msgpack.decode`, for the metadata of snapshots of spec 1, which repositories have that were migrated.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const decodeSpec1Value: Effect.Effect<DecodeValue> = /*#__PURE__*/ Effect.map(
+  /*#__PURE__*/ Effect.promise(() => import("../encoding/Msgpack.ts")),
+  ({ decode }) => decode
+)
 
 /**
  * What is between a ref in a container and its bytes.
