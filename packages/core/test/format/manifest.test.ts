@@ -8,7 +8,8 @@ import * as zlib from "node:zlib"
 import * as ChunkRef from "../../src/format/manifest/ChunkRef.ts"
 import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
-import * as FlatTable from "../../src/encoding/FlatTable.ts"
+import { attempt } from "../../src/encoding/Attempt.ts"
+import type * as FlatTable from "../../src/encoding/FlatTable.ts"
 import { FormatError } from "../../src/encoding/FormatError.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
 import * as EffectiveRows from "../../src/format/manifest/EffectiveRows.ts"
@@ -583,7 +584,7 @@ const readEverything = (payload: Uint8Array): Result.Result<unknown, FormatError
     for (const { count, node } of manifest.nodes) {
       for (let row = 0; row < count; row++) {
         results.push(
-          FlatTable.attempt(() => {
+          attempt(() => {
             const rows = manifest.rows(node)!
             rows.seek(row)
             return [rows.index(), rows.ref()]

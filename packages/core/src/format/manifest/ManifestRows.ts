@@ -9,6 +9,7 @@ import * as Checksum from "../../values/Checksum.ts"
 import type { ChunkIndex } from "../../values/ChunkIndex.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import * as ChunkRef from "./ChunkRef.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import * as FlatTable from "../../encoding/FlatTable.ts"
 import { FormatError } from "../../encoding/FormatError.ts"
 import { PositionMap } from "../../encoding/PositionMap.ts"
@@ -82,7 +83,7 @@ interface SeenTexts {
 /**
  * A cursor over the refs of one array. `seek` puts it on a row, which is checked as far as its index;
  * other parts are checked when they are asked for. All methods throw a `FormatError` about a damaged
- * ref: call them inside of `FlatTable.attempt`.
+ * ref: call them inside of `attempt`.
  *
  * @category models
  * @since 0.1.0
@@ -397,7 +398,7 @@ export class ManifestRows {
 
   /** The indices of the rows from `from` to before `to`. */
   indices(from: number, to: number): Result.Result<ReadonlyArray<ChunkIndex>, FormatError> {
-    return FlatTable.attempt(() => {
+    return attempt(() => {
       const indices: Array<ChunkIndex> = []
       for (let row = from; row < to; row++) {
         this.seek(row)
@@ -420,7 +421,7 @@ export class ManifestRows {
     }
   ): Result.Result<ReadonlyArray<string>, FormatError> {
     const { distinct = false, wanted } = options ?? {}
-    return FlatTable.attempt(() => {
+    return attempt(() => {
       const found: Array<string> = []
       let last = -1
       let location = ""

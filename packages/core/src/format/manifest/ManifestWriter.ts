@@ -13,7 +13,7 @@ import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import * as ObjectId from "../../values/ObjectId.ts"
 import { type ArrayPart, ArrayRefsWriter, maxPayload, SharedParts } from "./ArrayRefsWriter.ts"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import { FlatWriter, shape } from "../../encoding/FlatWriter.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import { ArrayManifest, type Extents, Root } from "./Manifest.ts"
@@ -97,7 +97,7 @@ export const encode = (options: {
 const attemptToEncode = (
   options: Parameters<typeof encode>[0]
 ): Result.Result<Encoded | undefined | ManifestTooLarge, FormatError> =>
-  FlatTable.attempt(() => {
+  attempt(() => {
     const onlyChanges = options.arrays.every(({ refs }) => refs.bases.length === 0)
     const distinctTexts =
       options.arrays.length === 1 &&
