@@ -193,6 +193,12 @@ describe("RangePlan.plan", () => {
   it("cuts nothing where there are requests enough already, and no range", () => {
     const apart = Array.from({ length: 8 }, (_, i) => ({ start: i * 1e9, end: i * 1e9 + 8e6 }))
     assert.lengthOf(RangePlan.plan(apart, { parallel: 8 }), 8)
+    const stretches = apart
+      .slice(0, 3)
+      .flatMap(({ start }) =>
+        Array.from({ length: 1000 }, (_, i) => ({ start: start + i * 4096, end: start + (i + 1) * 4096 }))
+      )
+    assert.lengthOf(RangePlan.plan(stretches, { parallel: 4 }), 3, "a third more would not be there sooner")
     assert.lengthOf(RangePlan.plan([{ start: 0, end: 1e9 }], { parallel: 8 }), 1)
     const overlapping = Array.from({ length: 20 }, (_, i) => ({ start: i, end: i + 1e7 }))
     assert.lengthOf(RangePlan.plan(overlapping, { parallel: 8 }), 1)
