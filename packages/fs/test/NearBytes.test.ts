@@ -7,7 +7,11 @@ const { blockSize, largest, near } = NearBytes
 /** A file of `size` bytes, and a clock. */
 const world = (size = 100 * blockSize) => {
   const clock = { now: 0 }
-  const bytes = NearBytes.make(() => clock.now)
+  const disk: { reads: number | undefined } = { reads: undefined }
+  const bytes = NearBytes.make(
+    () => clock.now,
+    () => disk.reads
+  )
   const plan = bytes.ofFile(size)
   const at = (start: number, length = 16) => plan({ start, end: start + length })
   /** Reads a block twice, the second time as a whole. */
@@ -17,7 +21,7 @@ const world = (size = 100 * blockSize) => {
     if (manner._tag !== "Along") return assert.fail(manner._tag)
     manner.done(isRead)
   }
-  return { clock, bytes, at, bring }
+  return { clock, disk, bytes, at, bring }
 }
 
 describe("parts of a file that are in memory", () => {
@@ -109,6 +113,17 @@ describe("parts of a file that are in memory", () => {
     for (let i = 0; i < 100; i++) bytes.took(0.9)
     bytes.took(15)
     assert.strictEqual(at(0)._tag, "Here", "one alone may have waited for the processor")
+    bytes.took(15)
+    assert.strictEqual(at(0)._tag, "Alone")
+  })
+
+  it("are not left to threads because of long reads during which no disk was read", () => {
+    const { at, bring, bytes, disk } = world()
+    bring(0)
+    disk.reads = 7
+    for (let i = 0; i < 100; i++) bytes.took(15)
+    assert.strictEqual(at(0)._tag, "Here")
+    disk.reads = 8
     bytes.took(15)
     assert.strictEqual(at(0)._tag, "Alone")
   })

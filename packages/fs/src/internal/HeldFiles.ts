@@ -75,6 +75,9 @@ const deviceLimit = 10_000
 
 const mostQuestions = 1000
 
+/** Only Linux counts what comes from a disk and not from memory. */
+const diskReads = (): number | undefined => (process.platform === "linux" ? process.resourceUsage().fsRead : undefined)
+
 /** Files are closed with the Scope if there is one, else when nobody has read them for a while. */
 export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
   const calls = yield* FileCalls.current
@@ -108,7 +111,7 @@ export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
 
   const isDirectlySame = calls.local === undefined ? undefined : TurnChecks.make(calls.local)
 
-  const nearBytes = NearBytes.make(() => performance.now())
+  const nearBytes = NearBytes.make(() => performance.now(), diskReads)
 
   /** How an open file is read whose bytes may be in memory, and whose file system answers from memory. */
   const nearOf = ({ file }: OpenFiles.Lease, checked: HeldFile.Checked, kind: Kind): HeldFile.Near | undefined => {

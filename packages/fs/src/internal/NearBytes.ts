@@ -57,7 +57,12 @@ const touched = 1
 const comes = 2
 const isThere = 3
 
-export const make = (now: () => number): NearBytes => {
+/**
+ * `diskReads` is how often the process has read from a disk, where the system counts that: a long read without one waited
+ * for the processor, and would have in another thread.
+ */
+export const make = (now: () => number, diskReads: () => number | undefined): NearBytes => {
+  let diskReadsBefore: number | undefined
   let files = 0
   /** When what was waited for will be made up for. */
   let paidAt = Number.NEGATIVE_INFINITY
@@ -118,7 +123,10 @@ export const make = (now: () => number): NearBytes => {
   return {
     ofFile,
     took: (milliseconds) => {
-      if (milliseconds > long) paidAt = Math.max(paidAt, now()) + share * milliseconds
+      if (milliseconds <= long) return
+      const reads = diskReads()
+      if (reads === undefined || reads !== diskReadsBefore) paidAt = Math.max(paidAt, now()) + share * milliseconds
+      diskReadsBefore = reads
     }
   }
 }
