@@ -327,6 +327,8 @@ describe("a manifest", () => {
           })
           expect(manifest.get(node, index)).toStrictEqual(Result.succeed(present.get(index.join())))
         }
+        const short = manifest.get(node, grid.slice(1))
+        expect(short).toMatchObject({ failure: { field: expect.stringMatching(/^arrays\[0\]\.refs\[\d+\]\.index$/) } })
       })
     )
   })
