@@ -84,11 +84,14 @@ export const make = (now: () => number, diskReads: () => number | undefined): Ne
       if (Math.floor((end - 1) / blockSize) !== block) return alone
       const time = now()
       if (paidAt - time > share * allowance) return alone
-      table ??= {
-        files: new Float64Array(slots),
-        blocks: new Float64Array(slots),
-        times: new Float64Array(slots),
-        states: new Uint8Array(slots)
+      if (table === undefined) {
+        diskReadsBefore = diskReads()
+        table = {
+          files: new Float64Array(slots),
+          blocks: new Float64Array(slots),
+          times: new Float64Array(slots),
+          states: new Uint8Array(slots)
+        }
       }
       const { blocks, files, states, times } = table
       const slot = (Math.imul(file, 0x9e3779b1) + block) & (slots - 1)
