@@ -147,7 +147,7 @@ export const make = Effect.fnUntraced(function* (
     get: (key, getOptions) =>
       pathOf(key).pipe(
         Effect.tap(directories.settleDoubt),
-        Effect.flatMap((file) => FileReader.read(fs, held, key, find(file), getOptions)),
+        Effect.flatMap((file) => FileReader.read(fs, held, key, () => find(file), getOptions)),
         Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
         request("get", key)
       ),

@@ -38,6 +38,8 @@ export interface FileCalls {
 export interface LocalCalls {
   readonly isUnchanged: (path: string, identity: FileIdentity.FileIdentity) => boolean
   readonly realPath: (path: string) => string | undefined
+  /** Reads a part of a file, of Node's own, into all of `bytes`, and says how many bytes came. */
+  readonly read: (fd: number, bytes: Uint8Array, position: number) => number | undefined
 }
 
 /**
@@ -80,6 +82,13 @@ const local: LocalCalls = {
   realPath: (path) => {
     try {
       return NodeFs.realpathSync.native(path)
+    } catch {
+      return undefined
+    }
+  },
+  read: (fd, bytes, position) => {
+    try {
+      return NodeFs.readSync(fd, bytes, 0, bytes.length, position)
     } catch {
       return undefined
     }

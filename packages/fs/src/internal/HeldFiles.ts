@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import * as FileCalls from "./FileCalls.ts"
 import { FilePool } from "./FilePool.ts"
 import * as HeldFile from "./HeldFile.ts"
+import * as NearBytes from "./NearBytes.ts"
 import { NodeCalls } from "./NodeCalls.ts"
 import type * as OpenFiles from "./OpenFiles.ts"
 import * as SharedCall from "./SharedCall.ts"
@@ -74,6 +75,9 @@ const deviceLimit = 10_000
 
 const mostQuestions = 1000
 
+/** Only Linux counts what comes from a disk and not from memory. */
+const diskReads = (): number | undefined => (process.platform === "linux" ? process.resourceUsage().fsRead : undefined)
+
 /** Files are closed with the Scope if there is one, else when nobody has read them for a while. */
 export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
   const calls = yield* FileCalls.current
@@ -107,11 +111,20 @@ export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
 
   const isDirectlySame = calls.local === undefined ? undefined : TurnChecks.make(calls.local)
 
+  const nearBytes = NearBytes.make(() => performance.now(), diskReads)
+
+  /** How an open file is read whose bytes may be in memory, and whose file system answers from memory. */
+  const nearOf = ({ file }: OpenFiles.Lease, checked: HeldFile.Checked, kind: Kind): HeldFile.Near | undefined => {
+    if (calls.local === undefined || kind !== "local" || !FileCalls.isPlain(file) || !TurnChecks.isDirect(checked))
+      return
+    const { fd } = file
+    const { read } = calls.local
+    return { bytes: nearBytes, read: (bytes, position) => read(fd, bytes, position) }
+  }
+
   /** Whether an open file is still what its key names. */
-  const checkOf = ({ file }: OpenFiles.Lease, checked: HeldFile.Checked, kind: Kind): TurnChecks.Check => {
-    if (isDirectlySame !== undefined && kind === "local" && FileCalls.isPlain(file) && TurnChecks.isDirect(checked)) {
-      return isDirectlySame(checked)
-    }
+  const checkOf = (checked: HeldFile.Checked, isNear: boolean): TurnChecks.Check => {
+    if (isNear) return isDirectlySame!(checked)
     return SharedCall.make((answer) => {
       let left = checked.links.length + 1
       let isSame = true
@@ -145,7 +158,9 @@ export const make: Effect.Effect<HeldFiles> = Effect.gen(function* () {
         const onDrop = (dropped: HeldFile.HeldFile): void => {
           if (files.get(key) === dropped) files.delete(key)
         }
-        const file = HeldFile.make({ calls, pool, lease, checked, isSame: checkOf(lease, checked, kind), onDrop })
+        const near = nearOf(lease, checked, kind)
+        const isSame = checkOf(checked, near !== undefined)
+        const file = HeldFile.make({ calls, pool, lease, checked, isSame, near, onDrop })
         if (!pool.admit(file)) return
         lease.keep()
         files.get(key)?.drop()
