@@ -16,6 +16,8 @@ import * as FileIdentity from "../FileIdentity.ts"
 import * as Directories from "./Directories.ts"
 import type * as FileLock from "./FileLock.ts"
 import * as FileReader from "./FileReader.ts"
+import type { LocalDirectories } from "./LocalDirectories.ts"
+import { NodeCalls } from "./NodeCalls.ts"
 import type { StagedFiles } from "./StagedFiles.ts"
 
 /** A complete file under a temporary name. */
@@ -49,13 +51,23 @@ export const make = (options: {
   readonly lock: FileLock.FileLock
   readonly directories: Directories.Directories
   readonly stagedFiles: StagedFiles
+  readonly locals: LocalDirectories
 }): Placement => {
-  const { directories, fs, path, root, stagedFiles } = options
+  const { directories, fs, locals, path, root, stagedFiles } = options
   const { withLock } = options.lock
+
+  /** Where symbolic links lead, which may be to another machine. */
+  const identityOf = (file: string): Effect.Effect<FileIdentity.FileIdentity, PlatformError.PlatformError> =>
+    Effect.flatMap(NodeCalls, (calls) => {
+      const identity = locals.of(path.dirname(file), calls)?.identityAt(file)
+      return identity === undefined || identity.type === "SymbolicLink"
+        ? FileIdentity.ofPath(file)
+        : Effect.succeed(identity)
+    })
 
   /** What is at a path now; `undefined` for nothing. */
   const current = (file: string): Effect.Effect<FileIdentity.FileIdentity | undefined, Errors.Reason> =>
-    FileIdentity.ofPath(file).pipe(
+    identityOf(file).pipe(
       Effect.catchIf(
         (error) => codeOf(error) === "ENOENT",
         () => Effect.undefined
