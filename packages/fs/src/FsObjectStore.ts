@@ -162,7 +162,8 @@ export const make = Effect.fnUntraced(function* (
           writer.write(file, bytes, {
             mode: putOptions?.mode ?? ObjectStore.overwrite,
             defer: putOptions?.defer,
-            after: putOptions?.after
+            after: putOptions?.after,
+            isUnique: putOptions?.isUnique
           })
         ),
         Effect.tap(RequestSpan.bytes(bytes.length)),

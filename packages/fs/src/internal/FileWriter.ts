@@ -88,6 +88,8 @@ interface WriteOptions {
   readonly mode: ObjectStore.PutMode
   readonly defer: DeferredWrites.Defer | undefined
   readonly after?: Effect.Effect<void, Errors.ObjectStoreError> | undefined
+  /** Nobody else writes the file. */
+  readonly isUnique?: boolean | undefined
 }
 
 const asWrite = FileReader.asReason("write")
@@ -209,7 +211,7 @@ export const make = (options: {
   const writeTo = (
     file: string,
     fill: Fill,
-    { after, defer, mode }: WriteOptions
+    { after, defer, isUnique = false, mode }: WriteOptions
   ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason | Errors.ObjectStoreError> => {
     const directory = path.dirname(file)
 
@@ -229,7 +231,7 @@ export const make = (options: {
       const [{ identity }] = yield* after === undefined
         ? Effect.map(whole, (filled) => [filled] as const)
         : Effect.all([whole, after], { concurrency: 2 })
-      const placed = yield* place({ path: temporary, identity, settle: Effect.void }, file, mode)
+      const placed = yield* place({ path: temporary, identity, settle: Effect.void, isUnique }, file, mode)
       yield* settled
       return placed
     })
@@ -248,7 +250,7 @@ export const make = (options: {
           })
         )
       )
-      const placed = yield* place({ path: temporary, identity, settle }, file, mode)
+      const placed = yield* place({ path: temporary, identity, settle, isUnique }, file, mode)
       yield* isOpen ? flushLater(file, flush, open, defer) : settled
       return placed
     })
