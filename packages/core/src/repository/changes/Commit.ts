@@ -18,7 +18,8 @@ import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
 import type { JsonObject } from "../../values/Json.ts"
 import type { AssetError, Assets } from "../Assets.ts"
 import type { WritableAssets } from "../AssetWrites.ts"
-import { gridShape, type Node } from "../SnapshotView.ts"
+import { gridShape } from "../ChunkReads.ts"
+import type { Node } from "../SnapshotView.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
@@ -178,10 +179,16 @@ export const flush = Effect.fn("Commit.flush")(function* (
     node.data._tag === "Array" && (changes.chunks.has(node.id) || changes.updated.has(node.id))
   return yield* Uploads.during(
     Effect.fnUntraced(function* (uploads: Uploads.Uploads<ObjectStoreError | WriteForbidden>) {
-      yield* uploads.start(0, assets.writeTransactionLog(log))
-      const written = yield* Effect.forEach(
-        changed.nodes().filter(isTouched),
-        (node) => writeArray(assets, uploads, options.config, expressions, changes.chunks.get(node.id), node),
+      // The log comes second: it is encoded while the first manifest, which takes longer, is compressed elsewhere.
+      const [written] = yield* Effect.all(
+        [
+          Effect.forEach(
+            changed.nodes().filter(isTouched),
+            (node) => writeArray(assets, uploads, options.config, expressions, changes.chunks.get(node.id), node),
+            { concurrency: 2 }
+          ),
+          uploads.start(0, assets.writeTransactionLog(log))
+        ],
         { concurrency: 2 }
       )
       const rewritten = new Map(written.map(({ node }) => [node.id, node]))
