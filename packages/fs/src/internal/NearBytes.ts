@@ -33,7 +33,7 @@ const share = 20
 const allowance = 20
 
 /** How a part of a file is best read. */
-export type Manner =
+type Manner =
   /** At once, on the program's own thread. */
   | { readonly _tag: "Here" }
   /** With all of its block, by another thread; `done` is told whether the block was read. */

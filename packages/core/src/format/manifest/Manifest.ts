@@ -189,7 +189,7 @@ const guessing = (rows: ManifestRows): Guess => {
     return Array.from({ length: rows.rank }, (_, axis) => rows.coordinate(axis))
   }
   // A damaged row is the error of who looks for it, not of others.
-  const ends = FlatTable.attempt(() => [indexOf(0), indexOf(count - 1)] as const)
+  const ends = attempt(() => [indexOf(0), indexOf(count - 1)] as const)
   if (Result.isFailure(ends)) return inTheMiddle(rows)
   const [first, last] = ends.success
   const steps: Array<number> = Array.from({ length: first.length })
