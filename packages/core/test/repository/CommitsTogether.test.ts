@@ -201,3 +201,38 @@ it.live("of several programs all get in, and none twice", () =>
     }
   })
 )
+
+it.live("one that loses a race and then is in conflict can be rebased", () =>
+  Effect.gen(function* () {
+    // Another program commits just before the branch is moved, once.
+    let meanwhile: Effect.Effect<unknown> | undefined
+    const { world } = yield* counted(
+      Effect.suspend(() => {
+        const now = meanwhile ?? Effect.void
+        meanwhile = undefined
+        return Effect.asVoid(now)
+      })
+    )
+    yield* inWorld(world)(
+      Effect.gen(function* () {
+        const repository = yield* seed
+        const session = yield* repository.writableSession("main")
+        yield* session.setChunk("/a", [0], text("ours"))
+        meanwhile = inWorld({ ...world, store: { ...world.store } })(
+          Effect.gen(function* () {
+            const other = yield* (yield* Repository.open()).writableSession("main")
+            yield* other.setChunk("/a", [0], text("theirs"))
+            return yield* other.commit("theirs")
+          })
+        ).pipe(Effect.orDie)
+        const error = yield* Effect.flip(session.commit("ours", { rebase: {} }))
+        assert.strictEqual(error._tag, "RebaseConflict")
+        yield* session.rebase({ ChunkDoubleUpdate: "ours" })
+        yield* session.commit("ours")
+      })
+    )
+    const { chunks, messages } = yield* seen(world)
+    assert.strictEqual(chunks[0], "ours")
+    assert.deepStrictEqual(messages.slice(0, 2), ["ours", "theirs"])
+  })
+)

@@ -154,11 +154,18 @@ export const needsLogs = (changes: ChangeSet.ChangeSet, base: Snapshot.Snapshot,
   return asked.some((ids) => [...ids.keys()].some((id) => written.has(id)))
 }
 
-/** The chunks of the logs, by node. */
-const chunksOf = (logs: ReadonlyArray<TransactionLog>): ReadonlyMap<NodeId, ReadonlyArray<UpdatedChunks>> => {
+/**
+ * The chunks of the logs, by node: of those with other manifests. What was written and taken away again is nothing, whether
+ * or not the logs were read for something else.
+ */
+const chunksOf = (
+  logs: ReadonlyArray<TransactionLog>,
+  { written }: Theirs
+): ReadonlyMap<NodeId, ReadonlyArray<UpdatedChunks>> => {
   const chunks = new Map<NodeId, Array<UpdatedChunks>>()
   for (const { updatedChunks } of logs) {
     for (const one of updatedChunks) {
+      if (!written.has(one.node)) continue
       const known = chunks.get(one.node)
       if (known === undefined) chunks.set(one.node, [one])
       else known.push(one)
@@ -258,7 +265,7 @@ export const conflicts = ({
   writtenAs
 }: Progress): ReadonlyArray<Conflict.Conflict> => {
   const theirs = theirsOf(base, onto)
-  const chunks = chunksOf(logs)
+  const chunks = chunksOf(logs, theirs)
   const touched = touchedBy(changes)
   const before = pick(base, touched)
   const after = pick(onto, touched)
@@ -558,6 +565,15 @@ export const decide = (
     return { ...progress, changes: draft, settled, writtenAs }
   })
 
+/** The refs that are in a grid: the array may have become smaller. */
+const inGrid = (columns: ChunkRefColumns, grid: ReadonlyArray<number>): ChunkRefColumns => {
+  const { rank } = columns
+  const { indices } = columns.indicesInOrder()
+  const rows = columns.rowsInOrder()
+  const inside = rows.filter((_, i) => grid.every((chunks, axis) => indices[i * rank + axis]! < chunks))
+  return inside.length === rows.length ? columns : columns.only(inside)
+}
+
 /**
  * The changes as changes of the new base, when no conflict is left.
  *
@@ -585,9 +601,15 @@ export const finish = ({ changes, onto }: Progress): ChangeSet.ChangeSet => {
         .map(([id, update]) => [id, update])
     ),
     chunks: new Map(
-      [...changes.chunks].filter(
-        ([id, columns]) => columns.rowsInOrder().length > 0 && (now.has(id) || changes.created.has(id))
-      )
+      [...changes.chunks].flatMap(([id, columns]) => {
+        const metadata = (changes.created.get(id) ?? changes.updated.get(id))?.metadata
+        const node = now.get(id)
+        const data = metadata ?? node?.data
+        if (data?._tag !== "Array" || (node === undefined && !changes.created.has(id))) return []
+        const grid = data.shape.map(({ numChunks }) => numChunks)
+        const inside = inGrid(columns, grid)
+        return inside.rowsInOrder().length === 0 ? [] : [[id, inside] as const]
+      })
     )
   }
 }
