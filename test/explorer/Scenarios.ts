@@ -8,6 +8,7 @@ import type { Fault } from "./World.ts"
 
 const {
   commit,
+  commitOnTop,
   create,
   createBranch,
   createTag,
@@ -24,6 +25,8 @@ const {
 const onRepository: ReadonlyArray<Operation.Operation> = [
   commit("main"),
   commit("dev"),
+  commitOnTop("main"),
+  commitOnTop("dev"),
   createBranch("new"),
   createBranch("dev"),
   deleteBranch("dev"),
@@ -44,6 +47,7 @@ const creators = [create, openOrCreate]
 /** What is done while a repository is created, by programs that open it as soon as it is there. */
 const whileCreated = [
   commit("main"),
+  commitOnTop("main"),
   createBranch("new"),
   deleteBranch("new"),
   resetBranch("main"),
@@ -70,7 +74,10 @@ const scenarios = (
 /** All of them. */
 export const all: ReadonlyArray<Scenario> = [
   ...scenarios("repository", pairs(onRepository)),
-  ...scenarios("repository", across(creators, [...creators, commit("main"), updateConfig, reader("main")])),
+  ...scenarios(
+    "repository",
+    across(creators, [...creators, commit("main"), commitOnTop("main"), updateConfig, reader("main")])
+  ),
   ...scenarios("unpublished", across([publish], onRepository)),
   ...scenarios("empty", [...pairs(creators), ...across(creators, whileCreated)])
 ]
@@ -79,6 +86,7 @@ export const all: ReadonlyArray<Scenario> = [
 const meeting: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]> = (() => {
   const usual = [
     commit("main"),
+    commitOnTop("main"),
     createBranch("new"),
     deleteBranch("dev"),
     resetBranch("main"),
@@ -92,6 +100,7 @@ const meeting: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]
   const special = new Map(
     [
       [commit("dev"), deleteBranch("dev")] as const,
+      [commitOnTop("dev"), deleteBranch("dev")] as const,
       [createBranch("dev"), deleteBranch("dev")] as const,
       [deleteBranch("dev"), resetBranch("dev")] as const,
       [deleteBranch("dev"), reader("dev")] as const,
@@ -112,6 +121,9 @@ const fewerFaults: ReadonlyMap<string, ReadonlyArray<Fault>> = new Map([
   ["repository/short/config.update+config.update", ["lost", "cut-after"]],
   ["repository/short/commit(main)+config.update", ["lost", "interrupt-after"]],
   ["unpublished/short/publish+commit(main)", ["lost", "interrupt-after"]],
+  ["repository/short/commit.rebase(main)+config.update", ["interrupt-after"]],
+  ["repository/short/commit.rebase(main)+commit.rebase(main)", ["lost", "interrupt-after"]],
+  ["repository/short/commit(main)+commit.rebase(main)", ["lost", "interrupt-after"]],
   ["empty/short/create+create", ["error", "lost"]],
   ["empty/short/create+openOrCreate", ["lost"]],
   ["empty/short/openOrCreate+openOrCreate", ["lost"]]
