@@ -1,5 +1,5 @@
 /**
- * What three sessions on one branch can do, two of them in one program and one in another, done to the real ones and to
+ * What four sessions on one branch can do, three of them in one program and one in another, done to the real ones and to
  * the model. After each command all look the same.
  */
 import {
@@ -30,7 +30,7 @@ export interface Modelled {
 }
 
 /** The program of each session. */
-const programOf = [0, 0, 1] as const
+const programOf = [0, 0, 0, 1] as const
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -320,7 +320,7 @@ const command = <A>(
   run: (args: A, model: Modelled, real: Real) => Effect.Effect<void, unknown>
 ): fc.Arbitrary<Command> => args.map((values) => new Command(name, values, (model, real) => run(values, model, real)))
 
-const which = fc.nat(2)
+const which = fc.nat(3)
 
 const edits = fc.array(edit, { minLength: 1, maxLength: 4 })
 
@@ -377,7 +377,7 @@ export const commands: Array<fc.Arbitrary<Command>> = [
       sessions[which] = new Model.SessionModel(branch)
     })
   ),
-  command("together", fc.tuple(ways, ways, ways), (ways, { branch, sessions }, real) =>
+  command("together", fc.tuple(ways, ways, ways, ways), (ways, { branch, sessions }, real) =>
     Effect.gen(function* () {
       const before = branch.tip
       const results = yield* Effect.forEach(

@@ -275,13 +275,6 @@ export const rebase = (base: Version, between: ReadonlyArray<Version>, nodes: No
       if (node !== undefined) deleted.delete(node.identity)
     }
   }
-  const drop = (path: string, identity: number, isWithBelow: boolean): void => {
-    for (const [id, node] of created) {
-      if (id !== identity && !(isWithBelow && isBelow(node.path, path))) continue
-      created.delete(id)
-      chunks.delete(id)
-    }
-  }
   const remove = (path: string): void => {
     for (const node of onto.values()) {
       if (node.path !== path && !isBelow(node.path, path)) continue
@@ -315,10 +308,9 @@ export const rebase = (base: Version, between: ReadonlyArray<Version>, nodes: No
       const now = onto.get(identity)
       switch (kind) {
         case "NewNodeConflictsWithExistingNode":
-          drop(path, identity, !(created.get(identity)?.kind === "group" && at(onto, path)?.kind === "group"))
-          break
         case "NewNodeInInvalidGroup":
-          drop(path, identity, true)
+          created.delete(identity)
+          chunks.delete(identity)
           break
         case "ChunkDoubleUpdate":
           for (const index of common) chunks.get(identity)?.delete(index)

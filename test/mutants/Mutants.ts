@@ -433,25 +433,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
-    name: "where others win, what the session created below goes with its node",
-    file: `${changes}/RebasePlan.ts`,
-    find: "if (id !== node && !(below && NodePath.isBelow(created.path, path))) continue",
-    replace: "if (id !== node) continue",
-    tests: ["test/models/branch.test.ts"]
-  },
-  {
     name: "where others win, only the chunks that both wrote are given up",
     file: `${changes}/RebasePlan.ts`,
     find: "columns.only(columns.rowsInOrder().filter((_, i) => !common.has(i)))",
     replace: "columns.only([])",
     tests: [`${repository}/Rebase.test.ts`]
-  },
-  {
-    name: "where the session wins over a node, what it deletes of others is no conflict again",
-    file: `${changes}/RebasePlan.ts`,
-    find: "          settled.add(`${_tag} ${id}`)\n",
-    replace: "",
-    tests: ["test/models/branch.test.ts"]
   },
   {
     name: "a conflict that nothing decides is an error",
@@ -494,5 +480,12 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "    this.#keep(this.rowsInOrder())\n",
     replace: "",
     tests: ["packages/core/test/format/columns.test.ts", `${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a commit on top of others has what they did",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "if (snapshot.id === parent) return settled",
+    replace: "return settled",
+    tests: ["test/explorer/rebase.test.ts", `${repository}/Rebase.test.ts`]
   }
 ]

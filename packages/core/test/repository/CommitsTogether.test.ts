@@ -262,7 +262,7 @@ it.effect("one that is given up while it is written takes nothing with it", () =
         )
         yield* Deferred.await(isWriting)
         const interrupted = yield* Effect.forkChild(Fiber.interrupt(fibers[1]!))
-        yield* Effect.yieldNow
+        yield* Effect.repeat(Effect.yieldNow, { times: 20 })
         yield* Deferred.succeed(mayWrite, undefined)
         yield* Fiber.join(interrupted)
         assert.isTrue(Exit.isSuccess(yield* Fiber.await(fibers[0]!)))

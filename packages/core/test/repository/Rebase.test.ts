@@ -409,6 +409,18 @@ describe("a solver", () => {
     })
   )
 
+  it.effect("that decides about a node and otherwise about what is below it loses neither", () =>
+    Effect.gen(function* () {
+      const { state } = yield* race(
+        (s) => Effect.andThen(s.createGroup("/new", { by: "us" }), s.createGroup("/new/below")),
+        (s) => s.createArray("/new", array()),
+        { NewNodeConflictsWithExistingNode: "theirs", NewNodeInInvalidGroup: "ours" }
+      )
+      assert.isTrue("/new/below" in state)
+      assert.isFalse("/new" in state)
+    })
+  )
+
   it.effect("that gives metadata of another kind of node is told so", () =>
     Effect.gen(function* () {
       const raced = yield* race(

@@ -462,13 +462,10 @@ export const decide = (
     const settled = new Set(progress.settled)
     const writtenAs = new Map(progress.writtenAs)
 
-    /** Leaves out a node that the session created; with `below`, those that it created below it, too. */
-    const dropCreated = (node: NodeId, path: NodePath.NodePath, below: boolean): void => {
-      for (const [id, created] of draft.created) {
-        if (id !== node && !(below && NodePath.isBelow(created.path, path))) continue
-        draft.created.delete(id)
-        draft.chunks.delete(id)
-      }
+    /** Leaves out a node that the session created. Those below it are in conflict themselves where they cannot stay. */
+    const dropCreated = (node: NodeId): void => {
+      draft.created.delete(node)
+      draft.chunks.delete(node)
     }
     /** Deletes what others have at a path, with all below it. */
     const deleteTheirs = (path: NodePath.NodePath): void => {
@@ -498,14 +495,9 @@ export const decide = (
     const takeTheirs = (conflict: Conflict.Conflict): void => {
       const { node } = conflict
       switch (conflict._tag) {
-        case "NewNodeConflictsWithExistingNode": {
-          const isGroup =
-            draft.created.get(node)?.metadata._tag === "Group" &&
-            Snapshot.find(onto, conflict.path)?.data._tag === "Group"
-          return dropCreated(node, conflict.path, !isGroup)
-        }
+        case "NewNodeConflictsWithExistingNode":
         case "NewNodeInInvalidGroup":
-          return dropCreated(node, conflict.path, true)
+          return dropCreated(node)
         case "ZarrMetadataDoubleUpdate":
         case "ZarrMetadataUpdateOfDeletedArray":
         case "ZarrMetadataUpdateOfDeletedGroup":
