@@ -31,6 +31,7 @@ import * as Commit from "./changes/Commit.ts"
 import * as Continued from "./changes/Continued.ts"
 import * as NativeChunks from "./changes/NativeChunks.ts"
 import * as Layout from "./Layout.ts"
+import * as OpenSessions from "./OpenSessions.ts"
 import * as RandomId from "./RandomId.ts"
 import type { OutcomeUnknown } from "./RepositoryError.ts"
 import type { CommitConflict, CommitOutcomeUnknown, RefNotFound } from "./versions/RepoChange.ts"
@@ -211,6 +212,7 @@ export const make = Effect.fnUntraced(function* (
   snapshot: ChangedSnapshot["base"]
 ): Effect.fn.Return<WritableSession> {
   const { resolver, store } = context
+  const open = OpenSessions.register(store, branch, yield* Clock.currentTimeMillis)
   let changes = new ChangedSnapshot(snapshot)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
@@ -370,7 +372,7 @@ export const make = Effect.fnUntraced(function* (
     }).pipe(Effect.withSpan("Session.setVirtualRefs"))
   }
 
-  return {
+  const session: WritableSession = {
     ...Session.make(context, branch, () => changes),
     branch,
     createGroup: (path, attributes) => create(path, (path) => ZarrMetadata.group(path, attributes), undefined, false),
@@ -405,10 +407,16 @@ export const make = Effect.fnUntraced(function* (
             return (columns: ChunkRefColumns) => columns.setInline(index, copy)
           }
           const { length } = bytes
+          const since = yield* Clock.currentTimeMillis
+          open.changed(since)
           const id = yield* RandomId.chunkId
           const defer = chunks.defer(id)
           yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream", defer })
-          return (columns: ChunkRefColumns) => columns.setNative(index, ObjectId.bytes12(id), 0, length)
+          return (columns: ChunkRefColumns) => {
+            // A commit may have been made since.
+            open.changed(since)
+            columns.setNative(index, ObjectId.bytes12(id), 0, length)
+          }
         })
       )
     ),
@@ -421,6 +429,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.sync(() => {
         tried.clear()
         changes = new ChangedSnapshot(changes.base)
+        open.settled()
       })
     ),
     commit: Effect.fn("Session.commit")(function* (message, options) {
@@ -430,6 +439,7 @@ export const make = Effect.fnUntraced(function* (
         const before = new Set(tried.keys())
         const files = DeferredWrites.make()
         const now = yield* Clock.currentTimeMillis
+        open.changed(now)
         const { snapshot } = yield* context.moveBranch({
           branch,
           parent: changes.base.id,
@@ -448,6 +458,7 @@ export const make = Effect.fnUntraced(function* (
           onMoved: ({ snapshot }) => {
             const isWhole = tried.get(snapshot.id)?.revision === revision
             changes = isWhole ? new ChangedSnapshot(snapshot) : Continued.onTopOf(changes, snapshot)
+            if (isWhole) open.settled()
             tried.clear()
           }
         })
@@ -466,4 +477,6 @@ export const make = Effect.fnUntraced(function* (
       )
     })
   }
+  open.is(session)
+  return session
 })

@@ -104,19 +104,26 @@ const writeArray = Effect.fnUntraced(function* (
   config: RepositoryConfig,
   expressions: SplitExpressions.Expressions,
   changed: ChunkRefColumns | undefined,
-  node: ArrayNode
+  node: ArrayNode,
+  rewrite: "all" | "unfit" | undefined
 ): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge> {
   const grid = gridShape(node.data)
-  const plan = yield* planned({
+  const options = {
     manifests: node.data.manifests,
     gridShape: grid,
     sizes: ManifestSplit.boxSizes(config, expressions, {
       path: node.path,
       gridShape: grid,
       dimensionNames: node.data.dimensionNames
-    }),
-    changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
-  })
+    })
+  }
+  const plan =
+    rewrite === undefined
+      ? yield* planned({
+          ...options,
+          changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
+        })
+      : ManifestSplit.rewritePlan(options, rewrite)
   if (!plan.writes) return { node, files: [] }
   const bases = yield* Effect.forEach(
     plan.replaced,
@@ -167,6 +174,8 @@ export const flush = Effect.fn("Commit.flush")(function* (
     readonly metadata: JsonObject
     /** Microseconds since 1970. */
     readonly flushedAt: number
+    /** Writes manifests that nobody changed; only without changes. */
+    readonly rewrite?: "all" | "unfit" | undefined
   }
 ): Effect.fn.Return<Flushed, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
   const id = yield* RandomId.snapshotId
@@ -175,13 +184,15 @@ export const flush = Effect.fn("Commit.flush")(function* (
   const expressions = yield* SplitExpressions.load(options.config)
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>
-    node.data._tag === "Array" && (changes.chunks.has(node.id) || changes.updated.has(node.id))
+    node.data._tag === "Array" &&
+    (options.rewrite !== undefined || changes.chunks.has(node.id) || changes.updated.has(node.id))
   return yield* Uploads.during(
     Effect.fnUntraced(function* (uploads: Uploads.Uploads<ObjectStoreError | WriteForbidden>) {
       yield* uploads.start(0, assets.writeTransactionLog(log))
       const written = yield* Effect.forEach(
         changed.nodes().filter(isTouched),
-        (node) => writeArray(assets, uploads, options.config, expressions, changes.chunks.get(node.id), node),
+        (node) =>
+          writeArray(assets, uploads, options.config, expressions, changes.chunks.get(node.id), node, options.rewrite),
         { concurrency: 2 }
       )
       const rewritten = new Map(written.map(({ node }) => [node.id, node]))
