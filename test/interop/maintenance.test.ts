@@ -6,7 +6,7 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { Maintenance, MemoryObjectStore, type Repository } from "@effect-icechunk/core"
+import { Maintenance, MemoryObjectStore, type ObjectStore, type Repository } from "@effect-icechunk/core"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -218,6 +218,85 @@ suite(
     return { services: services(directory), storage: () => Engine.storage(directory) }
   })
 )
+
+/** A store that does something before the request of a number, counted from 1. */
+const interrupted = (store: ObjectStore.ObjectStoreShape, at: number, meanwhile: Effect.Effect<unknown>) => {
+  const state = { requests: 0 }
+  const before = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => (++state.requests === at ? Effect.andThen(meanwhile, request) : request))
+  const wrapped: ObjectStore.ObjectStoreShape = {
+    ...store,
+    get: (key, options) => before(store.get(key, options)),
+    put: (key, data, options) => before(store.put(key, data, options)),
+    head: (key) => before(store.head(key)),
+    list: (prefix) => Stream.unwrap(before(Effect.sync(() => store.list(prefix)))),
+    delete: (keys) => before(store.delete(keys)),
+    copy: (from, to, options) => before(store.copy(from, to, options))
+  }
+  return { state, store: wrapped }
+}
+
+describe("what the official engine does while we collect survives whole, before whichever of our requests it comes", () => {
+  const others: Readonly<
+    Record<string, (engine: Awaited<ReturnType<typeof Engine.Repository.open>>, garbage: string) => Promise<unknown>>
+  > = {
+    "a commit": async (engine) => {
+      const session = await engine.writableSession("main")
+      await session.store.set("a/c/11", Buffer.from(bytes(1000, 11)))
+      return session.commit("meanwhile")
+    },
+    "a tag on what would be dropped": (engine, garbage) => engine.createTag("saved", garbage),
+    "a branch on it, and a commit": async (engine, garbage) => {
+      await engine.createBranch("saved", garbage)
+      const session = await engine.writableSession("saved")
+      await session.store.set("a/c/12", Buffer.from(bytes(1000, 12)))
+      return session.commit("on it")
+    }
+  }
+  for (const [name, other] of Object.entries(others)) {
+    it.live(
+      name,
+      () =>
+        Effect.gen(function* () {
+          const template = yield* MemoryObjectStore.make()
+          const ids = yield* write(Interop.placeOn(template))
+          const all = yield* Effect.forEach(yield* Stream.runCollect(template.list("")), ({ key }) => template.get(key))
+          let refusals = 0
+          let at = 0
+          for (let isOver = false; !isOver;) {
+            at++
+            const store = yield* MemoryObjectStore.make()
+            for (const { bytes, meta } of all) yield* store.put(meta.key, bytes)
+            const place = Interop.placeOn(store)
+            const engine = yield* theirs(place)
+            yield* Effect.sleep("5 millis")
+            const meanwhile = Effect.promise(() =>
+              other(engine, ids.at(-1)!).catch(() => {
+                refusals++
+              })
+            )
+            const held = interrupted(store, at, meanwhile)
+            yield* Interop.inRepository(Interop.placeOn(held.store))((repository) =>
+              Effect.gen(function* () {
+                held.state.requests = 0
+                yield* Maintenance.collectGarbage(repository, { olderThan: 0, minimumAge: 0 })
+              })
+            )
+            isOver = held.state.requests < at
+            assert.deepStrictEqual(yield* Interop.inRepository(place)(findings), [])
+            const now = yield* theirs(place)
+            for (const branch of yield* Effect.promise(() => now.listBranches())) {
+              const read = yield* Effect.promise(() => readTheirs(now, { branch }))
+              assert.notInclude([...read.values()], "elsewhere")
+            }
+          }
+          assert.isAbove(at, 15)
+          assert.strictEqual(refusals > 0, name !== "a commit")
+        }),
+      60_000
+    )
+  }
+})
 
 const shared = path.resolve(import.meta.dirname, "../../../shared/data/icechunk-repositories")
 
