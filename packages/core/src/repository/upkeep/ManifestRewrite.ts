@@ -18,6 +18,7 @@ import { Deferred } from "../AssetWrites.ts"
 import { ChangedSnapshot } from "../changes/ChangedSnapshot.ts"
 import * as Commit from "../changes/Commit.ts"
 import * as ManifestSplit from "../changes/ManifestSplit.ts"
+import * as Uploads from "../changes/Uploads.ts"
 import * as Internals from "../Internals.ts"
 import type { RepositoryShape } from "../Repository.ts"
 import { RepositoryBusy } from "../RepositoryError.ts"
@@ -139,22 +140,20 @@ export const rewriteManifests = /*#__PURE__*/ Effect.fn("Maintenance.rewriteMani
     if (arrays.length === 0 || options.dryRun === true) return { snapshotId: snapshot.id, arrays }
     const files = DeferredWrites.make()
     const now = yield* Clock.currentTimeMillis
-    const written = yield* Commit.flush(assets, new ChangedSnapshot(snapshot), {
-      config: current,
-      message,
-      metadata,
-      rewrite,
-      flushedAt: Math.max(now * 1000, snapshot.flushedAt + 1)
-    }).pipe(Effect.provideService(Deferred, files))
+    const written = yield* Uploads.during((uploads: Commit.CommitUploads) =>
+      Commit.flush(assets, uploads, new ChangedSnapshot(snapshot), {
+        config: current,
+        message,
+        metadata,
+        rewrite,
+        made: new Map(),
+        flushedAt: Math.max(now * 1000, snapshot.flushedAt + 1)
+      })
+    ).pipe(Effect.provideService(Deferred, files))
     const { id } = written.snapshot
-    const commit = RepoChange.commit(branch, {
-      id,
-      parentId: snapshot.id,
-      flushedAt: written.snapshot.flushedAt,
-      message,
-      metadata,
-      prunedAncestorTxLogs: []
-    })
+    const { flushedAt } = written.snapshot
+    const info = { id, parentId: snapshot.id, flushedAt, message, metadata, prunedAncestorTxLogs: [] }
+    const commit = RepoChange.commit(branch, [info])
     const isIn = yield* change(commit, {
       after: DeferredWrites.settleAll(files),
       isWrittenIn: ({ snapshots }) => snapshots.has(id)
