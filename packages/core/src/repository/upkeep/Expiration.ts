@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { RepoInfo, SnapshotInfo } from "../../format/RepoInfo.ts"
@@ -133,6 +134,9 @@ export const apply = (info: RepoInfo, { deletedBranches, deletedTags, edited, re
  */
 export type ExpireOptions = Cutoff.Age & RefPolicy & { /** Changes nothing. */ readonly dryRun?: boolean | undefined }
 
+/** Others did it meanwhile, or refs that keep what would expire. */
+class NothingExpired extends /*#__PURE__*/ Data.TaggedError("NothingExpired")<{}> {}
+
 /**
  * Takes old snapshots out of the history, in one write. A history that had them goes on from its first snapshot, and the
  * transaction logs of those in between stay with the next one. Returns what was done; where nothing has expired nothing is
@@ -158,10 +162,10 @@ export const expire = /*#__PURE__*/ Effect.fn("Maintenance.expire")(function* (
   yield* RepoObject.ensureOnline(store, info)
   let done = planFor(info)
   if (isEmpty(done)) return done
-  const planned: Change<never> = (now) => {
+  const planned: Change<NothingExpired> = (now) => {
     done = planFor(now)
-    return Result.succeed(apply(now, done))
+    return isEmpty(done) ? Result.fail(new NothingExpired()) : Result.succeed(apply(now, done))
   }
-  yield* change(planned)
+  yield* Effect.catchTag(change(planned), "NothingExpired", () => Effect.void)
   return done
 })
