@@ -37,7 +37,7 @@ export interface StagedFiles {
 }
 
 /** Files that were removed, and their bytes. */
-export interface Swept {
+interface Swept {
   readonly files: number
   readonly bytes: number
 }
