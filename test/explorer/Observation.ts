@@ -125,7 +125,7 @@ const readAll = (ids: ReadonlyArray<string>) =>
   })
 
 /**
- * Looks at the store of a world. Snapshots of `known`, whose files are the same, have been looked at.
+ * Looks at the store of a world. Snapshots of `known` have been looked at, where their files are the same.
  */
 export const observe = (world: World, known: Objects.Image): Observation => {
   const { objects } = world
@@ -141,13 +141,15 @@ export const observe = (world: World, known: Objects.Image): Observation => {
     messages.get(id) ?? former?.get(id as SnapshotId)?.message ?? `unknown snapshot ${id}`
   if (new Set(messages.values()).size !== messages.size) problems.push("two snapshots are of the same commit")
 
+  // Where files were deleted, those may be of any snapshot.
+  const isLess = [...known.keys()].some((key) => /^(?:manifests|chunks)\//.test(key) && !objects.has(key))
   const unread = [...messages.keys()].filter((id) => {
     const file = `snapshots/${id}`
     const log = objects.get(`transactions/${id}`)
     if (log === undefined) problems.push(`the snapshot ${message(id)} has no transaction log`)
     else if (Result.isFailure(TransactionLog.decode(id, payload(log))))
       problems.push(`the transaction log of ${message(id)} is damaged`)
-    return known.get(file) === undefined || known.get(file) !== objects.get(file)
+    return isLess || known.get(file) === undefined || known.get(file) !== objects.get(file)
   })
   const read = world.now(world.actors.length - 1, readAll(unread))
   if (Exit.isFailure(read)) problems.push(`it cannot be read: ${Cause.pretty(read.cause).split("\n")[0]}`)
