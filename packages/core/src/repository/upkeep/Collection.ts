@@ -425,7 +425,8 @@ export const collectGarbage = /*#__PURE__*/ Effect.fn("Maintenance.collectGarbag
       const { info } = yield* readRepo
       if (info !== looked) {
         yield* RepoObject.ensureOnline(store, info)
-        if ((yield* readAll(info)) === undefined) return result(false)
+        // What it lists stays, whatever leads to it: it is not written again.
+        if (!(yield* read({ ...decide(info), kept: new Set(info.snapshots.keys()) }))) return result(false)
         takeOutListed(candidates, info)
         looked = info
       }

@@ -21,6 +21,7 @@ import type { ObjectStoreShape } from "../../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../../values/ObjectId.ts"
 import type { AssetError } from "../Assets.ts"
+import * as ConfigFile from "../config/ConfigFile.ts"
 import type { ObjectCheck } from "../Dependencies.ts"
 import * as Internals from "../Internals.ts"
 import * as Layout from "../Layout.ts"
@@ -204,6 +205,16 @@ const snapshotProblems = (file: string, snapshot: Snapshot.Snapshot, listed: Lis
   return found
 }
 
+/** What is wrong with the configuration. */
+const checkConfig = (store: ObjectStoreShape, tell: Tell): Effect.Effect<void, ObjectStoreError> =>
+  Effect.matchEffect(ConfigFile.readStored(store), {
+    onSuccess: () => Effect.void,
+    onFailure: (error) =>
+      error._tag === "InvalidConfig"
+        ? tell(Finding.Damaged({ file: Layout.config, field: error.field, problem: error.problem }))
+        : Effect.fail(error)
+  })
+
 /** The operations log: its pages, and the former objects that the repository object lists. */
 const checkLog = Effect.fnUntraced(function* (
   store: ObjectStoreShape,
@@ -265,7 +276,10 @@ const checkAll = Effect.fnUntraced(function* (
     yield* RepositoryFiles.list(store, kind, (name, { size }) => listed[kind].add(name, size))
     yield* Progress.tell(options, { phase: "listing", kind, of: listed[kind].ids.size, ...listed[kind].count })
   }
-  if (doneSnapshots.size === 0) yield* checkLog(store, info, tell)
+  if (options.from === undefined) {
+    yield* checkConfig(store, tell)
+    yield* checkLog(store, info, tell)
+  }
 
   const told = new IdTable.IdTable()
   const checkManifest = Effect.fnUntraced(function* (

@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import * as IcechunkFile from "../../../src/format/IcechunkFile.ts"
+import * as RepoInfo from "../../../src/format/RepoInfo.ts"
 import { inWorld, pattern, type World } from "../Fixture.ts"
 import { array } from "../RepositorySuite.ts"
 import { assertWhole, contents, copied, keys, littered, type Littered, opened } from "./World.ts"
@@ -473,4 +474,76 @@ describe("what others do while garbage is collected survives whole, wherever it 
       60_000
     )
   }
+})
+
+describe("a collection looks again", () => {
+  it.effect("before it writes: what others have come to need, and cannot be read, ends it", () =>
+    Effect.gen(function* () {
+      const world = yield* littered
+      const before = yield* keys(world.store)
+      // Before the write of the repository object, the only put of it.
+      let isFirst = true
+      const store: ObjectStore.ObjectStoreShape = {
+        ...world.store,
+        put: (key, bytes, options) =>
+          Effect.suspend(() => {
+            if (key !== "repo" || !isFirst) return world.store.put(key, bytes, options)
+            isFirst = false
+            return opened(world)((repository) =>
+              Effect.gen(function* () {
+                yield* repository.createTag("saved", world.orphan)
+                const at = yield* repository.readonlySession({ tag: "saved" })
+                const { data } = yield* at.node("/a")
+                const manifest = data._tag === "Array" ? data.manifests[0]!.id : ""
+                yield* changed(world.store, `manifests/${manifest}`, (one) => one.slice(0, 60))
+              })
+            ).pipe(Effect.orDie, Effect.andThen(world.store.put(key, bytes, options)))
+          })
+      }
+      const error = yield* Effect.flip(
+        opened({ ...world, store })((repository) => Maintenance.collectGarbage(repository, week))
+      )
+      assert.strictEqual(error._tag, "FormatError")
+      assert.deepStrictEqual(yield* keys(world.store), before)
+      const { bytes } = yield* world.store.get("repo")
+      const { payload } = yield* IcechunkFile.decode("repo", bytes, "RepoInfo").pipe(Effect.provide(NodeZstd.layer))
+      const info = yield* Effect.fromResult(RepoInfo.decode("repo", payload))
+      assert.deepStrictEqual(info.latestUpdates[0]!.update, { _tag: "TagCreated", name: "saved" })
+    })
+  )
+
+  it.effect("before each deletion: of a repository object that somebody puts back, all files stay", () =>
+    Effect.gen(function* () {
+      const world = yield* littered
+      const former = yield* world.store.get("repo")
+      let isFirst = true
+      const store: ObjectStore.ObjectStoreShape = {
+        ...world.store,
+        // It is read once more when it has been written.
+        get: (key, options) =>
+          Effect.suspend(() => {
+            const isAfter = isFirst && key === "repo" && isWritten
+            if (!isAfter) return world.store.get(key, options)
+            isFirst = false
+            return Effect.andThen(Effect.orDie(world.store.put("repo", former.bytes)), world.store.get(key, options))
+          }),
+        put: (key, bytes, options) =>
+          Effect.tap(world.store.put(key, bytes, options), () =>
+            Effect.sync(() => {
+              if (key === "repo") isWritten = true
+            })
+          )
+      }
+      let isWritten = false
+      yield* opened({ ...world, store })((repository) =>
+        Effect.gen(function* () {
+          const done = yield* Maintenance.collectGarbage(repository, week)
+          // But what nothing has ever led to.
+          assert.deepStrictEqual(done.deleted.total, { files: 1, bytes: 77 })
+          yield* assertWhole(repository)
+        })
+      )
+      assert.isFalse(isFirst)
+    })
+  )
 })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Repository from "@effect-icechunk/core/Repository"
 import * as Maintenance from "@effect-icechunk/core/Maintenance"
+import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -239,6 +240,42 @@ describe("expire", () => {
           assert.strictEqual(error._tag, "RefForbidden")
         })
       )
+    })
+  )
+
+  it.effect("keeps what others have tagged meanwhile, and writes nothing when nothing is left to expire", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      const ids = yield* inWorld(world)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const ids = yield* commits(repository, "main", 2)
+          yield* TestClock.adjust("10 days")
+          return ids
+        })
+      )
+      let isFirst = true
+      const store: ObjectStore.ObjectStoreShape = {
+        ...world.store,
+        put: (key, bytes, options) =>
+          Effect.suspend(() => {
+            if (key !== "repo" || !isFirst) return world.store.put(key, bytes, options)
+            isFirst = false
+            return inWorld(world)(
+              Effect.flatMap(Repository.open(), (repository) => repository.createTag("saved", ids[0]!))
+            ).pipe(Effect.orDie, Effect.andThen(world.store.put(key, bytes, options)))
+          })
+      }
+      yield* inWorld({ ...world, store })(
+        Effect.gen(function* () {
+          const repository = yield* Repository.open()
+          const done = yield* Maintenance.expire(repository, { olderThan: "1 day" })
+          assert.deepStrictEqual(done.released, [])
+          assert.strictEqual((yield* repository.history({ branch: "main" })).length, 3)
+          assert.strictEqual((yield* repository.tags).get("saved"), ids[0])
+        })
+      )
+      assert.isFalse(isFirst)
     })
   )
 

@@ -96,6 +96,20 @@ describe("a check of a whole repository", () => {
     })
   )
 
+  it.effect("names a configuration that cannot be read", () =>
+    Effect.gen(function* () {
+      const world = yield* littered
+      yield* opened(world)((repository) =>
+        Effect.gen(function* () {
+          yield* world.store.put("config.json", new TextEncoder().encode('{"inline_chunk_threshold_bytes": "many"}'))
+          const found = yield* findings(repository)
+          assert.strictEqual(found.length, 1)
+          assert.deepInclude(found[0], { file: "config.json", field: "inline_chunk_threshold_bytes" })
+        })
+      )
+    })
+  )
+
   it.effect("names copies of the repository object that its log lists and that are gone", () =>
     Effect.gen(function* () {
       const world = yield* littered
