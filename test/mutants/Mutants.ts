@@ -180,6 +180,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     tests: ["packages/fs/test/HeldFiles.test.ts"]
   },
   {
+    name: "on files of this machine: what is read of memory is checked as all else is",
+    file: "packages/fs/src/internal/HeldFile.ts",
+    find: "if (count === length) check(bytes)",
+    replace: "if (count === length) finish(Effect.succeed({ bytes, span, meta: checked.meta }))",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
     name: "on files: an open file is not closed while it is read",
     file: "packages/fs/src/internal/HeldFile.ts",
     find: "if (readers === 0) end()",
@@ -299,10 +306,17 @@ export const mutants: ReadonlyArray<Mutant> = [
     tests: [`${repository}/upkeep/Collection.test.ts`]
   },
   {
-    name: "a session that goes on after a commit is open again with its next chunk",
+    name: "a session is open again while its next chunk is on its way",
     file: `${core}/repository/WritableSession.ts`,
     find: "          open.changed(since)\n          const id",
     replace: "          const id",
+    tests: [`${repository}/upkeep/Collection.test.ts`]
+  },
+  {
+    name: "a session is open again with a chunk that was on its way during a commit",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "            open.changed(since)\n            columns",
+    replace: "            columns",
     tests: [`${repository}/upkeep/Collection.test.ts`]
   },
   {

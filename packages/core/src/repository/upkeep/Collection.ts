@@ -20,7 +20,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Zstd } from "../../encoding/Zstd.ts"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import type { Manifest } from "../../format/manifest/Manifest.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
@@ -155,7 +155,7 @@ class Unread extends /*#__PURE__*/ Data.TaggedError("Unread")<{}> {}
 
 /** Takes the chunks that a manifest refers to out of the candidates. Fails about the first ref that cannot be read. Pure. */
 const takeOutChunks = (manifest: Manifest, chunks: IdTable.FileTable): Result.Result<void, FormatError> =>
-  FlatTable.attempt(() => {
+  attempt(() => {
     for (const { node } of manifest.nodes) {
       const rows = manifest.rows(node)!
       for (let row = 0; row < rows.count; row++) {

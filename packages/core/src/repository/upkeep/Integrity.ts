@@ -12,7 +12,7 @@ import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Zstd } from "../../encoding/Zstd.ts"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import { FormatError } from "../../encoding/FormatError.ts"
 import type { Manifest } from "../../format/manifest/Manifest.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
@@ -131,7 +131,7 @@ const refProblems = (
   chunks: IdTable.FileTable,
   told: IdTable.IdTable
 ): Result.Result<ReadonlyArray<Finding>, FormatError> =>
-  FlatTable.attempt(() => {
+  attempt(() => {
     const found: Array<Finding> = []
     const { file } = manifest
     manifest.nodes.forEach(({ node }, array) => {

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { FormatError } from "../../encoding/FormatError.ts"
+import * as Flexbuffer from "../../encoding/Flexbuffer.ts"
 import { Zstd } from "../../encoding/Zstd.ts"
 import * as IcechunkFile from "../../format/IcechunkFile.ts"
 import * as Manifest from "../../format/manifest/Manifest.ts"
@@ -17,8 +17,9 @@ import * as TransactionLog from "../../format/TransactionLog.ts"
 import type { ObjectMeta, ObjectStoreShape } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../../values/ObjectId.ts"
-import type { AssetError } from "../Assets.ts"
+import * as Assets from "../Assets.ts"
 import * as Layout from "../Layout.ts"
+import * as OnDemand from "../OnDemand.ts"
 import * as IdTable from "./IdTable.ts"
 
 /**
@@ -64,12 +65,6 @@ export const list = (
   )
 }
 
-/** A file in the place of another one of its kind says nothing about what should be there. */
-const ensureId = (file: string, wanted: string, found: string): Effect.Effect<void, FormatError> =>
-  wanted === found
-    ? Effect.void
-    : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))
-
 const read = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   file: string,
@@ -88,11 +83,12 @@ const read = /*#__PURE__*/ Effect.fnUntraced(function* (
 export const snapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   id: SnapshotId
-): Effect.fn.Return<Snapshot.Snapshot, AssetError, Zstd> {
+): Effect.fn.Return<Snapshot.Snapshot, Assets.AssetError, Zstd> {
   const file = Layout.snapshot(id)
   const { header, maxHeld, payload } = yield* read(store, file, "Snapshot")
-  const decoded = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
-  yield* ensureId(file, id, decoded.id)
+  const decodeValue = header.specVersion === 1 ? yield* OnDemand.decodeSpec1Value : Flexbuffer.decode
+  const decoded = yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
+  yield* Assets.ensureId(file, id, decoded.id)
   return decoded
 })
 
@@ -105,12 +101,12 @@ export const snapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
 export const manifest = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   id: ManifestId
-): Effect.fn.Return<Manifest.Manifest, AssetError, Zstd> {
+): Effect.fn.Return<Manifest.Manifest, Assets.AssetError, Zstd> {
   const file = Layout.manifest(id)
   const { maxHeld, payload } = yield* read(store, file, "Manifest")
   const { dictionary } = yield* Zstd
   const decoded = yield* Effect.fromResult(Manifest.decode(file, payload, dictionary, { maxHeld }))
-  yield* ensureId(file, id, decoded.id)
+  yield* Assets.ensureId(file, id, decoded.id)
   return decoded
 })
 
@@ -123,11 +119,11 @@ export const manifest = /*#__PURE__*/ Effect.fnUntraced(function* (
 export const transactionLog = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   id: SnapshotId
-): Effect.fn.Return<TransactionLog.TransactionLog, AssetError, Zstd> {
+): Effect.fn.Return<TransactionLog.TransactionLog, Assets.AssetError, Zstd> {
   const file = Layout.transaction(id)
   const { maxHeld, payload } = yield* read(store, file, "TransactionLog")
   const decoded = yield* Effect.fromResult(TransactionLog.decode(file, payload, { maxHeld }))
-  yield* ensureId(file, id, decoded.id)
+  yield* Assets.ensureId(file, id, decoded.id)
   return decoded
 })
 
@@ -140,7 +136,7 @@ export const transactionLog = /*#__PURE__*/ Effect.fnUntraced(function* (
 export const formerRepo = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   name: string
-): Effect.fn.Return<RepoInfo.RepoInfo, AssetError, Zstd> {
+): Effect.fn.Return<RepoInfo.RepoInfo, Assets.AssetError, Zstd> {
   const file = Layout.overwritten(name)
   const { maxHeld, payload } = yield* read(store, file, "RepoInfo")
   return yield* Effect.fromResult(RepoInfo.decode(file, payload, { maxHeld }))

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Zstd } from "../../encoding/Zstd.ts"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import type { Manifest } from "../../format/manifest/Manifest.ts"
 import { Ref } from "../../format/manifest/ManifestRows.ts"
@@ -72,7 +72,7 @@ class Counter {
   readonly #view = new DataView(this.#key.buffer)
 
   add(manifest: Manifest): Result.Result<void, FormatError> {
-    return FlatTable.attempt(() => {
+    return attempt(() => {
       for (const { node } of manifest.nodes) {
         const rows = manifest.rows(node)!
         const numbers: Array<number> = []

@@ -282,6 +282,43 @@ describe("a collection that would be dangerous is refused", () => {
     })
   )
 
+  it.effect("while a chunk is on its way, also when a commit has been made since it began", () =>
+    Effect.gen(function* () {
+      const world = yield* littered
+      let meanwhile: Effect.Effect<unknown> = Effect.void
+      const store: ObjectStore.ObjectStoreShape = {
+        ...world.store,
+        put: (key, bytes, options) =>
+          Effect.suspend(() => {
+            const before = key.startsWith("chunks/") ? meanwhile : Effect.void
+            if (key.startsWith("chunks/")) meanwhile = Effect.void
+            return Effect.andThen(before, world.store.put(key, bytes, options))
+          })
+      }
+      yield* opened({ ...world, store })((repository) =>
+        Effect.gen(function* () {
+          const refused = Effect.gen(function* () {
+            yield* TestClock.adjust("8 days")
+            const error = yield* Effect.flip(Maintenance.collectGarbage(repository, week))
+            assert.strictEqual(error._tag, "InvalidCutoff")
+          }).pipe(Effect.orDie)
+          const session = yield* repository.writableSession("main")
+          yield* session.createGroup("/g")
+          yield* session.commit("a group")
+          meanwhile = refused
+          yield* session.setChunk("/a", [5], pattern(1000, 5))
+          yield* session.commit("a chunk")
+          meanwhile = Effect.orDie(Effect.andThen(session.createGroup("/h"), session.commit("another group")))
+          yield* session.setChunk("/a", [6], pattern(1000, 6))
+          yield* refused
+          yield* session.commit("another chunk")
+          yield* Maintenance.collectGarbage(repository, week)
+          yield* assertWhole(repository)
+        })
+      )
+    })
+  )
+
   it.effect("where the repository or the store is read-only; a dry run is not", () =>
     Effect.gen(function* () {
       const world = yield* littered
