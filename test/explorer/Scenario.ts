@@ -300,12 +300,12 @@ const judge = (scenario: Scenario, { programs, world }: ScenarioRun): ReadonlyAr
   world.direct = true
   const observed = Observation.observe(world, image)
   const message = (id: string): string => observed.messages.get(id) ?? `unknown snapshot ${id}`
-  const results = [resultOf(world, 0, message), resultOf(world, 1, message)].map(
-    ({ outcome, ...rest }, index): Result => {
-      const isHalf = outcome._tag === "nothing" && operations[index]!.collects === true
-      return { ...rest, outcome: isHalf ? { _tag: "unknown" } : outcome }
-    }
-  ) as [Result, Result]
+  const judged = (index: 0 | 1): Result => {
+    const result = resultOf(world, index, message)
+    const isHalf = result.outcome._tag === "nothing" && operations[index].collects === true
+    return isHalf ? { ...result, outcome: { _tag: "unknown" } } : result
+  }
+  const results = [judged(0), judged(1)] as const
   const problems = results.flatMap(({ problem }, index) =>
     problem === undefined ? [] : [`${"ab"[index]} (${operations[index]!.name}) ${problem}`]
   )
