@@ -238,17 +238,15 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
   }
 
   /** A snapshot and those before it, newest first; none when there is no such snapshot. */
-  ancestry(id: SnapshotId): ReadonlyArray<SnapshotInfo> {
-    const found: Array<SnapshotInfo> = []
+  *ancestors(id: SnapshotId): Generator<SnapshotInfo> {
     let place = this.placeOf(id)
     let own = place < 0 ? undefined : this.idOf(place)
     while (own !== undefined) {
       const parentId = this.#parentId(place)
-      found.push(this.#info(place, own, parentId))
+      yield this.#info(place, own, parentId)
       place = this.#parents[place]!
       own = parentId
     }
-    return found
   }
 
   *keys(): MapIterator<SnapshotId> {
@@ -346,6 +344,19 @@ export const including = (snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>, info
   of(snapshots).inserted(partsOf(info), info.parentId)
 
 /**
+ * A snapshot and those before it, newest first, each made when it is asked for; none when there is no such snapshot.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export function* ancestors(snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>, id: SnapshotId): Generator<SnapshotInfo> {
+  if (snapshots instanceof SnapshotTable) return yield* snapshots.ancestors(id)
+  for (let info = snapshots.get(id); info !== undefined; info = info.parentId && snapshots.get(info.parentId)) {
+    yield info
+  }
+}
+
+/**
  * A snapshot and those before it, newest first; none when there is no such snapshot.
  *
  * @category accessors
@@ -354,14 +365,7 @@ export const including = (snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>, info
 export const ancestry = (
   snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>,
   id: SnapshotId
-): ReadonlyArray<SnapshotInfo> => {
-  if (snapshots instanceof SnapshotTable) return snapshots.ancestry(id)
-  const found: Array<SnapshotInfo> = []
-  for (let info = snapshots.get(id); info !== undefined; info = info.parentId && snapshots.get(info.parentId)) {
-    found.push(info)
-  }
-  return found
-}
+): ReadonlyArray<SnapshotInfo> => Array.from(ancestors(snapshots, id))
 
 /** An index from which following parents never ends. */
 const findLoop = (parents: Int32Array): number | undefined => {
