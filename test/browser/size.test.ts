@@ -39,6 +39,8 @@ const writers =
   /\/(?:FlatBuilder|SnapshotWriter|ManifestWriter|TextPlaces|PlainDirectory|ArrayRefsWriter|MergedRefs|EffectiveRows|ChunkRefColumns|TransactionLog|AssetWrites|WritableSession|VirtualRefs|Creation|Publication|ConfigControl|SplitExpressions|OwnWrite|RandomId|Commit|ManifestSplit|Repository|ChangedSnapshot|ChangeSet)\.ts$|\/(?:flatbuffers|re2js)\//
 
 describe("a page that only reads", () => {
+  let plain = 0
+
   it.live("loads nothing that writes or that few need, and less than 47.5 kB besides `effect` and zarrita", () =>
     Effect.gen(function* () {
       const { later, modules, size } = yield* Effect.promise(() => loadedOf(page("ReadonlyRepository"), external))
@@ -59,6 +61,25 @@ describe("a page that only reads", () => {
         "packages/core/src/repository/Queries.ts"
       )
       assert.isBelow(size, 47_500)
+      plain = size
+    })
+  )
+
+  it.live("and shows the history and the status of a repository loads nothing that writes either", () =>
+    Effect.gen(function* () {
+      const history = `
+        export { ancestry, graph, operations, snapshot } from "@effect-icechunk/core/History"
+        export { featureFlags, metadata, status } from "@effect-icechunk/core/RepositoryState"
+        ${page("ReadonlyRepository")}
+      `
+      const { modules, size } = yield* Effect.promise(() => loadedOf(history, external))
+      assert.include(modules, "packages/core/src/repository/versions/OperationsLog.ts")
+      assert.deepStrictEqual(
+        modules.filter((module) => writers.test(`/${module}`)),
+        []
+      )
+      assert.isBelow(size, 50_000)
+      console.log(`  ${((size - plain) / 1000).toFixed(1)} kB more with its history and status`)
     })
   )
 

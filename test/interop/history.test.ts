@@ -10,7 +10,7 @@ import {
   Inspection,
   MemoryObjectStore,
   type ObjectStore,
-  type Repository,
+  Repository,
   RepositoryState
 } from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
@@ -476,6 +476,46 @@ describe("a history that this library wrote", () => {
         })
       )
       assert.strictEqual(yield* compareAll(at), 6)
+    })
+  )
+})
+
+describe("the operations log of a repository that both engines write", () => {
+  it.live("goes on over pages of both, until one that is gone", () =>
+    Effect.gen(function* () {
+      const store = yield* MemoryObjectStore.make()
+      const place = Interop.placeOn(store)
+      yield* Effect.scoped(Repository.create({ persist: { num_updates_per_repo_info_file: 3 } })).pipe(
+        Effect.provide(place.services)
+      )
+      // The engine finds the number in the repository object, where ours is published.
+      yield* Interop.inRepository(place)((repository) => repository.config.publish)
+      const engine = yield* Effect.promise(async () => Engine.Repository.open(await place.storage()))
+      const names = Array.from({ length: 12 }, (_, i) => `v${i}`)
+      yield* Interop.inRepository(place)((repository) =>
+        Effect.gen(function* () {
+          const id = yield* History.branch(repository, "main")
+          for (const [i, name] of names.entries()) {
+            if (i % 5 < 3) yield* Effect.promise(() => engine.createTag(name, id))
+            else yield* repository.createTag(name, id)
+          }
+          const { info } = yield* Effect.provide(RepoObject.readAt(store, "repo"), NodeZstd.layer)
+          assert.strictEqual(info.latestUpdates.length, 3)
+          const tagsOf = (log: ReadonlyArray<History.Operation>) =>
+            log.flatMap(({ update }) => (update._tag === "TagCreated" ? [update.name] : []))
+          const log = yield* Stream.runCollect(History.operations(repository))
+          assert.deepStrictEqual(tagsOf(log), names.toReversed())
+          assert.strictEqual(log.at(-1)!.update._tag, "RepoInitialized")
+          yield* store.delete([log[6]!.file!])
+          const found: Array<History.Operation> = []
+          const error = yield* Effect.flip(
+            Stream.runForEach(History.operations(repository), (one) => Effect.sync(() => found.push(one)))
+          )
+          assert.strictEqual(error._tag, "OperationsLogIncomplete")
+          assert.include(error.message, log[6]!.file!)
+          assert.deepStrictEqual(tagsOf(found), names.slice(-6).toReversed())
+        })
+      )
     })
   )
 })

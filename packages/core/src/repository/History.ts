@@ -158,7 +158,7 @@ export interface ManifestFile {
 export const manifests: (
   repository: ReadonlyRepositoryShape,
   version: VersionRef
-) => Effect.Effect<ReadonlyArray<ManifestFile>, NotFound | RepositoryOffline | AssetError> = Effect.fn(
+) => Effect.Effect<ReadonlyArray<ManifestFile>, NotFound | RepositoryOffline | AssetError> = /*#__PURE__*/ Effect.fn(
   "History.manifests"
 )(function* (repository, version) {
   const opened = Internals.reading(repository)
@@ -276,44 +276,44 @@ export const diff: (
   repository: ReadonlyRepositoryShape,
   from: VersionRef,
   to: VersionRef
-) => Effect.Effect<Diff, NotFound | Diffs.NotAnAncestor | RepositoryOffline | AssetError> = Effect.fn("History.diff")(
-  function* (repository, from, to) {
-    const opened = Internals.reading(repository)
-    const { id: toId, info } = yield* findReadable(opened, to)
-    const fromId = yield* Effect.fromResult(Version.find(info, from))
-    const logs = yield* Effect.fromResult(Diffs.logs(info, fromId, toId))
-    const missing = new Set<SnapshotId>()
-    const all = Diffs.collected()
-    const [before, after] = yield* Effect.all(
-      [
-        opened.assets.snapshot(fromId),
-        opened.assets.snapshot(toId),
-        Effect.forEach(
-          logs,
-          ({ id, isPruned }) =>
-            TransactionLogs.read(opened, id).pipe(
-              Effect.map((log) => Diffs.collect(all, log)),
-              Effect.catchIf(
-                (error) => isPruned && error._tag === "ObjectStoreError" && isNotFound(error),
-                () => Effect.sync(() => missing.add(id))
-              )
-            ),
-          { concurrency, discard: true }
-        )
-      ],
-      { concurrency: 3 }
-    )
-    const net = Diffs.net(before.nodes, after.nodes, all)
-    return {
-      ...net,
-      from: fromId,
-      to: toId,
-      updatedChunks: net.updatedChunks.map(({ count, indices, path }) => ({
-        path,
-        count,
-        indices: Stream.suspend(() => Stream.fromIterable(indices()))
-      })),
-      missingLogs: logs.flatMap(({ id }) => (missing.has(id) ? [id] : []))
-    }
+) => Effect.Effect<Diff, NotFound | Diffs.NotAnAncestor | RepositoryOffline | AssetError> = /*#__PURE__*/ Effect.fn(
+  "History.diff"
+)(function* (repository, from, to) {
+  const opened = Internals.reading(repository)
+  const { id: toId, info } = yield* findReadable(opened, to)
+  const fromId = yield* Effect.fromResult(Version.find(info, from))
+  const logs = yield* Effect.fromResult(Diffs.logs(info, fromId, toId))
+  const missing = new Set<SnapshotId>()
+  const all = Diffs.collected()
+  const [before, after] = yield* Effect.all(
+    [
+      opened.assets.snapshot(fromId),
+      opened.assets.snapshot(toId),
+      Effect.forEach(
+        logs,
+        ({ id, isPruned }) =>
+          TransactionLogs.read(opened, id).pipe(
+            Effect.map((log) => Diffs.collect(all, log)),
+            Effect.catchIf(
+              (error) => isPruned && error._tag === "ObjectStoreError" && isNotFound(error),
+              () => Effect.sync(() => missing.add(id))
+            )
+          ),
+        { concurrency, discard: true }
+      )
+    ],
+    { concurrency: 3 }
+  )
+  const net = Diffs.net(before.nodes, after.nodes, all)
+  return {
+    ...net,
+    from: fromId,
+    to: toId,
+    updatedChunks: net.updatedChunks.map(({ count, indices, path }) => ({
+      path,
+      count,
+      indices: Stream.suspend(() => Stream.fromIterable(indices()))
+    })),
+    missingLogs: logs.flatMap(({ id }) => (missing.has(id) ? [id] : []))
   }
-)
+})

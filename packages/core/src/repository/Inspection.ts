@@ -46,7 +46,7 @@ export type InspectionOptions = Limits
 export type InspectionError = NotInspectable | Assets.AssetError
 
 /** An Icechunk file with what can be made of its payload. */
-const inspectFile = Effect.fnUntraced(function* (
+const inspectFile = /*#__PURE__*/ Effect.fnUntraced(function* (
   repository: ReadonlyRepositoryShape,
   key: string,
   type: IcechunkFile.FileType,
@@ -104,7 +104,7 @@ const inspectRepo = (repository: ReadonlyRepositoryShape, key: string, options: 
 export const repo: (
   repository: ReadonlyRepositoryShape,
   options?: InspectionOptions
-) => Effect.Effect<JsonObject, Assets.AssetError> = Effect.fn("Inspection.repo")((repository, options) =>
+) => Effect.Effect<JsonObject, Assets.AssetError> = /*#__PURE__*/ Effect.fn("Inspection.repo")((repository, options) =>
   inspectRepo(repository, Layout.repo, options)
 )
 
@@ -118,14 +118,16 @@ export const snapshot: (
   repository: ReadonlyRepositoryShape,
   id: string,
   options?: InspectionOptions
-) => Effect.Effect<JsonObject, InspectionError> = Effect.fn("Inspection.snapshot")(function* (repository, id, options) {
-  const key = Layout.snapshot(yield* parseId(id, "snapshots", ObjectId.parseSnapshotId))
-  return yield* inspectFile(repository, key, "Snapshot", options, ({ header, maxHeld, payload }, budget) =>
-    Effect.map(Effect.fromResult(Snapshot.decode(key, header.specVersion, payload, { maxHeld })), (snapshot) =>
-      snapshotJson(snapshot, budget)
+) => Effect.Effect<JsonObject, InspectionError> = /*#__PURE__*/ Effect.fn("Inspection.snapshot")(
+  function* (repository, id, options) {
+    const key = Layout.snapshot(yield* parseId(id, "snapshots", ObjectId.parseSnapshotId))
+    return yield* inspectFile(repository, key, "Snapshot", options, ({ header, maxHeld, payload }, budget) =>
+      Effect.map(Effect.fromResult(Snapshot.decode(key, header.specVersion, payload, { maxHeld })), (snapshot) =>
+        snapshotJson(snapshot, budget)
+      )
     )
-  )
-})
+  }
+)
 
 /**
  * A manifest, with the first of its refs.
@@ -137,33 +139,35 @@ export const manifest: (
   repository: ReadonlyRepositoryShape,
   id: string,
   options?: InspectionOptions
-) => Effect.Effect<JsonObject, InspectionError> = Effect.fn("Inspection.manifest")(function* (repository, id, options) {
-  const key = Layout.manifest(yield* parseId(id, "manifests", parseManifestId))
-  return yield* inspectFile(
-    repository,
-    key,
-    "Manifest",
-    options,
-    Effect.fnUntraced(function* ({ maxHeld, payload }, budget) {
-      const { dictionary } = yield* Zstd
-      const manifest = yield* Effect.fromResult(Manifest.decode(key, payload, dictionary, { maxHeld }))
-      // The arrays come before the refs of any.
-      const shown = budget.take("arrays", manifest.nodes.length)
-      const parts: Array<ManifestJson.Part> = []
-      for (const node of manifest.nodes) {
-        const steps = ManifestJson.part(manifest, node, budget)
-        let step = steps.next()
-        while (step.done !== true) {
-          // Others get their turns: a manifest may have millions of refs.
-          yield* Effect.yieldNow
-          step = steps.next()
+) => Effect.Effect<JsonObject, InspectionError> = /*#__PURE__*/ Effect.fn("Inspection.manifest")(
+  function* (repository, id, options) {
+    const key = Layout.manifest(yield* parseId(id, "manifests", parseManifestId))
+    return yield* inspectFile(
+      repository,
+      key,
+      "Manifest",
+      options,
+      Effect.fnUntraced(function* ({ maxHeld, payload }, budget) {
+        const { dictionary } = yield* Zstd
+        const manifest = yield* Effect.fromResult(Manifest.decode(key, payload, dictionary, { maxHeld }))
+        // The arrays come before the refs of any.
+        const shown = budget.take("arrays", manifest.nodes.length)
+        const parts: Array<ManifestJson.Part> = []
+        for (const node of manifest.nodes) {
+          const steps = ManifestJson.part(manifest, node, budget)
+          let step = steps.next()
+          while (step.done !== true) {
+            // Others get their turns: a manifest may have millions of refs.
+            yield* Effect.yieldNow
+            step = steps.next()
+          }
+          parts.push(yield* Effect.fromResult(step.value))
         }
-        parts.push(yield* Effect.fromResult(step.value))
-      }
-      return ManifestJson.manifestJson(manifest, payload.length, parts, shown, budget)
-    })
-  )
-})
+        return ManifestJson.manifestJson(manifest, payload.length, parts, shown, budget)
+      })
+    )
+  }
+)
 
 /**
  * The transaction log of a snapshot: that file alone. What the logs of expired ancestors said is in a `History.diff`.
@@ -175,7 +179,7 @@ export const transactionLog: (
   repository: ReadonlyRepositoryShape,
   id: string,
   options?: InspectionOptions
-) => Effect.Effect<JsonObject, InspectionError> = Effect.fn("Inspection.transactionLog")(
+) => Effect.Effect<JsonObject, InspectionError> = /*#__PURE__*/ Effect.fn("Inspection.transactionLog")(
   function* (repository, id, options) {
     const key = Layout.transaction(yield* parseId(id, "transactions", ObjectId.parseSnapshotId))
     return yield* inspectFile(repository, key, "TransactionLog", options, ({ maxHeld, payload }, budget) =>
@@ -196,17 +200,19 @@ const maxConfigBytes = 16 * 1024 * 1024
 export const config: (
   repository: ReadonlyRepositoryShape,
   options?: InspectionOptions
-) => Effect.Effect<JsonObject, Assets.AssetError> = Effect.fn("Inspection.config")(function* (repository, options) {
-  const key = Layout.config
-  const { bytes } = yield* Internals.reading(repository).store.get(key, { maxBytes: maxConfigBytes })
-  const budget = new Budget({ maxBytes: maxConfigBytes, ...options })
-  const shown = budget.document(bytes)
-  if ("base64" in shown) {
-    return yield* new FormatError({ file: key, field: "(whole file)", problem: "it is not JSON" })
+) => Effect.Effect<JsonObject, Assets.AssetError> = /*#__PURE__*/ Effect.fn("Inspection.config")(
+  function* (repository, options) {
+    const key = Layout.config
+    const { bytes } = yield* Internals.reading(repository).store.get(key, { maxBytes: maxConfigBytes })
+    const budget = new Budget({ maxBytes: maxConfigBytes, ...options })
+    const shown = budget.document(bytes)
+    if ("base64" in shown) {
+      return yield* new FormatError({ file: key, field: "(whole file)", problem: "it is not JSON" })
+    }
+    const { size_bytes, ...json } = shown
+    return { file: { key, size_bytes: size_bytes!, type: "Config" }, ...json }
   }
-  const { size_bytes, ...json } = shown
-  return { file: { key, size_bytes: size_bytes!, type: "Config" }, ...json }
-})
+)
 
 const directories: Readonly<
   Record<

@@ -72,7 +72,7 @@ export class RepositoryOffline
   extends /*#__PURE__*/ Data.TaggedError("RepositoryOffline")<{
     readonly store: string
     /** What was said when it was set offline. */
-    readonly reason: string | undefined
+    readonly reason?: string | undefined
   }>
 {
   override get message(): string {

@@ -70,13 +70,13 @@ export const setStatus: (
   repository: RepositoryShape,
   availability: Availability,
   options?: { readonly reason?: string | undefined }
-) => Effect.Effect<void, Settings.InvalidSetting | RepoObject.UpdateError> = Effect.fn("RepositoryState.setStatus")(
-  function* (repository, availability, options) {
-    const now = yield* Clock.currentTimeMillis
-    const status = yield* Effect.fromResult(Settings.status(availability, options?.reason, now * 1000))
-    yield* Internals.writing(repository).change(Settings.setStatus(status), { whenLimited: true })
-  }
-)
+) => Effect.Effect<void, Settings.InvalidSetting | RepoObject.UpdateError> = /*#__PURE__*/ Effect.fn(
+  "RepositoryState.setStatus"
+)(function* (repository, availability, options) {
+  const now = yield* Clock.currentTimeMillis
+  const status = yield* Effect.fromResult(Settings.status(availability, options?.reason, now * 1000))
+  yield* Internals.writing(repository).change(Settings.setStatus(status), { whenLimited: true })
+})
 
 /**
  * The metadata of the repository as a whole; each snapshot has its own.
@@ -97,7 +97,7 @@ export const metadata = (repository: ReadonlyRepositoryShape): Effect.Effect<Met
 export const updateMetadata: (
   repository: RepositoryShape,
   f: (metadata: Metadata.Metadata) => Metadata.Metadata
-) => Effect.Effect<Metadata.Metadata, InvalidMetadata | RepoObject.UpdateError> = Effect.fn(
+) => Effect.Effect<Metadata.Metadata, InvalidMetadata | RepoObject.UpdateError> = /*#__PURE__*/ Effect.fn(
   "RepositoryState.updateMetadata"
 )(function* (repository, f) {
   const change = Settings.updateMetadata(f)
@@ -131,7 +131,7 @@ export const setFeatureFlag: (
   repository: RepositoryShape,
   name: FeatureFlags.FeatureName,
   setting: boolean | undefined
-) => Effect.Effect<void, Settings.InvalidSetting | RepoObject.UpdateError> = Effect.fn(
+) => Effect.Effect<void, Settings.InvalidSetting | RepoObject.UpdateError> = /*#__PURE__*/ Effect.fn(
   "RepositoryState.setFeatureFlag"
 )(function* (repository, name, setting) {
   const id = yield* Effect.fromResult(Settings.featureFlag(name, setting))

@@ -166,7 +166,7 @@ export const RepositoryNotFound = of(Errors.RepositoryNotFound, { store: Schema.
 /** @category schemas @since 0.1.0 */
 export const RepositoryOffline = of(Errors.RepositoryOffline, {
   store: Schema.String,
-  reason: Schema.UndefinedOr(Schema.String)
+  reason: Schema.optional(Schema.String)
 })
 
 /** @category schemas @since 0.1.0 */

@@ -1,4 +1,5 @@
 import * as History from "@effect-icechunk/core/History"
+import * as ReadonlyRepository from "@effect-icechunk/core/ReadonlyRepository"
 import * as Repository from "@effect-icechunk/core/Repository"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { assert, describe, it } from "@effect/vitest"
@@ -453,6 +454,64 @@ describe("the net effect of logs", () => {
       )
     })
   )
+})
+
+describe("a diff over a damaged transaction log", () => {
+  it.effect("fails, names the log, and leaves the others as they are", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(
+        Effect.gen(function* () {
+          const { ids, repository } = yield* threeCommits
+          const diff = History.diff(repository, { snapshotId: ids[0]! }, { branch: "main" })
+          yield* diff
+          const [two, three] = [`transactions/${ids[1]!}`, `transactions/${ids[2]!}`]
+          const { bytes } = yield* world.store.get(two)
+          const other = yield* world.store.get(three)
+          for (const wrong of [bytes.subarray(0, bytes.length - 3), text("nothing of Icechunk"), other.bytes]) {
+            yield* world.store.put(two, wrong)
+            const error = yield* Effect.flip(diff)
+            assert.strictEqual(error._tag, "FormatError")
+            assert.include(error.message, two)
+          }
+          // Only logs of expired snapshots may be missing.
+          yield* world.store.delete([two])
+          const missing = yield* Effect.flip(diff)
+          assert.strictEqual(missing._tag, "ObjectStoreError")
+          assert.include(missing.message, two)
+          // Nothing else needs it.
+          yield* repository.readonlySession({ branch: "main" })
+          yield* world.store.put(two, bytes)
+          yield* diff
+        })
+      )
+    })
+  )
+})
+
+describe("history of a repository that is only read", () => {
+  it.effect("is the same", () =>
+    Effect.gen(function* () {
+      yield* inWorld(yield* worldInMemory)(
+        Effect.gen(function* () {
+          const { ids, repository } = yield* threeCommits
+          const readonly = yield* ReadonlyRepository.open()
+          const graph = yield* Stream.runCollect(History.graph(readonly))
+          assert.deepStrictEqual(graph, yield* Stream.runCollect(History.graph(repository)))
+          const log = yield* Stream.runCollect(History.operations(readonly))
+          assert.deepStrictEqual(log, yield* Stream.runCollect(History.operations(repository)))
+          const { newGroups } = yield* History.diff(readonly, { snapshotId: ids[0]! }, { branch: "main" })
+          assert.deepStrictEqual(newGroups as ReadonlyArray<string>, ["/three", "/two"])
+          const asOf = yield* readonly.readonlySession({ branch: "main", asOf: at(minute) })
+          assert.strictEqual(yield* asOf.snapshotId, ids[0])
+        })
+      )
+    })
+  )
+
+  it("is asked of the repository itself", () => {
+    assert.throws(() => Effect.runSync(History.branch({} as never, "main")), "pass the object itself")
+  })
 })
 
 describe("the graph of snapshots", () => {

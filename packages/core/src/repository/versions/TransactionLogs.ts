@@ -18,7 +18,7 @@ import type { Opened } from "../Opening.ts"
  * @category reading
  * @since 0.1.0
  */
-export const read = Effect.fn("TransactionLogs.read")(function* (
+export const read = /*#__PURE__*/ Effect.fn("TransactionLogs.read")(function* (
   { store, withZstd }: Pick<Opened, "store" | "withZstd">,
   id: SnapshotId
 ): Effect.fn.Return<TransactionLog.TransactionLog, Assets.AssetError> {
