@@ -202,6 +202,22 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
     return ObjectId.snapshotId(this.#block.subarray(at, at + 12))
   }
 
+  /** When the snapshot at a place was written, in microseconds since 1970. */
+  flushedAt(place: number): number {
+    const position = this.#tables[place]! + at.flushed
+    return this.#view.getUint32(position + 4, true) * 2 ** 32 + this.#view.getUint32(position, true)
+  }
+
+  /** The place of the parent of the snapshot at a place, or -1. */
+  parentOf(place: number): number {
+    return this.#parents[place]!
+  }
+
+  /** The snapshot at a place. */
+  infoOf(place: number): SnapshotInfo {
+    return this.#info(place, this.idOf(place), this.#parentId(place))
+  }
+
   #info(place: number, id: SnapshotId, parentId: SnapshotId | undefined): SnapshotInfo {
     const table = this.#tables[place]!
     const message = this.#follow(table + at.message)
@@ -209,8 +225,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
     return {
       id,
       parentId,
-      flushedAt:
-        this.#view.getUint32(table + at.flushed + 4, true) * 2 ** 32 + this.#view.getUint32(table + at.flushed, true),
+      flushedAt: this.flushedAt(place),
       message: FlatTable.text(this.#block.subarray(message + 4, message + 4 + this.#view.getUint32(message, true))),
       metadata: this.#view.getUint32(metadata, true) === 0 ? {} : Metadata.at(this.#block, metadata),
       prunedAncestorTxLogs: this.#isPlain(table) ? [] : this.#ids(this.#follow(table + at.pruned))
@@ -234,7 +249,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
 
   get(id: SnapshotId): SnapshotInfo | undefined {
     const place = this.placeOf(id)
-    return place < 0 ? undefined : this.#info(place, this.idOf(place), this.#parentId(place))
+    return place < 0 ? undefined : this.infoOf(place)
   }
 
   /** A snapshot and those before it, newest first; none when there is no such snapshot. */
@@ -254,7 +269,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
   }
 
   *values(): MapIterator<SnapshotInfo> {
-    for (let place = 0; place < this.size; place++) yield this.#info(place, this.idOf(place), this.#parentId(place))
+    for (let place = 0; place < this.size; place++) yield this.infoOf(place)
   }
 
   *entries(): MapIterator<[SnapshotId, SnapshotInfo]> {

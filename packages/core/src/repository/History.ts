@@ -60,6 +60,9 @@ export interface SnapshotInfo {
 
 const described = (info: RepoInfo.SnapshotInfo): SnapshotInfo => ({ ...info, writtenAt: Time.ofMicros(info.flushedAt) })
 
+/** Snapshots that are made at once: whoever takes ten of a hundred thousand does not wait for more than these. */
+const atOnce = { chunkSize: 64 }
+
 /** Why a version cannot be found. */
 type NotFound = RepoChange.RefNotFound | Version.NoSnapshotAsOf
 
@@ -84,7 +87,7 @@ export const ancestry = (
   Stream.unwrap(
     Effect.map(
       Effect.suspend(() => find(Internals.reading(repository), version)),
-      ({ id, info }) => Stream.map(Stream.fromIterable(SnapshotTable.ancestors(info.snapshots, id)), described)
+      ({ id, info }) => Stream.map(Stream.fromIterable(SnapshotTable.ancestors(info.snapshots, id), atOnce), described)
     )
   )
 
@@ -192,7 +195,7 @@ export const graph = (repository: ReadonlyRepositoryShape): Stream.Stream<GraphN
     Effect.map(
       Effect.suspend(() => Internals.reading(repository).readRepo),
       ({ info }) =>
-        Stream.map(Stream.fromIterable(SnapshotGraph.nodes(info)), ({ snapshot, ...place }) => ({
+        Stream.map(Stream.fromIterable(SnapshotGraph.nodes(info), atOnce), ({ snapshot, ...place }) => ({
           ...described(snapshot),
           ...place
         }))

@@ -292,6 +292,28 @@ describe("the operations log", () => {
     )
     assert.strictEqual(before, "overwritten/repo.2.B")
   })
+
+  it("of pages without operations that lead to each other is refused", () => {
+    const empty = { latestUpdates: [], repoBeforeUpdates: "repo.1.A" }
+    const page = OperationsLog.page(empty, "overwritten/repo.2.B", new Set(["repo", "overwritten/repo.1.A"]), 5)
+    assert.isTrue(Result.isFailure(page))
+    assert.isTrue(Result.isFailure(OperationsLog.page(empty, "overwritten/repo.1.A", new Set(["repo"]), 5)))
+    assert.isTrue(Result.isSuccess(OperationsLog.page(empty, "overwritten/repo.2.B", new Set(["repo"]), 5)))
+  })
+
+  it.effect("of a repository that is gone is no log that is incomplete", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          yield* world.store.delete(["repo"])
+          const error = yield* Effect.flip(Stream.runDrain(History.operations(repository)))
+          assert.strictEqual(error._tag, "ObjectStoreError")
+        })
+      )
+    })
+  )
 })
 
 const node = (number: number): ObjectId.NodeId => ObjectId.nodeId(new Uint8Array(8).fill(number + 1))
@@ -336,6 +358,35 @@ describe("changed chunks", () => {
     chunks.add(columns(node(0), [[3]]))
     assert.deepStrictEqual([...chunks.indices(node(0))], [[1], [3], [5]])
     assert.deepStrictEqual(one.coords, Uint32Array.of(1, 5))
+  })
+})
+
+describe("the logs between two snapshots", () => {
+  it("are oldest first, those of expired snapshots before the one that took them over", () => {
+    const info = (id: number, parentId: number | undefined, pruned: ReadonlyArray<number>) => ({
+      id: snapshotId(id),
+      parentId: parentId === undefined ? undefined : snapshotId(parentId),
+      flushedAt: id,
+      message: "",
+      metadata: {},
+      prunedAncestorTxLogs: pruned.map(snapshotId)
+    })
+    const infos = [info(0, undefined, []), info(3, 0, [1, 2]), info(4, 3, []), info(9, 4, [5, 6])]
+    const snapshots = new Map(infos.map((one) => [one.id, one]))
+    const logs = (from: number, to: number) =>
+      Result.getOrThrow(Diff.logs({ snapshots }, snapshotId(from), snapshotId(to)))
+    const entry = (id: number, isPruned: boolean) => ({ id: snapshotId(id), isPruned })
+    assert.deepStrictEqual(logs(0, 9), [
+      entry(1, true),
+      entry(2, true),
+      entry(3, false),
+      entry(4, false),
+      entry(5, true),
+      entry(6, true),
+      entry(9, false)
+    ])
+    assert.deepStrictEqual(logs(3, 4), [entry(4, false)])
+    assert.deepStrictEqual(logs(4, 4), [])
   })
 })
 

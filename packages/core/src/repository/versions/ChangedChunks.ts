@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as ChunkOrder from "../../format/manifest/ChunkOrder.ts"
 import type { UpdatedChunks } from "../../format/TransactionLog.ts"
 import type { ChunkIndex } from "../../values/ChunkIndex.ts"
 import type { NodeId } from "../../values/ObjectId.ts"
@@ -12,18 +11,30 @@ import type { NodeId } from "../../values/ObjectId.ts"
 /** Chunk numbers one after the other, in lexicographic order, each index once. */
 type Run = Pick<UpdatedChunks, "count" | "coords">
 
+/** Two runs as one. */
 const merged = (rank: number, a: Run, b: Run): Run => {
-  const count = a.count + b.count
-  const coords = new Uint32Array(count * rank)
-  coords.set(a.coords)
-  coords.set(b.coords, a.coords.length)
-  const rows = ChunkOrder.sort(coords, rank, count)
-  const sorted = new Uint32Array(rows.length * rank)
-  for (let row = 0; row < rows.length; row++) {
-    const from = rows[row]! * rank
-    for (let axis = 0; axis < rank; axis++) sorted[row * rank + axis] = coords[from + axis]!
+  if (rank === 0) return a
+  const coords = new Uint32Array((a.count + b.count) * rank)
+  const endA = a.count * rank
+  const endB = b.count * rank
+  let atA = 0
+  let atB = 0
+  let to = 0
+  while (atA < endA && atB < endB) {
+    let axis = 0
+    while (axis < rank && a.coords[atA + axis] === b.coords[atB + axis]) axis++
+    const takesA = axis === rank || a.coords[atA + axis]! < b.coords[atB + axis]!
+    const from = takesA ? a.coords : b.coords
+    const at = takesA ? atA : atB
+    for (let i = 0; i < rank; i++) coords[to++] = from[at + i]!
+    if (takesA) atA += rank
+    if (!takesA || axis === rank) atB += rank
   }
-  return { count: rows.length, coords: sorted }
+  coords.set(a.coords.subarray(atA, endA), to)
+  to += endA - atA
+  coords.set(b.coords.subarray(atB, endB), to)
+  to += endB - atB
+  return { count: to / rank, coords: to === coords.length ? coords : coords.slice(0, to) }
 }
 
 /**

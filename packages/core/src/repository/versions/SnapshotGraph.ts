@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { RepoInfo, SnapshotInfo } from "../../format/RepoInfo.ts"
-import * as ObjectId from "../../values/ObjectId.ts"
+import * as SnapshotTable from "../../format/SnapshotTable.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 
 /**
@@ -22,21 +22,69 @@ export interface GraphNode {
   readonly isReachable: boolean
 }
 
-/** Names by the snapshot that they are at. */
-const byTarget = (refs: ReadonlyMap<string, SnapshotId>): ReadonlyMap<SnapshotId, ReadonlyArray<string>> => {
-  const names = new Map<SnapshotId, Array<string>>()
+/** Names by the place of the snapshot that they are at. */
+const byPlace = (
+  table: SnapshotTable.SnapshotTable,
+  refs: ReadonlyMap<string, SnapshotId>
+): ReadonlyMap<number, ReadonlyArray<string>> => {
+  const names = new Map<number, Array<string>>()
   for (const [name, target] of refs) {
-    const there = names.get(target)
-    if (there === undefined) names.set(target, [name])
+    const place = table.placeOf(target)
+    const there = names.get(place)
+    if (there === undefined) names.set(place, [name])
     else there.push(name)
   }
   return names
 }
 
-interface Place {
-  readonly id: SnapshotId
-  readonly parent: SnapshotId | undefined
-  readonly flushedAt: number
+/** Which snapshots have which as their parent: all children one after the other, and where those of each start. */
+interface Children {
+  readonly all: Uint32Array
+  readonly starts: Uint32Array
+}
+
+const childrenOf = (table: SnapshotTable.SnapshotTable): Children => {
+  const { size } = table
+  const starts = new Uint32Array(size + 1)
+  for (let place = 0; place < size; place++) {
+    const parent = table.parentOf(place)
+    if (parent >= 0) starts[parent + 1]!++
+  }
+  for (let place = 0; place < size; place++) starts[place + 1]! += starts[place]!
+  const all = new Uint32Array(starts[size]!)
+  const next = starts.slice()
+  for (let place = 0; place < size; place++) {
+    const parent = table.parentOf(place)
+    if (parent >= 0) all[next[parent]!++] = place
+  }
+  return { all, starts }
+}
+
+/** Places by their times, newest first, where a snapshot counts as no younger than any that descends from it. */
+const inOrder = (table: SnapshotTable.SnapshotTable, { starts }: Children): Uint32Array => {
+  const { size } = table
+  const places = Uint32Array.from({ length: size }, (_, place) => place)
+  const times = Float64Array.from(places, (place) => table.flushedAt(place))
+  const depths = new Uint32Array(size)
+  const waiting = Uint32Array.from(places, (place) => starts[place + 1]! - starts[place]!)
+  const ready = Array.from(places.filter((place) => waiting[place] === 0))
+  for (let place = ready.pop(); place !== undefined; place = ready.pop()) {
+    const parent = table.parentOf(place)
+    if (parent < 0) continue
+    times[parent] = Math.min(times[parent]!, times[place]!)
+    depths[parent] = Math.max(depths[parent]!, depths[place]! + 1)
+    if (--waiting[parent]! === 0) ready.push(parent)
+  }
+  return places.sort((a, b) => times[b]! - times[a]! || depths[a]! - depths[b]! || a - b)
+}
+
+/** Which places a branch or tag leads to. */
+const reachableFrom = (table: SnapshotTable.SnapshotTable, tips: Iterable<number>): Uint8Array => {
+  const reachable = new Uint8Array(table.size)
+  for (const tip of tips) {
+    for (let place = tip; place >= 0 && reachable[place] === 0; place = table.parentOf(place)) reachable[place] = 1
+  }
+  return reachable
 }
 
 /**
@@ -47,57 +95,20 @@ interface Place {
  * @since 0.1.0
  */
 export function* nodes(info: Pick<RepoInfo, "branches" | "tags" | "snapshots">): Generator<GraphNode> {
-  const { branches, snapshots, tags } = info
-  const children = new Map<SnapshotId, Array<SnapshotId>>()
-  const places = new Map<SnapshotId, Place>()
-  for (const { flushedAt, id, parentId } of snapshots.values()) {
-    places.set(id, { id, parent: parentId, flushedAt })
-    if (parentId === undefined) continue
-    const siblings = children.get(parentId)
-    if (siblings === undefined) children.set(parentId, [id])
-    else siblings.push(id)
-  }
-  const reachable = new Set<SnapshotId>()
-  for (const tip of [...branches.values(), ...tags.values()]) {
-    for (let at: SnapshotId | undefined = tip; at !== undefined && !reachable.has(at); at = places.get(at)?.parent) {
-      reachable.add(at)
-    }
-  }
-  const branchesAt = byTarget(branches)
-  const tagsAt = byTarget(tags)
-  // A parent that claims to be younger than a child takes the time of the child.
-  for (const id of inOrder(places, children)) {
+  const table = SnapshotTable.of(info.snapshots)
+  const branches = byPlace(table, info.branches)
+  const tags = byPlace(table, info.tags)
+  const children = childrenOf(table)
+  const reachable = reachableFrom(table, [...branches.keys(), ...tags.keys()])
+  for (const place of inOrder(table, children)) {
     yield {
-      snapshot: snapshots.get(id)!,
-      children: (children.get(id) ?? []).toSorted(ObjectId.compare),
-      branches: branchesAt.get(id) ?? [],
-      tags: tagsAt.get(id) ?? [],
-      isReachable: reachable.has(id)
+      snapshot: table.infoOf(place),
+      children: Array.from(children.all.subarray(children.starts[place], children.starts[place + 1]), (child) =>
+        table.idOf(child)
+      ),
+      branches: branches.get(place) ?? [],
+      tags: tags.get(place) ?? [],
+      isReachable: reachable[place] === 1
     }
   }
-}
-
-/** Ids by their times, newest first, where a snapshot counts as no younger than any that descends from it. */
-const inOrder = (
-  places: ReadonlyMap<SnapshotId, Place>,
-  children: ReadonlyMap<SnapshotId, ReadonlyArray<SnapshotId>>
-): ReadonlyArray<SnapshotId> => {
-  const waiting = new Map(Array.from(children, ([id, { length }]) => [id, length]))
-  const times = new Map(Array.from(places.values(), ({ flushedAt, id }) => [id, { time: flushedAt, depth: 0 }]))
-  const ready = Array.from(places.keys()).filter((id) => !waiting.has(id))
-  for (let id = ready.pop(); id !== undefined; id = ready.pop()) {
-    const { parent } = places.get(id)!
-    if (parent === undefined) continue
-    const own = times.get(id)!
-    const above = times.get(parent)!
-    if (own.time < above.time) above.time = own.time
-    above.depth = Math.max(above.depth, own.depth + 1)
-    const left = waiting.get(parent)! - 1
-    waiting.set(parent, left)
-    if (left === 0) ready.push(parent)
-  }
-  return Array.from(places.keys()).toSorted((a, b) => {
-    const [x, y] = [times.get(a)!, times.get(b)!]
-    return y.time - x.time || x.depth - y.depth || ObjectId.compare(a, b)
-  })
 }
