@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { FormatError } from "../../encoding/FormatError.ts"
 import * as IcechunkFile from "../../format/IcechunkFile.ts"
 import * as TransactionLog from "../../format/TransactionLog.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
@@ -18,7 +17,7 @@ import type { Opened } from "../Opening.ts"
  * @category reading
  * @since 0.1.0
  */
-export const read = /*#__PURE__*/ Effect.fn("TransactionLogs.read")(function* (
+export const read = /*#__PURE__*/ Effect.fn("Assets.transactionLog")(function* (
   { store, withZstd }: Pick<Opened, "store" | "withZstd">,
   id: SnapshotId
 ): Effect.fn.Return<TransactionLog.TransactionLog, Assets.AssetError> {
@@ -27,7 +26,6 @@ export const read = /*#__PURE__*/ Effect.fn("TransactionLogs.read")(function* (
   yield* Assets.describeSpan(file, "TransactionLog", bytes)
   const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "TransactionLog"))
   const log = yield* Effect.fromResult(TransactionLog.decode(file, payload, { maxHeld }))
-  if (log.id === id) return log
-  const problem = `it is \`${log.id}\`: another file is in its place`
-  return yield* new FormatError({ file, field: "id", problem })
+  yield* Assets.ensureId(file, id, log.id)
+  return log
 })
