@@ -75,7 +75,7 @@ const inOrder = (table: SnapshotTable.SnapshotTable, { starts }: Children): Uint
     depths[parent] = Math.max(depths[parent]!, depths[place]! + 1)
     if (--waiting[parent]! === 0) ready.push(parent)
   }
-  return places.sort((a, b) => times[b]! - times[a]! || depths[a]! - depths[b]! || a - b)
+  return places.toSorted((a, b) => times[b]! - times[a]! || depths[a]! - depths[b]! || a - b)
 }
 
 /** Which places a branch or tag leads to. */
