@@ -14,7 +14,6 @@ import { Zstd } from "../encoding/Zstd.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
 import * as RepoInfo from "../format/RepoInfo.ts"
-import * as Snapshot from "../format/Snapshot.ts"
 import * as TransactionLog from "../format/TransactionLog.ts"
 import type { JsonObject } from "../values/Json.ts"
 import * as ObjectId from "../values/ObjectId.ts"
@@ -121,10 +120,8 @@ export const snapshot: (
 ) => Effect.Effect<JsonObject, InspectionError> = /*#__PURE__*/ Effect.fn("Inspection.snapshot")(
   function* (repository, id, options) {
     const key = Layout.snapshot(yield* parseId(id, "snapshots", ObjectId.parseSnapshotId))
-    return yield* inspectFile(repository, key, "Snapshot", options, ({ header, maxHeld, payload }, budget) =>
-      Effect.map(Effect.fromResult(Snapshot.decode(key, header.specVersion, payload, { maxHeld })), (snapshot) =>
-        snapshotJson(snapshot, budget)
-      )
+    return yield* inspectFile(repository, key, "Snapshot", options, (decoded, budget) =>
+      Effect.map(Assets.decodeSnapshot(key, decoded), (snapshot) => snapshotJson(snapshot, budget))
     )
   }
 )

@@ -77,7 +77,7 @@ export class RepositoryOffline
 {
   override get message(): string {
     const reason = this.reason === undefined ? "" : ` (${this.reason})`
-    return `The repository in \`${this.store}\` has been set offline${reason}: it is neither read nor written. Wait until whoever did so sets it online again, or do it with \`RepositoryState.setStatus\`.`
+    return `The repository in \`${this.store}\` has been set offline${reason}, and is not read. Set it online again with \`RepositoryState.setStatus\`.`
   }
 }
 

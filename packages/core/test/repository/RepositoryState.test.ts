@@ -237,7 +237,7 @@ describe("the metadata of a repository", () => {
     )
     const payload = builder.finish(builder.table(1, (table) => table.offset(field, items)))
     const decoded = FlatTable.decode("repo", payload, (root) =>
-      Metadata.decode("repo", "metadata", 2, root.vector(field, 4))
+      Metadata.decode("repo", "metadata", Flexbuffer.decode, root.vector(field, 4))
     )
     assert.strictEqual(decoded._tag, "Success")
     if (decoded._tag !== "Success") return

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import * as ChunkRef from "../../format/manifest/ChunkRef.ts"
 import type { Manifest } from "../../format/manifest/Manifest.ts"
@@ -65,7 +65,7 @@ export function* part(
   const refs: Array<Json> = []
   const shown = budget.take("arrays.refs", count)
   for (let from = 0; from < count; from += batch) {
-    const done = FlatTable.attempt(() => {
+    const done = attempt(() => {
       for (let row = from; row < Math.min(from + batch, count); row++) {
         rows.seek(row)
         counts[rows.kind]++

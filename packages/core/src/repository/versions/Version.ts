@@ -42,9 +42,8 @@ export class NoSnapshotAsOf
   }>
 {
   override get message(): string {
-    const time = (value: number): string =>
-      Math.abs(value) <= 8.64e15 ? `\`${new Date(value).toISOString()}\`` : `\`${value}\`, which is not a time,`
-    return `Branch \`${this.branch}\` has no snapshot as of ${time(this.asOf)}: its oldest one was written at ${time(this.oldest)}. Ask for that time or a later one.`
+    const time = (value: number): string => `\`${new Date(value).toJSON()}\``
+    return `Branch \`${this.branch}\` has no snapshot as of ${time(this.asOf)}: its oldest one is of ${time(this.oldest)}. Ask for that time or a later one.`
   }
 }
 
