@@ -16,7 +16,7 @@ export type { CollectionPlan } from "./upkeep/CollectionPlan.ts"
 export { type Age, InvalidCutoff } from "./upkeep/Cutoff.ts"
 export { expire, type ExpirationPlan, type ExpireOptions, type RefPolicy } from "./upkeep/Expiration.ts"
 export { type FileColumns, type FileCount, namesOf } from "./upkeep/IdTable.ts"
-export { check, type Checked, type CheckOptions, describe, Finding } from "./upkeep/Integrity.ts"
+export { check, type Checked, type CheckError, type CheckOptions, describe, Finding } from "./upkeep/Integrity.ts"
 export {
   type Rewrite,
   type RewriteError,

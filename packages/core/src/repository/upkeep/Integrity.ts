@@ -26,6 +26,7 @@ import type { ObjectCheck } from "../Dependencies.ts"
 import * as Internals from "../Internals.ts"
 import * as Layout from "../Layout.ts"
 import type { ReadonlyRepositoryShape } from "../ReadonlyRepository.ts"
+import type { RepositoryOffline } from "../RepositoryError.ts"
 import * as IdTable from "./IdTable.ts"
 import * as Leftovers from "./Leftovers.ts"
 import * as Progress from "./Progress.ts"
@@ -97,6 +98,14 @@ export interface CheckOptions extends Progress.ProgressOptions {
   /** Goes on with a check that its time limit ended. */
   readonly from?: Checked | undefined
 }
+
+/**
+ * Why a check ends early. `RepositoryOffline` only when virtual objects are asked for.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CheckError = AssetError | RepositoryOffline
 
 /** Tells of a finding. */
 type Tell = (finding: Finding) => Effect.Effect<void>
@@ -250,7 +259,7 @@ const checkAll = Effect.fnUntraced(function* (
   repository: ReadonlyRepositoryShape,
   options: CheckOptions,
   tell: Tell
-): Effect.fn.Return<void, AssetError, Zstd> {
+): Effect.fn.Return<void, CheckError, Zstd> {
   const { readRepo, store } = Internals.reading(repository)
   const { isOver, progressed } = yield* Progress.deadline(options.timeLimit)
   const doneSnapshots = IdTable.fromBytes(options.from?.snapshots ?? new Uint8Array(0))
@@ -376,9 +385,9 @@ const checkAll = Effect.fnUntraced(function* (
 export const check = (
   repository: ReadonlyRepositoryShape,
   options: CheckOptions = {}
-): Stream.Stream<Finding, AssetError> =>
-  Stream.callback<Finding, AssetError>(
-    (queue: Queue.Queue<Finding, AssetError | Cause.Done>) => {
+): Stream.Stream<Finding, CheckError> =>
+  Stream.callback<Finding, CheckError>(
+    (queue: Queue.Queue<Finding, CheckError | Cause.Done>) => {
       const { withZstd } = Internals.reading(repository)
       const tell: Tell = (finding) => Effect.asVoid(Queue.offer(queue, finding))
       return Effect.andThen(withZstd(checkAll(repository, options, tell)), Queue.end(queue))
