@@ -26,7 +26,8 @@ const page = (repository: "ReadonlyRepository" | "Repository"): string => `
 `
 
 /** What few readers need, which is loaded when it is asked for. */
-const onDemand = /\/(?:ChunkStream|SessionQueries|Dependencies|LocationQuery|Glob|History|ZarrStore)\.ts$/
+const onDemand =
+  /\/(?:ChunkStream|Spec1|Spec1Refs|Spec1History|ConfigYaml|SessionQueries|Dependencies|LocationQuery|Glob|History|ZarrStore)\.ts$/
 
 /** What the page has anyhow. */
 const external = ["effect", "effect/*", "zarrita"]
@@ -58,6 +59,7 @@ describe("a page that only reads", () => {
         later.map(({ module }) => module),
         "packages/core/src/repository/Queries.ts"
       )
+      assert.isTrue(later.some(({ module }) => module.startsWith("yaml/")))
       assert.isBelow(size, 47_500)
     })
   )

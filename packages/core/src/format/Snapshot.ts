@@ -277,6 +277,17 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
   }))
 }
 
+const headingOf = (file: string, specVersion: 1 | 2, root: FlatTable.FlatTable): Heading => {
+  const parentId = root.optionalStruct(Root.parent_id, 12)
+  return {
+    id: ObjectId.snapshotId(root.struct(Root.id, 12)),
+    parentId: parentId === undefined ? undefined : ObjectId.snapshotId(parentId),
+    flushedAt: root.u64(Root.flushed_at),
+    message: root.string(Root.message),
+    metadata: Metadata.decode(file, Root.metadata.name, specVersion, root.vector(Root.metadata, 4))
+  }
+}
+
 /**
  * The snapshot in a payload. `file` is its key, for the error; `specVersion` is that of its header, for a
  * repository that was migrated has snapshots of both versions.
@@ -296,21 +307,36 @@ export const decode = (
   FlatTable.decode(
     file,
     payload,
-    (root) => {
-      const parentId = root.optionalStruct(Root.parent_id, 12)
-      return {
-        id: ObjectId.snapshotId(root.struct(Root.id, 12)),
-        parentId: parentId === undefined ? undefined : ObjectId.snapshotId(parentId),
-        nodes: decodeNodes(root),
-        flushedAt: root.u64(Root.flushed_at),
-        message: root.string(Root.message),
-        metadata: Metadata.decode(file, Root.metadata.name, specVersion, root.vector(Root.metadata, 4)),
-        manifestFiles: decodeManifestFiles(root),
-        extra: root.optionalBytes(Root.extra)
-      }
-    },
+    (root) => ({
+      ...headingOf(file, specVersion, root),
+      nodes: decodeNodes(root),
+      manifestFiles: decodeManifestFiles(root),
+      extra: root.optionalBytes(Root.extra)
+    }),
     bounds
   )
+
+/**
+ * What a snapshot says of itself: all but its nodes and manifests.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Heading = Pick<Snapshot, "id" | "parentId" | "flushedAt" | "message" | "metadata">
+
+/**
+ * What the snapshot in a payload says of itself, without looking at its nodes. As `decode` otherwise.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeHeading = (
+  file: string,
+  specVersion: 1 | 2,
+  payload: Uint8Array,
+  bounds?: FlatTable.Bounds
+): Result.Result<Heading, FormatError> =>
+  FlatTable.decode(file, payload, (root) => headingOf(file, specVersion, root), bounds)
 
 /**
  * The payload of a snapshot in spec version 2, nodes by path and manifest files by id, without the parent.

@@ -84,8 +84,14 @@ class Budget {
   }
 }
 
-/** A file in the place of another one of its kind would be read as other data, or as fill values. */
-const ensureId = (file: string, wanted: string, found: string): Effect.Effect<void, FormatError> =>
+/**
+ * Fails unless the file is the one that it is named as: another one of its kind in its place would be read as other data,
+ * or as fill values.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const ensureId = (file: string, wanted: string, found: string): Effect.Effect<void, FormatError> =>
   wanted === found
     ? Effect.void
     : Effect.fail(new FormatError({ file, field: "id", problem: `it is \`${found}\`: another file is in its place` }))

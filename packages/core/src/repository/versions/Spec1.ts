@@ -1,0 +1,216 @@
+/**
+ * A repository of spec version 1, to be read: loaded when there is one.
+ *
+ * It has no repository object, so that what others read in it is found in other files: a branch or tag by its name, the
+ * configuration in `config.yaml`, and the history in the snapshots, which are read only for who asks for them. When
+ * somebody migrates the repository while it is open, the repository object counts from then on.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { FormatError } from "../../encoding/FormatError.ts"
+import { Zstd } from "../../encoding/Zstd.ts"
+import type { RepoInfo } from "../../format/RepoInfo.ts"
+import * as ObjectStore from "../../store/ObjectStore.ts"
+import { hasReason, isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
+import type { Json } from "../../values/Json.ts"
+import type { SnapshotId } from "../../values/ObjectId.ts"
+import type { AssetError } from "../Assets.ts"
+import { carried } from "../config/ConfigState.ts"
+import * as ConfigYaml from "../config/ConfigYaml.ts"
+import * as Layout from "../Layout.ts"
+import type { VersionRef } from "../ReadonlyRepository.ts"
+import type { RefNotFound } from "./RepoChange.ts"
+import * as RepoObject from "./RepoObject.ts"
+import * as Spec1History from "./Spec1History.ts"
+import * as Spec1Refs from "./Spec1Refs.ts"
+import * as Versions from "./Versions.ts"
+
+/**
+ * A repository of spec version 1, as it is opened.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Spec1 {
+  /** A store that refuses to write. */
+  readonly store: ObjectStore.ObjectStoreShape
+  readonly versions: Versions.Versions
+  /** What `config.yaml` said when this was read; in a repository object, what that says. */
+  readonly carried: (info: RepoInfo) => Result.Result<Json, FormatError>
+}
+
+/**
+ * The same store, which is not written.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const readOnly = (store: ObjectStore.ObjectStoreShape): ObjectStore.ObjectStoreShape => {
+  const readOnlyBecause =
+    "it is a repository of Icechunk spec version 1, which is only read. Migrate it to version 2 with `Migration.migrate`, then open it again."
+  const refuse = () =>
+    Effect.fail(new ObjectStore.WriteForbidden({ target: store.description, because: readOnlyBecause }))
+  return { ...store, readOnlyBecause, put: refuse, delete: refuse, copy: refuse }
+}
+
+/**
+ * What was read of `config.yaml`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConfigRead {
+  readonly json: Json | undefined
+  readonly version: ObjectStore.Version | undefined
+}
+
+/**
+ * The configuration in `config.yaml`, `undefined` where there is none, with the version of the file. When it still is
+ * what is `known`, it is not sent again.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readConfig = (
+  store: ObjectStore.ObjectStoreShape,
+  known?: ConfigRead
+): Effect.Effect<ConfigRead, AssetError> =>
+  store.get(Layout.spec1Config, { maxBytes: ConfigYaml.maxBytes, ifNoneMatch: known?.version?.etag }).pipe(
+    Effect.flatMap(({ bytes, meta: { version } }) =>
+      Effect.map(ConfigYaml.parse(bytes), (json): ConfigRead => ({ json: json ?? undefined, version }))
+    ),
+    Effect.catchIf(isNotFound, () => Effect.succeed<ConfigRead>({ json: undefined, version: undefined })),
+    Effect.catchIf(hasReason("NotModified"), (error) =>
+      known === undefined ? Effect.fail<AssetError>(error as ObjectStoreError) : Effect.succeed(known)
+    )
+  )
+
+/** A repository object without anything in it. */
+const nothing: RepoInfo = {
+  specVersion: 1,
+  tags: new Map(),
+  branches: new Map(),
+  deletedTags: new Set(),
+  snapshots: new Map(),
+  status: { availability: "Online", setAt: 0, reason: undefined },
+  metadata: {},
+  latestUpdates: [],
+  repoBeforeUpdates: undefined,
+  config: undefined,
+  enabledFeatureFlags: undefined,
+  disabledFeatureFlags: undefined,
+  extra: undefined
+}
+
+/**
+ * All branches, tags and snapshots, as a repository object of spec version 1 would have them. Without the configuration,
+ * and without operations, of which spec version 1 keeps no log.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readAll = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape
+): Effect.fn.Return<RepoInfo, AssetError, Zstd> {
+  const refs = yield* Spec1Refs.all(store)
+  const snapshots = yield* Spec1History.reachable(store, Spec1Refs.tips(refs))
+  return {
+    ...nothing,
+    branches: Spec1Refs.ids(refs.branches),
+    tags: Spec1Refs.ids(refs.tags),
+    deletedTags: new Set(refs.deletedTags.keys()),
+    snapshots
+  }
+})
+
+/**
+ * Opens the repository of spec version 1 in a store, which is there.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const open = Effect.fnUntraced(function* (
+  written: ObjectStore.ObjectStoreShape
+): Effect.fn.Return<{ readonly repo: RepoObject.Versioned; readonly spec1: Spec1 }, AssetError, Zstd> {
+  const zstd = yield* Zstd
+  const withZstd = Effect.provideService(Zstd, zstd)
+  const store = readOnly(written)
+  const configs = new WeakMap<RepoInfo, Json>()
+  let known: ConfigRead | undefined
+
+  const unmigrated: Effect.Effect<RepoObject.Versioned, AssetError> = Effect.map(readConfig(store, known), (read) => {
+    known = read
+    const info = { ...nothing }
+    configs.set(info, read.json ?? {})
+    return { info, version: { etag: undefined } }
+  })
+  const migrated: Effect.Effect<RepoObject.Versioned | undefined, AssetError> = RepoObject.read(store).pipe(
+    withZstd,
+    Effect.catchIf(isNotFound, () => Effect.succeed(undefined))
+  )
+  /** The repository object when there is one by now, else the configuration. */
+  const current = Effect.map(
+    Effect.all([migrated, Effect.result(Effect.suspend(() => unmigrated))], { concurrency: 2 }),
+    ([repo, config]) => (repo === undefined ? config : Result.succeed(repo))
+  ).pipe(Effect.flatMap(Effect.fromResult))
+  /** What there is of it in the repository object when there is one by now, else in other files. */
+  const whichever = <A, E>(
+    inRepoObject: Effect.Effect<A, E>,
+    inFiles: Effect.Effect<A, E>
+  ): Effect.Effect<A, E | AssetError> =>
+    Effect.flatMap(migrated, (repo) => (repo === undefined ? inFiles : inRepoObject))
+
+  const later = Versions.inRepoObject(withZstd(RepoObject.read(store)))
+  const versions: Versions.Versions = {
+    all: whichever(
+      later.all,
+      Effect.map(withZstd(readAll(store)), (info) => ({ info, version: { etag: undefined } }))
+    ),
+    search: (version: VersionRef) => {
+      let found: Result.Result<SnapshotId, RefNotFound | AssetError> | undefined
+      return {
+        info: Effect.map(
+          Effect.all([current, Effect.result(Spec1Refs.find(store, version))], { concurrency: 2 }),
+          ([repo, result]) => {
+            found = result
+            return repo
+          }
+        ),
+        find: (info) =>
+          Effect.fromResult(info.specVersion === 1 && found !== undefined ? found : Versions.find(info, version))
+      }
+    },
+    branches: whichever(
+      later.branches,
+      Effect.map(
+        Effect.suspend(() => Spec1Refs.branches(store)),
+        Spec1Refs.ids
+      )
+    ),
+    tags: whichever(
+      later.tags,
+      Effect.map(
+        Effect.suspend(() => Spec1Refs.tags(store)),
+        Spec1Refs.ids
+      )
+    ),
+    history: (version) =>
+      whichever(
+        later.history(version),
+        Effect.flatMap(Spec1Refs.find(store, version), (id) => withZstd(Spec1History.ancestry(store, id)))
+      )
+  }
+  return {
+    repo: yield* unmigrated,
+    spec1: {
+      store,
+      versions,
+      carried: (info) => {
+        const config = configs.get(info)
+        return config === undefined ? carried(info) : Result.succeed(config)
+      }
+    }
+  }
+})
