@@ -11,12 +11,14 @@ export { CommitConflict, CommitOutcomeUnknown, RefForbidden, RefNotFound } from 
 export {
   ClockSkew,
   ConfigNotPublished,
+  NothingToMigrate,
   OutcomeUnknown,
   RepositoryAlreadyExists,
   RepositoryBusy,
   RepositoryNotFound,
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
+export { MigrationDiverged } from "./repository/upkeep/MigrationPlan.ts"
 export {
   InvalidChunk,
   InvalidIndex,

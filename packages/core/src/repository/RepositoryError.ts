@@ -63,6 +63,22 @@ export class UnsupportedSpecVersion
 }
 
 /**
+ * A repository is of spec version 2 already, and nothing is left of version 1. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NothingToMigrate
+  extends /*#__PURE__*/ Data.TaggedError("NothingToMigrate")<{
+    readonly store: string
+  }>
+{
+  override get message(): string {
+    return `The repository in \`${this.store}\` has Icechunk spec version 2 already: there is nothing to migrate. Open it.`
+  }
+}
+
+/**
  * Others changed the repository object at each attempt to write it. Nothing of the change was made.
  *
  * @category errors

@@ -26,6 +26,13 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
   RepositoryAlreadyExists: new Errors.RepositoryAlreadyExists({ store: "memory://", found: "repo" }),
   RepositoryBusy: new Errors.RepositoryBusy({ store: "memory://", attempts: 3 }),
   RepositoryNotFound: new Errors.RepositoryNotFound({ store: "memory://" }),
+  NothingToMigrate: new Errors.NothingToMigrate({ store: "memory://" }),
+  MigrationDiverged: new Errors.MigrationDiverged({
+    store: "memory://",
+    branch: "main",
+    spec1: "1CECHNKREP0F1RSTCMT0",
+    spec2: "VY76P925PRY57WFEK410"
+  }),
   UnsupportedSpecVersion: new Errors.UnsupportedSpecVersion({ store: "memory://", version: 3 }),
   InvalidChunk: new Errors.InvalidChunk({ path: "/a", index: "[0]", problem: "it is empty" }),
   InvalidIndex: new Errors.InvalidIndex({ path: "/a", index: "[9]", problem: "the grid ends before it" }),
