@@ -4,6 +4,7 @@
 import type { Family, Row } from "./Work.ts"
 import * as Chunks from "./works/chunks.ts"
 import * as Commits from "./works/commits.ts"
+import * as Contention from "./works/contention.ts"
 import * as Load from "./works/load.ts"
 import * as Lookup from "./works/lookup.ts"
 import * as Million from "./works/million.ts"
@@ -19,6 +20,7 @@ export const families: ReadonlyArray<Family> = [
   Zarr.family,
   Commits.family,
   Trips.family,
+  Contention.family,
   Nodes.family,
   Million.family,
   Load.family

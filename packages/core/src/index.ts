@@ -35,6 +35,8 @@ export * as ContainerMatch from "./virtual/ContainerMatch.ts"
 export * as Platform from "./virtual/Platform.ts"
 
 export * as ChunkCache from "./repository/ChunkCache.ts"
+export * as Conflict from "./repository/changes/Conflict.ts"
+export * as Rebase from "./repository/changes/Rebase.ts"
 export * as Dependencies from "./repository/Dependencies.ts"
 export * as LocationQuery from "./repository/LocationQuery.ts"
 export * as ReadonlyRepository from "./repository/ReadonlyRepository.ts"

@@ -14,7 +14,7 @@ import * as TransactionLog from "../format/TransactionLog.ts"
 import type { DeferredWrites } from "../store/DeferredWrites.ts"
 import type { ObjectStoreShape, WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
-import type { ManifestId } from "../values/ObjectId.ts"
+import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
 import * as Assets from "./Assets.ts"
 import * as Layout from "./Layout.ts"
 
@@ -44,6 +44,8 @@ export interface WritableAssets extends Assets.Assets {
   readonly writeTransactionLog: (
     log: TransactionLog.TransactionLog
   ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+  /** The transaction log of a snapshot. */
+  readonly transactionLog: (id: SnapshotId) => Effect.Effect<TransactionLog.TransactionLog, Assets.AssetError>
 }
 
 /**
@@ -104,6 +106,37 @@ export const make = Effect.fnUntraced(function* (
       )
       yield* Assets.describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
       yield* put(Layout.transaction(log.id), bytes)
+    }),
+    transactionLog: Effect.fn("Assets.transactionLog")(function* (id) {
+      const file = Layout.transaction(id)
+      const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("TransactionLog") })
+      yield* Assets.describeSpan(file, "TransactionLog", bytes)
+      const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "TransactionLog"))
+      const log = yield* Effect.fromResult(TransactionLog.decode(file, payload, { maxHeld }))
+      yield* Assets.ensureId(file, id, log.id)
+      return log
     })
+  }
+})
+
+/**
+ * The same files for commits that go on from each other before they are written: the manifests of one are there for the
+ * next.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const chained = /*#__PURE__*/ Effect.map(Zstd, (zstd) => (assets: WritableAssets): WritableAssets => {
+  const encoded = new Map<ManifestId, EncodedManifest>()
+  return {
+    ...assets,
+    encodeManifest: (id, payload) =>
+      Effect.tap(assets.encodeManifest(id, payload), (manifest) => Effect.sync(() => encoded.set(id, manifest))),
+    manifest: (id) => {
+      const payload = encoded.get(id)?.payload
+      return payload === undefined
+        ? assets.manifest(id)
+        : Effect.fromResult(Manifest.decode(Layout.manifest(id), payload, zstd.dictionary))
+    }
   }
 })

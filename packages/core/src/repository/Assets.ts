@@ -85,7 +85,7 @@ class Budget {
 }
 
 /**
- * Fails unless the file is the one that it is named as: another one of its kind in its place would be read as other data,
+ * Fails unless a file is the one that it should be: one in the place of another of its kind would be read as other data,
  * or as fill values.
  *
  * @category predicates

@@ -9,7 +9,6 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Zstd } from "../encoding/Zstd.ts"
-import type * as RepoInfo from "../format/RepoInfo.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import * as RequestMetrics from "../store/RequestMetrics.ts"
 import type * as ObjectId from "../values/ObjectId.ts"
@@ -17,13 +16,15 @@ import * as Config from "../values/RepositoryConfig.ts"
 import type { Platforms } from "../virtual/Platform.ts"
 import type * as Assets from "./Assets.ts"
 import * as AssetWrites from "./AssetWrites.ts"
-import type * as Commit from "./changes/Commit.ts"
+import * as BranchWriter from "./changes/BranchWriter.ts"
+import type * as Rebase from "./changes/Rebase.ts"
 import * as ConfigControl from "./config/ConfigControl.ts"
 import * as Creation from "./Creation.ts"
 import * as Internals from "./Internals.ts"
 import * as Layout from "./Layout.ts"
 import * as Opening from "./Opening.ts"
 import type { OpenError, OpenOptions, ReadonlyRepositoryShape } from "./ReadonlyRepository.ts"
+import type { NothingToCommit } from "./SessionError.ts"
 import * as SplitExpressions from "./SplitExpressions.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
@@ -48,6 +49,18 @@ export type ConfigUpdateError = ConfigControl.UpdateError
 export type RefError = RepoChange.RefNotFound | RepoChange.RefForbidden | RepoObject.UpdateError
 
 /**
+ * Why no session can be opened on a branch.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SessionOpenError =
+  | RepoChange.RefNotFound
+  | Config.InvalidConfig
+  | ObjectStore.WriteForbidden
+  | Assets.AssetError
+
+/**
  * An open repository.
  *
  * @category models
@@ -56,11 +69,21 @@ export type RefError = RepoChange.RefNotFound | RepoChange.RefForbidden | RepoOb
 export interface RepositoryShape extends ReadonlyRepositoryShape {
   readonly config: ConfigControl.ConfigControl
   /** Opens the tip of a branch to read and write, with the configuration as it is now. */
-  readonly writableSession: (
-    branch: string
+  readonly writableSession: (branch: string) => Effect.Effect<WritableSession.WritableSession, SessionOpenError>
+  /**
+   * Opens a session on a branch, runs `f` with it, and commits what it has done with `message`, on top of whatever others
+   * commit meanwhile; see `rebase` of `WritableSession.commit`, which is `{}` unless given. What `f` has read may have
+   * changed by then: where that matters, let it conflict, or commit without `rebase`. Nothing is committed when `f` fails.
+   */
+  readonly transact: <A, E, R>(
+    branch: string,
+    message: string,
+    f: (session: WritableSession.WritableSession) => Effect.Effect<A, E, R>,
+    options?: WritableSession.CommitOptions & { readonly rebase?: Rebase.Solver | undefined }
   ) => Effect.Effect<
-    WritableSession.WritableSession,
-    RepoChange.RefNotFound | Config.InvalidConfig | ObjectStore.WriteForbidden | Assets.AssetError
+    { readonly value: A; readonly snapshotId: ObjectId.SnapshotId },
+    E | SessionOpenError | WritableSession.RebasingCommitError | NothingToCommit,
+    R
   >
   readonly createBranch: (name: string, at: string) => Effect.Effect<void, RefError>
   readonly deleteBranch: (name: string) => Effect.Effect<void, RefError>
@@ -85,23 +108,6 @@ export class Repository extends Context.Service<Repository, RepositoryShape>()("
 /** What opening needs from the context. */
 type Services = ObjectStore.ObjectStore | Platforms | Zstd
 
-/** A branch has moved already, by an earlier commit of the same session. */
-interface HasMoved {
-  readonly _tag: "HasMoved"
-  readonly to: Commit.Flushed
-}
-
-/** Which of some commits is in the repository: the one at the tip of the branch before others. */
-const committed = (
-  { branches, snapshots }: RepoInfo.RepoInfo,
-  branch: string,
-  tried: ReadonlyMap<ObjectId.SnapshotId, Commit.Flushed>
-): Commit.Flushed | undefined => {
-  const tip = branches.get(branch)
-  const atTip = tip === undefined ? undefined : tried.get(tip)
-  return atTip ?? [...tried].find(([id]) => snapshots.has(id))?.[1]
-}
-
 /**
  * Opens the repository of the store in the context. Clients of containers are released with the Scope.
  *
@@ -119,7 +125,7 @@ const connect: (
   known: Opening.ReadTogether
 ) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
   const opened = yield* Opening.connect(options, known)
-  const { assets, config: state, newest, readRepo, shape, store, withZstd } = opened
+  const { assets, config: state, newest, shape, store, withZstd } = opened
   const written = yield* AssetWrites.make(store, assets, () => Config.compressionLevel(state.current()))
   const config = ConfigControl.make(store, state, withZstd)
 
@@ -134,83 +140,34 @@ const connect: (
       ...options
     }).pipe(Effect.andThen(config.published), withZstd)
 
-  const moveBranch: WritableSession.MoveBranch = Effect.fnUntraced(function* ({
-    branch,
-    durable,
-    flush,
-    onMoved,
-    parent,
-    tried
-  }) {
-    yield* ObjectStore.ensureWritable(store)
-    /** Fails when nothing is to be written any more: known before anything is written, or soon after. */
-    const check = Effect.fnUntraced(function* (info: RepoInfo.RepoInfo) {
-      const done = committed(info, branch, tried)
-      if (done !== undefined) return yield* Effect.fail<HasMoved>({ _tag: "HasMoved", to: done })
-      yield* RepoObject.ensureOnline(store, info)
-      const tip = yield* Effect.fromResult(RepoChange.branchTip(info, branch))
-      if (tip !== parent) return yield* new RepoChange.CommitConflict({ branch, expected: parent, actual: tip })
-    })
-    // While the files are written it is found out whether the branch still is where the session began; when it is not,
-    // no more of them are. What is known to have moved, or may have by an earlier commit, is looked at first.
-    const isForeseen = tried.size === 0 && (yield* RepoObject.isForeseen(store, check))
-    const both = yield* Effect.result(
-      Effect.all([withZstd(RepoObject.prepare(store, check)), flush], { concurrency: isForeseen ? 2 : 1 })
-    )
-    if (Result.isFailure(both)) {
-      const { failure } = both
-      if (failure._tag !== "HasMoved") return yield* Effect.fail(failure)
-      onMoved(failure.to)
-      return failure.to
-    }
-    const [from, flushed] = both.success
-    const { flushedAt, id, message, metadata } = flushed.snapshot
-    return yield* change(
-      RepoChange.commit(branch, { id, parentId: parent, flushedAt, message, metadata, prunedAncestorTxLogs: [] }),
-      {
-        from,
-        after: durable,
-        onWritten: () => onMoved(flushed),
-        isWrittenIn: ({ snapshots }) => snapshots.has(id)
-      }
-    ).pipe(
-      Effect.as(flushed),
-      Effect.catchTag("OutcomeUnknown", ({ cause, problem }) =>
-        Effect.fail(new RepoChange.CommitOutcomeUnknown({ branch, snapshotId: id, problem, cause }))
-      ),
-      Effect.catchTag(
-        "CommitConflict",
-        Effect.fnUntraced(function* (error): Effect.fn.Return<
-          Commit.Flushed,
-          RepoChange.CommitConflict | Assets.AssetError
-        > {
-          if (tried.size < 2) return yield* error
-          // Beside this one: an earlier commit of the session may have been under way all the time.
-          const done = committed((yield* readRepo).info, branch, tried)
-          if (done === undefined) return yield* error
-          onMoved(done)
-          return done
-        })
-      )
-    )
-  })
+  const internals: Internals.Writing = { ...opened, assets: written, change }
+  const branches = BranchWriter.make(internals)
 
   const changeAt = <E>(at: string, make: (id: ObjectId.SnapshotId) => RepoChange.Change<E>) =>
     Effect.flatMap(Effect.fromResult(Opening.parseSnapshotId(at)), (id) => change(make(id)))
 
-  const repository: RepositoryShape = {
-    ...shape,
-    config: config.control,
-    writableSession: Effect.fn("Repository.writableSession")(function* (branch) {
+  const writableSession: RepositoryShape["writableSession"] = Effect.fn("Repository.writableSession")(
+    function* (branch) {
       yield* ObjectStore.ensureWritable(store)
       const { context, snapshot } = yield* newest((info) =>
         Effect.andThen(RepoObject.ensureOnline(store, info), Effect.fromResult(RepoChange.branchTip(info, branch)))
       )
       return yield* WritableSession.make(
-        { ...context, assets: written, config: state.current, moveBranch },
+        { ...context, assets: written, config: state.current, branches },
         branch,
         snapshot
       )
+    }
+  )
+
+  const repository: RepositoryShape = {
+    ...shape,
+    config: config.control,
+    writableSession,
+    transact: Effect.fn("Repository.transact")(function* (branch, message, f, options) {
+      const session = yield* writableSession(branch)
+      const value = yield* f(session)
+      return { value, snapshotId: yield* session.commit(message, { rebase: {}, ...options }) }
     }),
     createBranch: (name, at) => changeAt(at, (id) => RepoChange.createBranch(name, id)),
     deleteBranch: (name) => change(RepoChange.deleteBranch(name)),
@@ -222,7 +179,7 @@ const connect: (
     createTag: (name, at) => changeAt(at, (id) => RepoChange.createTag(name, id)),
     deleteTag: (name) => change(RepoChange.deleteTag(name))
   }
-  Internals.rememberWriting(repository, { ...opened, assets: written, change })
+  Internals.rememberWriting(repository, internals)
   return repository
 })
 

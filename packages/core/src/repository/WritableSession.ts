@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
-import type { ManifestTooLarge } from "../format/manifest/ManifestWriter.ts"
 import * as DeferredWrites from "../store/DeferredWrites.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -27,14 +26,14 @@ import type { AssetError } from "./Assets.ts"
 import { Deferred, type WritableAssets } from "./AssetWrites.ts"
 import { ChangedSnapshot, type Status } from "./changes/ChangedSnapshot.ts"
 import * as ChangeSet from "./changes/ChangeSet.ts"
+import type { BranchWriter, MoveError, Wanted } from "./changes/BranchWriter.ts"
+import * as Rebase from "./changes/Rebase.ts"
 import * as Commit from "./changes/Commit.ts"
 import * as Continued from "./changes/Continued.ts"
 import * as NativeChunks from "./changes/NativeChunks.ts"
 import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
-import type { OutcomeUnknown } from "./RepositoryError.ts"
-import type { CommitConflict, CommitOutcomeUnknown, RefNotFound } from "./versions/RepoChange.ts"
-import type { UpdateError } from "./versions/RepoObject.ts"
+import { CommitConflict, type RefNotFound } from "./versions/RepoChange.ts"
 import * as Session from "./Session.ts"
 import {
   InvalidChunk,
@@ -49,36 +48,36 @@ import { gridShape, type Node } from "./SnapshotView.ts"
 import * as VirtualRefs from "./VirtualRefs.ts"
 
 /**
- * What commits need of the repository: a branch is moved from one snapshot to the next.
- *
- * @category models
- * @since 0.1.0
- */
-export type MoveBranch = (options: {
-  readonly branch: string
-  readonly flush: Effect.Effect<Commit.Flushed, AssetError | ManifestTooLarge | WriteForbidden>
-  /** Makes durable what the commit refers to, its files and its chunks; before the branch is moved. */
-  readonly durable: Effect.Effect<void, ObjectStoreError>
-  readonly parent: ObjectId.SnapshotId
-  /** Earlier commits from the same parent that failed, and that may have happened all the same. */
-  readonly tried: ReadonlyMap<ObjectId.SnapshotId, Commit.Flushed>
-  /** Runs as soon as the branch has moved, whatever interrupts the rest. */
-  readonly onMoved: (flushed: Commit.Flushed) => void
-}) => Effect.Effect<Commit.Flushed, CommitError>
-
-/**
  * Why a commit can fail. Nothing of it is visible then, except that with `CommitOutcomeUnknown` it may be, and the
  * session keeps its changes.
  *
  * @category errors
  * @since 0.1.0
  */
-export type CommitError =
-  | CommitConflict
-  | CommitOutcomeUnknown
-  | RefNotFound
-  | ManifestTooLarge
-  | Exclude<UpdateError, OutcomeUnknown>
+export type CommitError = Exclude<
+  MoveError,
+  NothingToCommit | Rebase.RebaseConflict | Rebase.RebaseImpossible | ZarrMetadata.InvalidMetadata
+>
+
+/**
+ * Why a commit can fail that is put on top of what others have committed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RebasingCommitError = Exclude<MoveError, NothingToCommit | CommitConflict>
+
+/**
+ * How a commit is made.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CommitOptions {
+  readonly metadata?: JsonObject | undefined
+  /** Whether a snapshot is recorded that changes nothing (default `false`). */
+  readonly allowEmpty?: boolean | undefined
+}
 
 /**
  * Why virtual refs can be refused. Nothing was set then.
@@ -182,14 +181,31 @@ export interface WritableSession extends Session.Session {
    * Makes the changes a snapshot at the tip of the branch. When it is interrupted the session is as after a
    * commit that succeeded or as before it, whichever happened.
    *
+   * With `rebase` the changes are put on top of what others have committed since the session was opened, as often as that
+   * happens, and a conflict between the two ends as `rebase` says: `{}` lets each of them fail. What can be used again is
+   * not written twice, and sessions of this program that commit to one branch at the same time do so together.
+   *
    * After `CommitOutcomeUnknown` the next call finds out. If the earlier commit happened the session goes on from it:
    * what was changed since is committed on top, and without such changes its id is the answer. If it did not happen
    * all changes are committed.
    */
-  readonly commit: (
-    message: string,
-    options?: { readonly metadata?: JsonObject | undefined; readonly allowEmpty?: boolean | undefined }
-  ) => Effect.Effect<ObjectId.SnapshotId, CommitError | NothingToCommit | ZarrMetadata.InvalidMetadata>
+  readonly commit: {
+    (
+      message: string,
+      options?: CommitOptions & { readonly rebase?: undefined }
+    ): Effect.Effect<ObjectId.SnapshotId, CommitError | NothingToCommit | ZarrMetadata.InvalidMetadata>
+    (
+      message: string,
+      options: CommitOptions & { readonly rebase: Rebase.Solver | undefined }
+    ): Effect.Effect<ObjectId.SnapshotId, RebasingCommitError | NothingToCommit>
+  }
+  /**
+   * Puts the uncommitted changes on the tip that the branch has now. Conflicts end as the solver says (default: each of
+   * them fails, and the session is as it was). Answers with the snapshot that the session is on then.
+   */
+  readonly rebase: (
+    solver?: Rebase.Solver
+  ) => Effect.Effect<ObjectId.SnapshotId, Rebase.RebaseError | RefNotFound | WriteForbidden>
 }
 
 const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
@@ -205,7 +221,7 @@ export const make = Effect.fnUntraced(function* (
   context: Session.SessionContext & {
     readonly assets: WritableAssets
     readonly config: () => Config.RepositoryConfig
-    readonly moveBranch: MoveBranch
+    readonly branches: BranchWriter
   },
   branch: string,
   snapshot: ChangedSnapshot["base"]
@@ -225,8 +241,12 @@ export const make = Effect.fnUntraced(function* (
         })
       )
     )
-  // Commits of these changes that failed, with the revision that each has; see `MoveBranch`.
-  const tried = new Map<ObjectId.SnapshotId, Commit.Flushed & { readonly revision: number }>()
+  // Commits of these changes that failed and may have happened, with the revision that each has, and what put the changes
+  // where they were committed.
+  const tried = new Map<
+    ObjectId.SnapshotId,
+    Commit.Flushed & Pick<Rebase.Rebased, "again"> & { readonly revision: number }
+  >()
   // Chunks need to be durable when a commit makes them visible, not earlier. One that could not be made so stays here,
   // and no commit that refers to it succeeds: its bytes may be lost.
   const chunks = DeferredWrites.make()
@@ -370,6 +390,82 @@ export const make = Effect.fnUntraced(function* (
     }).pipe(Effect.withSpan("Session.setVirtualRefs"))
   }
 
+  /** Moves the branch to the changes, or finds that an earlier commit has moved it. */
+  const move = Effect.fnUntraced(function* (
+    settled: ChangedSnapshot,
+    message: string,
+    metadata: JsonObject,
+    { allowEmpty, rebase: solver }: CommitOptions & { readonly rebase?: Rebase.Solver | undefined }
+  ) {
+    const before = new Set(tried.keys())
+    const files = DeferredWrites.make()
+    const made: Commit.Manifests = new Map()
+    const parent = changes.base.id
+    const now = yield* Clock.currentTimeMillis
+    let placed = Rebase.inPlace(settled)
+    const wanted: Wanted = {
+      parent,
+      rebases: solver !== undefined,
+      tried,
+      onto: Effect.fnUntraced(function* (snapshot, history) {
+        placed = Rebase.inPlace(settled)
+        if (snapshot.id === parent) return settled
+        if (solver === undefined) return yield* new CommitConflict({ branch, expected: parent, actual: snapshot.id })
+        placed = yield* Rebase.rebase({ branch, changed: settled, onto: snapshot, history, solver })
+        // Others did the same, or won everywhere.
+        if (ChangeSet.isEmpty(placed.changed.changes) && allowEmpty !== true)
+          return yield* new NothingToCommit({ branch })
+        return placed.changed
+      }),
+      flush: (assets, uploads, changed) =>
+        Commit.flush(assets, uploads, changed, {
+          config: context.config(),
+          message,
+          metadata,
+          made,
+          // Icechunk commits only on top of what is older, whatever the clocks of others say.
+          flushedAt: Math.max(now * 1000, changed.base.flushedAt + 1)
+        }).pipe(
+          Effect.provideService(Deferred, files),
+          Effect.tap((flushed) =>
+            Effect.sync(() => tried.set(flushed.snapshot.id, { ...flushed, again: placed.again, revision }))
+          )
+        ),
+      durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),
+      onMoved: ({ snapshot }) => {
+        const mine = tried.get(snapshot.id)
+        changes =
+          mine?.revision === revision
+            ? new ChangedSnapshot(snapshot)
+            : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot)
+        tried.clear()
+      }
+    }
+    const { branches } = context
+    const { snapshot } = yield* solver === undefined ? branches.move(branch, wanted) : branches.rebase(branch, wanted)
+    return { id: snapshot.id, isEarlier: before.has(snapshot.id) }
+  })
+
+  const commitAs = Effect.fn("Session.commit")(function* (
+    message: string,
+    options: CommitOptions & { readonly rebase?: Rebase.Solver | undefined } = {}
+  ) {
+    const metadata = yield* Effect.fromResult(ZarrMetadata.ofCommit(options.metadata ?? {}))
+    return yield* alone(
+      Effect.gen(function* () {
+        const settled = yield* Commit.settle(context.assets, changes)
+        if (ChangeSet.isEmpty(settled.changes) && tried.size === 0 && options.allowEmpty !== true)
+          return yield* new NothingToCommit({ branch })
+        const moved = yield* move(settled, message, metadata, options)
+        if (!moved.isEarlier) return moved.id
+        const since = yield* Commit.settle(context.assets, changes)
+        return ChangeSet.isEmpty(since.changes) ? moved.id : (yield* move(since, message, metadata, options)).id
+      })
+    )
+  })
+  // Without `rebase` nothing is rebased, with it no commit fails because the branch has moved.
+  const commit = commitAs as WritableSession["commit"]
+
   return {
     ...Session.make(context, branch, () => changes),
     branch,
@@ -423,47 +519,22 @@ export const make = Effect.fnUntraced(function* (
         changes = new ChangedSnapshot(changes.base)
       })
     ),
-    commit: Effect.fn("Session.commit")(function* (message, options) {
-      const metadata = yield* Effect.fromResult(ZarrMetadata.ofCommit(options?.metadata ?? {}))
-      /** Moves the branch to the changes, or finds that an earlier commit has moved it. */
-      const move = Effect.fnUntraced(function* (settled: ChangedSnapshot) {
-        const before = new Set(tried.keys())
-        const files = DeferredWrites.make()
-        const now = yield* Clock.currentTimeMillis
-        const { snapshot } = yield* context.moveBranch({
-          branch,
-          parent: changes.base.id,
-          tried,
-          durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),
-          flush: Commit.flush(context.assets, settled, {
-            config: context.config(),
-            message,
-            metadata,
-            // Icechunk commits only on top of what is older, whatever the clocks of others say.
-            flushedAt: Math.max(now * 1000, changes.base.flushedAt + 1)
-          }).pipe(
-            Effect.provideService(Deferred, files),
-            Effect.tap((flushed) => Effect.sync(() => tried.set(flushed.snapshot.id, { ...flushed, revision })))
-          ),
-          onMoved: ({ snapshot }) => {
-            const isWhole = tried.get(snapshot.id)?.revision === revision
-            changes = isWhole ? new ChangedSnapshot(snapshot) : Continued.onTopOf(changes, snapshot)
-            tried.clear()
-          }
-        })
-        return { id: snapshot.id, isEarlier: before.has(snapshot.id) }
-      })
-      return yield* alone(
+    commit,
+    rebase: Effect.fn("Session.rebase")((solver = {}) =>
+      exclusive(
         Effect.gen(function* () {
-          const settled = yield* Commit.settle(context.assets, changes)
-          if (ChangeSet.isEmpty(settled.changes) && tried.size === 0 && options?.allowEmpty !== true)
-            return yield* new NothingToCommit({ branch })
-          const moved = yield* move(settled)
-          if (!moved.isEarlier) return moved.id
-          const since = yield* Commit.settle(context.assets, changes)
-          return ChangeSet.isEmpty(since.changes) ? moved.id : (yield* move(since)).id
+          const { id } = changes.base
+          const { history, snapshot } = yield* context.branches.tip(branch)
+          if (tried.size > 0) {
+            const because =
+              "it is not known yet what became of an earlier `commit`; call `commit` again, which finds out"
+            return yield* new Rebase.RebaseImpossible({ branch, expected: id, actual: snapshot.id, because })
+          }
+          const rebased = yield* Rebase.rebase({ branch, changed: changes, onto: snapshot, history, solver })
+          changes = rebased.changed
+          return snapshot.id
         })
       )
-    })
+    )
   }
 })

@@ -8,6 +8,7 @@
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Errors from "../Errors.ts"
+import { Conflict } from "./ConflictSchema.ts"
 import * as Reasons from "../store/ObjectStoreError.ts"
 
 /** The class of an error that is made from its fields. */
@@ -103,6 +104,22 @@ export const InvalidLocationQuery = of(Errors.InvalidLocationQuery, {
   field: Schema.Literals(["container", "protocol", "prefix", "glob"]),
   value: Schema.String,
   problem: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const RebaseConflict = of(Errors.RebaseConflict, {
+  branch: Schema.String,
+  expected: Schema.String,
+  actual: Schema.String,
+  conflicts: Schema.Array(Conflict)
+})
+
+/** @category schemas @since 0.1.0 */
+export const RebaseImpossible = of(Errors.RebaseImpossible, {
+  branch: Schema.String,
+  expected: Schema.String,
+  actual: Schema.String,
+  because: Schema.String
 })
 
 /** @category schemas @since 0.1.0 */

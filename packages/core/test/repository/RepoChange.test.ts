@@ -52,7 +52,7 @@ const assertOnlyChanged = (changed: RepoInfo, ...fields: ReadonlyArray<keyof Rep
 
 describe("RepoChange.commit", () => {
   it("adds the snapshot and moves the branch, and no other", () => {
-    const { info: next, update } = success(RepoChange.commit("main", snapshot(3, 2))(info))
+    const { info: next, update } = success(RepoChange.commit("main", [snapshot(3, 2)])(info))
     assert.strictEqual(next.branches.get("main"), id(3))
     assert.strictEqual(next.branches.get("dev"), id(1))
     assert.deepStrictEqual(next.snapshots.get(id(3)), snapshot(3, 2))
@@ -64,7 +64,7 @@ describe("RepoChange.commit", () => {
   })
 
   it("is refused with both snapshots when the branch has moved", () => {
-    const error = failure(RepoChange.commit("main", snapshot(3, 1))(info))
+    const error = failure(RepoChange.commit("main", [snapshot(3, 1)])(info))
     assert.strictEqual(error._tag, "CommitConflict")
     assert.include(error, { branch: "main", expected: id(1), actual: id(2) })
     assert.include(error.message, `has moved from \`${id(1)}\` to \`${id(2)}\``)
@@ -72,7 +72,7 @@ describe("RepoChange.commit", () => {
 
   it("never falls back to `main` for an unknown branch", () => {
     for (const branch of ["mian", "Main", "", "v1", "toString"]) {
-      const error = failure(RepoChange.commit(branch, snapshot(3, 2))(info))
+      const error = failure(RepoChange.commit(branch, [snapshot(3, 2)])(info))
       assert.strictEqual(error._tag, "RefNotFound", branch)
       assert.include(error.message, `There is no branch \`${branch}\`. There are: \`main\`, \`dev\`.`)
     }

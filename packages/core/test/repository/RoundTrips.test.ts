@@ -129,7 +129,7 @@ describe("round trips", () => {
     )
   )
 
-  it.effect("a commit takes two, and what it has written is not asked for again", () =>
+  it.effect("a commit takes two, the next does not look before it writes, and nothing is asked for again", () =>
     withProgram(
       Effect.fnUntraced(function* (world, { rounds }) {
         const repository = yield* Repository.Repository
@@ -139,8 +139,9 @@ describe("round trips", () => {
           yield* session.setChunk("/a", [1], pattern(1, seed))
           const { calls, result } = yield* rounds(session.commit("ours"))
           assert.isTrue(Result.isSuccess(result))
+          const looks = seed === 1 ? ["get repo"] : []
           assert.deepStrictEqual(calls, [
-            ["copy repo overwritten", "get repo", "put manifests", "put snapshots", "put transactions"],
+            ["copy repo overwritten", ...looks, "put manifests", "put snapshots", "put transactions"],
             ["put repo"]
           ])
         }

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as Errors from "../../src/Errors.ts"
+import * as NodePath from "../../src/values/NodePath.ts"
+import * as ObjectId from "../../src/values/ObjectId.ts"
 import * as ErrorSchema from "../../src/schema/ErrorSchema.ts"
 import * as Reasons from "../../src/store/ObjectStoreError.ts"
 
@@ -70,6 +72,33 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
     platform: "s3",
     because: "there is no entry",
     remedy: "add one"
+  }),
+  RebaseConflict: new Errors.RebaseConflict({
+    branch: "main",
+    expected: "A",
+    actual: "B",
+    conflicts: [
+      {
+        _tag: "ChunkDoubleUpdate",
+        path: NodePath.root,
+        node: ObjectId.nodeId(new Uint8Array(8)),
+        rank: 2,
+        count: 1,
+        coords: Uint32Array.of(1, 2 ** 32 - 1)
+      },
+      {
+        _tag: "NewNodeInInvalidGroup",
+        path: NodePath.root,
+        node: ObjectId.nodeId(new Uint8Array(8)),
+        above: NodePath.root
+      }
+    ]
+  }),
+  RebaseImpossible: new Errors.RebaseImpossible({
+    branch: "main",
+    expected: "A",
+    actual: "B",
+    because: "it was reset"
   }),
   MissingPlatform: new Errors.MissingPlatform({ container: "x", platform: "ftp", known: ["s3"] }),
   InvalidKey: new Errors.InvalidKey({ key: "a//b", problem: "it has an empty name" })

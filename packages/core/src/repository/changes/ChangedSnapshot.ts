@@ -6,6 +6,7 @@
  */
 import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
 import * as Snapshot from "../../format/Snapshot.ts"
+import * as Bytes from "../../values/Bytes.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { NodeId } from "../../values/ObjectId.ts"
 import type { ZarrMetadata } from "../../values/ZarrMetadata.ts"
@@ -161,7 +162,7 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
     const { created, moved, updated } = this.#changes
     const now = { userData, metadata }
     const origin = created.has(node.id) ? undefined : Snapshot.find(this.base, moved.get(node.id)?.from ?? node.path)
-    if (origin !== undefined && sameBytes(origin.userData, userData)) {
+    if (origin !== undefined && Bytes.equals(origin.userData, userData)) {
       updated.delete(node.id)
       this.#remove(node.path)
       if (moved.has(node.id)) this.#put({ ...origin, path: node.path })
@@ -240,9 +241,6 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
     }
   }
 }
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])
 
 const newNode = (id: NodeId, { metadata, path, userData }: ChangeSet.NewNode): Node => ({
   id,

@@ -78,9 +78,9 @@ export const settle = Effect.fnUntraced(function* (
   return new ChangedSnapshot(base, { ...taken, chunks })
 })
 
-/** A node, an array with its new manifests, and what the snapshot has to say of those. */
+/** An array with its new manifests, and what the snapshot has to say of those. */
 interface Written {
-  readonly node: Node
+  readonly node: ArrayNode
   readonly files: ReadonlyArray<Snapshot.ManifestFileInfo>
 }
 
@@ -104,7 +104,8 @@ const writeArray = Effect.fnUntraced(function* (
   config: RepositoryConfig,
   expressions: SplitExpressions.Expressions,
   changed: ChunkRefColumns | undefined,
-  node: ArrayNode
+  node: ArrayNode,
+  noteStored: (id: ObjectId.ManifestId) => void
 ): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge> {
   const grid = gridShape(node.data)
   const plan = yield* planned({
@@ -134,11 +135,59 @@ const writeArray = Effect.fnUntraced(function* (
     const extents = encoded?.extents[0]
     if (encoded === undefined || extents === undefined) continue
     const manifest = yield* assets.encodeManifest(id, encoded.payload)
-    yield* uploads.start(manifest.bytes.length, assets.writeManifest(manifest))
+    yield* uploads.start(
+      manifest.bytes.length,
+      Effect.tap(assets.writeManifest(manifest), () => Effect.sync(() => noteStored(id)))
+    )
     manifests.push({ id, extents })
     files.push({ id, sizeBytes: manifest.bytes.length, numChunkRefs: encoded.count, extra: undefined })
   }
   return { node: { ...node, data: { ...node.data, manifests } }, files }
+})
+
+/** What the manifests of an array follow from, beside the changed refs and the configuration. */
+const sourceOf = ({ data, path }: ArrayNode): string =>
+  JSON.stringify([path, data.shape, data.dimensionNames, data.manifests.map(({ id }) => id)])
+
+/** Manifests of an array, and which of them are in the store. */
+interface Made {
+  readonly source: string
+  readonly changed: ChunkRefColumns | undefined
+  readonly written: Written
+  readonly stored: ReadonlySet<ObjectId.ManifestId>
+}
+
+/**
+ * Manifests that were written for changes, to be used again where these are put on another base that has the same array.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Manifests = Map<ObjectId.NodeId, Made>
+
+/** As `writeArray`, unless that was done for an earlier base. */
+const writeOnce = Effect.fnUntraced(function* (
+  made: Manifests,
+  changed: ChunkRefColumns | undefined,
+  node: ArrayNode,
+  write: (
+    noteStored: (id: ObjectId.ManifestId) => void
+  ) => Effect.Effect<Written, AssetError | ManifestWriter.ManifestTooLarge>
+): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge> {
+  const source = sourceOf(node)
+  const known = made.get(node.id)
+  if (
+    known?.source === source &&
+    known.changed === changed &&
+    known.written.files.every(({ id }) => known.stored.has(id))
+  ) {
+    const { files, node: before } = known.written
+    return { node: { ...node, data: { ...node.data, manifests: before.data.manifests } }, files }
+  }
+  const stored = new Set<ObjectId.ManifestId>()
+  const written = yield* write((id) => stored.add(id))
+  made.set(node.id, { source, changed, written, stored })
+  return written
 })
 
 /**
@@ -153,22 +202,41 @@ export interface Flushed {
 }
 
 /**
- * Writes manifests, transaction log and snapshot of the changes, in any order. Nothing of it is visible yet.
+ * Uploads of a commit.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CommitUploads = Uploads.Uploads<ObjectStoreError | WriteForbidden>
+
+/**
+ * How changes become files.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FlushOptions {
+  readonly config: RepositoryConfig
+  readonly message: string
+  readonly metadata: JsonObject
+  /** Microseconds since 1970. */
+  readonly flushedAt: number
+  /** What earlier attempts have written. */
+  readonly made: Manifests
+}
+
+/**
+ * Starts to write manifests, transaction log and snapshot of the changes, in any order. Nothing of it is visible yet.
  *
  * @category writing
  * @since 0.1.0
  */
 export const flush = Effect.fn("Commit.flush")(function* (
   assets: WritableAssets,
+  uploads: CommitUploads,
   changed: ChangedSnapshot,
-  options: {
-    readonly config: RepositoryConfig
-    readonly message: string
-    readonly metadata: JsonObject
-    /** Microseconds since 1970. */
-    readonly flushedAt: number
-  }
-): Effect.fn.Return<Flushed, AssetError | ManifestWriter.ManifestTooLarge | WriteForbidden> {
+  options: FlushOptions
+): Effect.fn.Return<Flushed, AssetError | ManifestWriter.ManifestTooLarge> {
   const id = yield* RandomId.snapshotId
   const { base, changes } = changed
   const log = ChangeSet.transactionLog(id, changes)
@@ -176,31 +244,32 @@ export const flush = Effect.fn("Commit.flush")(function* (
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>
     node.data._tag === "Array" && (changes.chunks.has(node.id) || changes.updated.has(node.id))
-  return yield* Uploads.during(
-    Effect.fnUntraced(function* (uploads: Uploads.Uploads<ObjectStoreError | WriteForbidden>) {
-      yield* uploads.start(0, assets.writeTransactionLog(log))
-      const written = yield* Effect.forEach(
-        changed.nodes().filter(isTouched),
-        (node) => writeArray(assets, uploads, options.config, expressions, changes.chunks.get(node.id), node),
-        { concurrency: 2 }
+  yield* uploads.start(0, assets.writeTransactionLog(log))
+  const written = yield* Effect.forEach(
+    changed.nodes().filter(isTouched),
+    (node) => {
+      const refs = changes.chunks.get(node.id)
+      return writeOnce(options.made, refs, node, (noteStored) =>
+        writeArray(assets, uploads, options.config, expressions, refs, node, noteStored)
       )
-      const rewritten = new Map(written.map(({ node }) => [node.id, node]))
-      const nodes = changed.nodes().map((node) => rewritten.get(node.id) ?? node)
-      const files = written.flatMap(({ files }) => files)
-      const snapshot: Snapshot.Snapshot = {
-        id,
-        parentId: undefined,
-        nodes,
-        flushedAt: options.flushedAt,
-        message: options.message,
-        metadata: options.metadata,
-        manifestFiles: manifestFiles(nodes, [...base.manifestFiles, ...files]),
-        extra: base.extra
-      }
-      yield* uploads.start(0, assets.writeSnapshot(snapshot))
-      return { snapshot, log }
-    })
+    },
+    { concurrency: 2 }
   )
+  const rewritten = new Map<ObjectId.NodeId, Node>(written.map(({ node }) => [node.id, node]))
+  const nodes = changed.nodes().map((node) => rewritten.get(node.id) ?? node)
+  const files = written.flatMap(({ files }) => files)
+  const snapshot: Snapshot.Snapshot = {
+    id,
+    parentId: undefined,
+    nodes,
+    flushedAt: options.flushedAt,
+    message: options.message,
+    metadata: options.metadata,
+    manifestFiles: manifestFiles(nodes, [...base.manifestFiles, ...files]),
+    extra: base.extra
+  }
+  yield* uploads.start(0, assets.writeSnapshot(snapshot))
+  return { snapshot, log }
 })
 
 /** The files that the nodes still refer to, sorted by id. Pure. */

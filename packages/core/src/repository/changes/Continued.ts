@@ -4,13 +4,11 @@
  * @since 0.1.0
  */
 import type * as Snapshot from "../../format/Snapshot.ts"
+import * as Bytes from "../../values/Bytes.ts"
 import type { NodeId } from "../../values/ObjectId.ts"
 import type { Node } from "../SnapshotView.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import type * as ChangeSet from "./ChangeSet.ts"
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])
 
 const metadataOf = ({ data, userData }: Node): ChangeSet.NodeMetadata => ({ userData, metadata: data })
 
@@ -36,7 +34,7 @@ export const onTopOf = (changes: ChangedSnapshot, committed: Snapshot.Snapshot):
     .filter(({ known, node }) => known.path !== node.path)
     .map(({ known, node }) => [node.id, { from: known.path, to: node.path, type: node.data._tag }] as const)
   const updated = existing
-    .filter(({ known, node }) => !sameBytes(known.userData, node.userData))
+    .filter(({ known, node }) => !Bytes.equals(known.userData, node.userData))
     .map(({ node }): readonly [NodeId, ChangeSet.NodeMetadata] => [node.id, metadataOf(node)])
   return new ChangedSnapshot(committed, {
     created: new Map([...changes.changes.created].filter(([id]) => !before.has(id))),

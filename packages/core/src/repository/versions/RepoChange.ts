@@ -100,6 +100,8 @@ export class CommitOutcomeUnknown
 export interface Changed {
   readonly info: RepoInfo
   readonly update: Update
+  /** What else was done along with it, before it: oldest first, an entry each. */
+  readonly earlier?: ReadonlyArray<Update> | undefined
 }
 
 /**
@@ -161,27 +163,41 @@ const withoutEntry = <A>(map: ReadonlyMap<string, A>, name: string): ReadonlyMap
   new Map([...map].filter(([key]) => key !== name))
 
 /**
- * A new snapshot at the tip of a branch, which must still be at the snapshot's parent.
+ * New snapshots at the tip of a branch, each the parent of the next. The branch must still be at the parent of the first.
  *
  * @category changes
  * @since 0.1.0
  */
 export const commit =
-  (branch: string, snapshot: SnapshotInfo & { readonly parentId: SnapshotId }): Change<RefNotFound | CommitConflict> =>
+  (
+    branch: string,
+    snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>]
+  ): Change<RefNotFound | CommitConflict> =>
   (info) =>
     Result.flatMap(branchTip(info, branch), (tip): Result.Result<Changed, CommitConflict> => {
-      if (tip !== snapshot.parentId) {
-        return Result.fail(new CommitConflict({ branch, expected: snapshot.parentId, actual: tip }))
-      }
+      const [{ parentId }] = snapshots
+      if (tip !== parentId) return Result.fail(new CommitConflict({ branch, expected: parentId, actual: tip }))
+      const updates = snapshots.map(({ id }): Update => ({ _tag: "NewCommit", branch, newSnapshotId: id }))
       return Result.succeed({
         info: {
           ...info,
-          snapshots: SnapshotTable.including(info.snapshots, snapshot),
-          branches: withEntry(info.branches, branch, snapshot.id)
+          snapshots: snapshots.reduce(SnapshotTable.including, info.snapshots),
+          branches: withEntry(info.branches, branch, snapshots.at(-1)!.id)
         },
-        update: { _tag: "NewCommit", branch, newSnapshotId: snapshot.id }
+        update: updates.at(-1)!,
+        earlier: updates.slice(0, -1)
       })
     })
+
+/**
+ * A snapshot that is not the first.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NewSnapshot extends SnapshotInfo {
+  readonly parentId: SnapshotId
+}
 
 /**
  * A new branch at a snapshot.
@@ -319,16 +335,13 @@ export const log = (
   options: { readonly now: number; readonly backup: string; readonly limit: number }
 ): RepoInfo => {
   const [latest, ...older] = changed.info.latestUpdates
-  if (latest === undefined) {
-    const entry = { update: changed.update, updatedAt: options.now, backupPath: undefined }
-    return { ...changed.info, latestUpdates: [entry], repoBeforeUpdates: options.backup }
-  }
-  const updatedAt = Math.max(options.now, latest.updatedAt + 1)
-  const entries = [
-    { update: changed.update, updatedAt, backupPath: undefined },
-    { ...latest, backupPath: options.backup },
-    ...older
-  ]
+  const since = Math.max(options.now, latest === undefined ? 0 : latest.updatedAt + 1)
+  // Only of what was replaced there is a copy: not of what lies between two changes that were made at once.
+  const now = [...(changed.earlier ?? []), changed.update]
+    .map((update, i) => ({ update, updatedAt: since + i, backupPath: undefined }))
+    .toReversed()
+  if (latest === undefined) return { ...changed.info, latestUpdates: now, repoBeforeUpdates: options.backup }
+  const entries = [...now, { ...latest, backupPath: options.backup }, ...older]
   // The chain continues at the first entry that is left out and has a copy to point at.
   const overflow = entries.findIndex(({ backupPath }, i) => i >= options.limit && backupPath !== undefined)
   return overflow < 0

@@ -142,7 +142,13 @@ const Random = /*#__PURE__*/ Context.Reference<{ readonly nextDoubleUnsafe: () =
   defaultValue: () => ({ nextDoubleUnsafe: () => Math.random() })
 })
 
-const randomShare: Effect.Effect<number> = /*#__PURE__*/ Random.useSync((random) => random.nextDoubleUnsafe())
+/**
+ * A random number from 0 to 1, exclusive.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const randomShare: Effect.Effect<number> = /*#__PURE__*/ Random.useSync((random) => random.nextDoubleUnsafe())
 
 /** Writes that are tried again without waiting for the clock. */
 const promptAttempts = 8
@@ -255,6 +261,35 @@ const copyTo = (
   writes: DeferredWrites.DeferredWrites
 ): Effect.Effect<void, ObjectStoreError | ObjectStore.WriteForbidden> =>
   store.copy(Layout.repo, Layout.overwritten(name), { defer: writes.defer(name) })
+
+/** Versions that this program wrote itself, and when, in milliseconds since 1970. */
+const ownWrites = new WeakMap<Versioned, number>()
+
+/** How long nobody else is expected to have written after this program. */
+const quiet = 1000
+
+/**
+ * Whether this program wrote a version just now. It is likely to be there still: a write on that condition need not be
+ * preceded by a look.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isJustWritten = (version: Versioned): Effect.Effect<boolean> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const writtenAt = ownWrites.get(version)
+    return writtenAt !== undefined && now - writtenAt < quiet
+  })
+
+/**
+ * A version that was just read or written, with a copy; see `prepare`.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const withCopy = (store: ObjectStore.ObjectStoreShape, version: Versioned): Effect.Effect<Prepared> =>
+  // What is wrong with a copy is said by the one that the update then makes itself.
+  Effect.map(Effect.option(copied(store)), (copy) => ({ ...version, copy: Option.getOrUndefined(copy) }))
 
 /** Copies the repository object under a new name. */
 const copied = /*#__PURE__*/ Effect.fnUntraced(function* (
@@ -391,10 +426,10 @@ const updateInTurn = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
     if (options.whenLimited !== true) yield* ensureOnline(store, current.info)
     const changed = yield* change(current.info)
     if (changed === undefined) return current
-    const now = yield* Clock.currentTimeMillis
+    const writtenAt = yield* Clock.currentTimeMillis
     const { copy } = current
-    const backup = copy?.name ?? Layout.backupName(now, yield* RandomId.writeId)
-    const next = log(changed, { now: now * 1000, backup, limit: options.updatesPerObject })
+    const backup = copy?.name ?? Layout.backupName(writtenAt, yield* RandomId.writeId)
+    const next = log(changed, { now: writtenAt * 1000, backup, limit: options.updatesPerObject })
     if (!Number.isSafeInteger(next.latestUpdates[0]!.updatedAt)) {
       return yield* new ClockSkew({ store: store.description, latest: current.info.latestUpdates[0]!.updatedAt })
     }
@@ -421,6 +456,7 @@ const updateInTurn = /*#__PURE__*/ Effect.fnUntraced(function* <E>(
           options.onWritten?.()
           const now: Versioned = { info: next, version: written.success }
           remember(store, now)
+          ownWrites.set(now, writtenAt)
           return { now, failure: undefined }
         }
         // Whoever is interrupted does not wait longer, and still looks.
