@@ -222,6 +222,7 @@ describe("a repository of spec version 1 that the official engine writes", () =>
           const id = tip!.id
           for (const write of [
             repository.writableSession("main"),
+            repository.transact("main", "m", (session) => session.createGroup("/new")),
             repository.createBranch("b", id),
             repository.deleteBranch("dev ünï"),
             repository.resetBranch("main", id),
