@@ -2,6 +2,9 @@
  * Repositories of Icechunk spec version 1, migrated by this library: what both engines read of them before and after,
  * what a fault at any request leaves, and what becomes of the commits of older clients that are made meanwhile.
  */
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
 import { MemoryObjectStore, Migration, type ObjectStore, ObjectStoreError, Repository } from "@effect-icechunk/core"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -14,6 +17,7 @@ import * as RepoInfoFile from "../../packages/core/src/format/RepoInfo.ts"
 import * as Flexbuffer from "../../packages/core/src/encoding/Flexbuffer.ts"
 import * as RepoObject from "../../packages/core/src/repository/versions/RepoObject.ts"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
+import { services } from "../support/FsServices.ts"
 import * as Interop from "../support/InteropSuite.ts"
 import * as Engine from "../support/OfficialEngine.ts"
 import * as Spec1 from "../support/Spec1Repositories.ts"
@@ -95,6 +99,35 @@ describe("a migration", () => {
       expected.set("bools/c/1", Buffer.from(Interop.bytes(3, 42)))
       expected.set("bools/c/2", Buffer.from(Interop.bytes(3, 43)))
       assert.deepStrictEqual(after!.ours, expected)
+    })
+  )
+
+  it.live("does so in a directory, too", () =>
+    Effect.gen(function* () {
+      const { store, versions } = yield* Spec1.write
+      const before = yield* contents(store, versions)
+      const directory = fs.mkdtempSync(path.join(os.tmpdir(), "icechunk-migration-"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true })))
+      for (const key of yield* Spec1.keysOf(store)) {
+        const file = path.join(directory, key)
+        fs.mkdirSync(path.dirname(file), { recursive: true })
+        fs.writeFileSync(file, (yield* store.get(key)).bytes)
+      }
+      const within = <A, E>(use: (repository: Repository.RepositoryShape) => Effect.Effect<A, E>) =>
+        Effect.scoped(Effect.flatMap(Repository.open(), use)).pipe(Effect.provide(services(directory)))
+      const read = within((repository) => Effect.forEach(versions, (version) => Spec1.readOurs(repository, version)))
+      const ours = before.map((version) => version.ours)
+      assert.deepStrictEqual(yield* read, ours)
+      const { deleted } = yield* Migration.migrate().pipe(Effect.provide(services(directory)))
+      assert.isAbove(deleted.length, 5)
+      for (const key of deleted) assert.isFalse(fs.existsSync(path.join(directory, key)), key)
+      assert.deepStrictEqual(yield* read, ours)
+      const engine = yield* Effect.promise(async () => Engine.Repository.open(await Engine.storage(directory)))
+      assert.strictEqual(engine.specVersion, 2)
+      for (const [i, version] of versions.entries()) {
+        const theirs = yield* Effect.promise(() => Interop.readTheirs(engine, version))
+        Interop.assertSame(ours[i]!, theirs as ReadonlyMap<string, Buffer>, JSON.stringify(version))
+      }
     })
   )
 
@@ -494,6 +527,63 @@ describe("an older client that writes while a repository is migrated", () => {
         }
         assert.deepStrictEqual(oldKeys(yield* Spec1.keysOf(store)), [], `request ${at}`)
         assert.deepStrictEqual(yield* contents(store, versions), before, `request ${at}`)
+      }
+    })
+  )
+})
+
+describe("a reader", () => {
+  const all = (repository: Repository.RepositoryShape) =>
+    Effect.all({
+      branches: Effect.map(repository.branches, (found) => new Map(found)),
+      tags: Effect.map(repository.tags, (found) => new Map(found)),
+      history: Effect.map(repository.history({ branch: "dev" }), (found) => found.map(({ message }) => message)),
+      dependencies: repository.wholeHistory.dependencies,
+      main: Spec1.readOurs(repository, { branch: "main" }),
+      v1: Spec1.readOurs(repository, { tag: "v1" })
+    })
+
+  it.live("sees the whole repository at each request of a migration", () =>
+    Effect.gen(function* () {
+      const whole = yield* small
+      const expected = yield* Spec1.within(whole)(Effect.flatMap(Repository.open(), all))
+      for (let at = 0; ; at++) {
+        const store = yield* Spec1.copy(whole)
+        const requests = yield* Spec1.within(store)(
+          Effect.gen(function* () {
+            const early = yield* Repository.open()
+            const read = Effect.gen(function* () {
+              assert.deepStrictEqual(yield* all(early), expected, `request ${at}`)
+              assert.deepStrictEqual(yield* all(yield* Repository.open()), expected, `request ${at}`)
+            })
+            const { state, store: shared } = faulty(store, {
+              at,
+              what: Spec1.within(store)(Effect.orDie(read)),
+              when: "before"
+            })
+            yield* migrate(shared)
+            return state.requests
+          })
+        )
+        if (requests <= at) break
+      }
+    })
+  )
+
+  it.live("sees the whole repository when a migration happens at one of its own requests", () =>
+    Effect.gen(function* () {
+      const whole = yield* small
+      const expected = yield* Spec1.within(whole)(Effect.flatMap(Repository.open(), all))
+      for (let at = 0; ; at++) {
+        const store = yield* Spec1.copy(whole)
+        const { state, store: shared } = faulty(store, {
+          at,
+          what: Effect.asVoid(Effect.orDie(migrate(store))),
+          when: "before"
+        })
+        const found = yield* Spec1.within(shared)(Effect.flatMap(Repository.open(), all))
+        if (state.requests <= at) break
+        assert.deepStrictEqual(found, expected, `request ${at}: ${state.calls[at]}`)
       }
     })
   )

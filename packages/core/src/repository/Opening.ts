@@ -131,9 +131,10 @@ export const read: Effect.Effect<ReadTogether, RepositoryNotFound | Assets.Asset
   /*#__PURE__*/ Effect.catchTag(
     readExisting,
     "RepositoryNotFound",
-    /*#__PURE__*/ Effect.fnUntraced(function* (error) {
+    /*#__PURE__*/ Effect.fnUntraced(function* () {
       const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
-      if (!(yield* hasSpec1(store))) return yield* error
+      // It may have been migrated just now.
+      if (!(yield* hasSpec1(store))) return yield* readExisting
       return { ...(yield* OnDemand.openSpec1(store)), config: undefined }
     })
   )

@@ -85,7 +85,7 @@ export type MigrationError =
   | Config.InvalidConfig
   | RepoObject.UpdateError
 
-const isSealed = ({ snapshotId }: Spec1Refs.Target): boolean => snapshotId === MigrationPlan.sealId
+const isSealed = ({ snapshotId }: Spec1Refs.Target): boolean => snapshotId === Spec1Refs.sealId
 
 /** How often is begun again when others write in the meantime. */
 const attempts = 10
@@ -196,7 +196,7 @@ const catchUp = Effect.fnUntraced(function* (
   return { refs, takenOver }
 })
 
-const seal = new TextEncoder().encode(JSON.stringify({ snapshot: MigrationPlan.sealId }))
+const seal = new TextEncoder().encode(JSON.stringify({ snapshot: Spec1Refs.sealId }))
 
 /**
  * Makes the branches unusable for older clients, on the condition that each is where it was. Tells whether all of them are

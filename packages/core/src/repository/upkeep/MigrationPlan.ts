@@ -12,7 +12,6 @@ import { Update } from "../../format/RepoUpdate.ts"
 import * as SnapshotTable from "../../format/SnapshotTable.ts"
 import type { Json } from "../../values/Json.ts"
 import * as NodePath from "../../values/NodePath.ts"
-import * as ObjectId from "../../values/ObjectId.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 import type { Changed } from "../versions/RepoChange.ts"
 import * as Spec1Refs from "../versions/Spec1Refs.ts"
@@ -127,15 +126,6 @@ export const toRepoInfo = (plan: MigrationPlan): RepoInfo => ({
 })
 
 /**
- * Where a migration puts a branch of spec version 1 before it deletes its file: no snapshot has this id. Older clients
- * can then neither read the branch nor commit to it, and it can be told from one that somebody has moved.
- *
- * @category constants
- * @since 0.1.0
- */
-export const sealId: SnapshotId = Result.getOrThrow(ObjectId.parseSnapshotId("M1GRATEDT0SPECVERS20"))
-
-/**
  * Snapshots that the files of spec version 1 lead to and the repository object does not know.
  *
  * @category accessors
@@ -144,7 +134,7 @@ export const sealId: SnapshotId = Result.getOrThrow(ObjectId.parseSnapshotId("M1
 export const unknownTips = (info: RepoInfo, { branches, tags }: Spec1Refs.Refs): ReadonlyArray<SnapshotId> =>
   [...branches.values(), ...tags.values()]
     .map(({ snapshotId }) => snapshotId)
-    .filter((id) => id !== sealId && !info.snapshots.has(id))
+    .filter((id) => id !== Spec1Refs.sealId && !info.snapshots.has(id))
 
 /** The repository object with a snapshot and all before it that it does not know. */
 const including = (
@@ -213,7 +203,7 @@ export const catchUp = (
   const isNew = !refs.branches.has("main")
   for (const [name, { snapshotId: tip }] of refs.branches) {
     const here = info.branches.get(name)
-    if (tip === sealId || here === tip) continue
+    if (tip === Spec1Refs.sealId || here === tip) continue
     const isOurs = planned === undefined ? isNew && here === undefined : planned.branches.get(name) === here
     if (info.snapshots.has(tip)) {
       if (!isOurs) continue

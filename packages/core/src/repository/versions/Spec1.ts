@@ -155,12 +155,20 @@ export const open = Effect.fnUntraced(function* (
     Effect.all([migrated, Effect.result(Effect.suspend(() => unmigrated))], { concurrency: 2 }),
     ([repo, config]) => (repo === undefined ? config : Result.succeed(repo))
   ).pipe(Effect.flatMap(Effect.fromResult))
-  /** What there is of it in the repository object when there is one by now, else in other files. */
-  const whichever = <A, E>(
+  /**
+   * What there is of it in the repository object when there is one by now, else in other files. Those may be deleted while
+   * they are read, so that it is asked again afterwards, unless what was found proves that they were there.
+   */
+  const whichever = Effect.fnUntraced(function* <A, E>(
     inRepoObject: Effect.Effect<A, E>,
-    inFiles: Effect.Effect<A, E>
-  ): Effect.Effect<A, E | AssetError> =>
-    Effect.flatMap(migrated, (repo) => (repo === undefined ? inFiles : inRepoObject))
+    inFiles: Effect.Effect<A, E>,
+    isProof: (found: Result.Result<A, E>) => boolean = () => false
+  ): Effect.fn.Return<A, E | AssetError> {
+    if ((yield* migrated) !== undefined) return yield* inRepoObject
+    const found = yield* Effect.result(inFiles)
+    if (!isProof(found) && (yield* migrated) !== undefined) return yield* inRepoObject
+    return yield* Effect.fromResult(found)
+  })
 
   const later = Versions.inRepoObject(withZstd(RepoObject.read(store)))
   const versions: Versions.Versions = {
@@ -178,8 +186,14 @@ export const open = Effect.fnUntraced(function* (
             return repo
           }
         ),
-        find: (info) =>
-          Effect.fromResult(info.specVersion === 1 && found !== undefined ? found : Versions.find(info, version))
+        find: Effect.fnUntraced(function* (info) {
+          const isFound = info.specVersion !== 1 || found === undefined || Result.isSuccess(found)
+          const repo = isFound ? undefined : yield* migrated
+          if (repo !== undefined) return yield* Effect.fromResult(Versions.find(repo.info, version))
+          return yield* Effect.fromResult(
+            info.specVersion !== 1 || found === undefined ? Versions.find(info, version) : found
+          )
+        })
       }
     },
     branches: whichever(
@@ -199,7 +213,8 @@ export const open = Effect.fnUntraced(function* (
     history: (version) =>
       whichever(
         later.history(version),
-        Effect.flatMap(Spec1Refs.find(store, version), (id) => withZstd(Spec1History.ancestry(store, id)))
+        Effect.flatMap(Spec1Refs.find(store, version), (id) => withZstd(Spec1History.ancestry(store, id))),
+        Result.isSuccess
       )
   }
   return {

@@ -46,6 +46,15 @@ export interface Refs {
 }
 
 /**
+ * Where a migration puts a branch of spec version 1 before it deletes its file: no snapshot has this id. Older clients
+ * can then neither read the branch nor commit to it, and it can be told from one that somebody has moved.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const sealId: SnapshotId = "M1GRATEDT0SPECVERS20" as SnapshotId
+
+/**
  * The snapshots of branches or tags.
  *
  * @category accessors
@@ -241,5 +250,7 @@ export const find = Effect.fnUntraced(function* (
           [readIfPresent(store, Layout.spec1Tag(name)), ObjectStore.exists(store, Layout.spec1Tombstone(name))],
           { concurrency: 2 }
         )
-  return target === undefined || isDeleted ? yield* notFound(store, kind, name) : target.snapshotId
+  return target === undefined || isDeleted || target.snapshotId === sealId
+    ? yield* notFound(store, kind, name)
+    : target.snapshotId
 })
