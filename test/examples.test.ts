@@ -44,6 +44,7 @@ it("there are no examples that are not run here", () => {
     "egm96.ts",
     "environments.ts",
     "inspect.ts",
+    "many-chunks.ts",
     "quickstart.ts",
     "s3-and-gcs.ts",
     "s3-endpoint.ts",
@@ -114,6 +115,25 @@ describe("quickstart", () => {
   it("is the program of the README", () => {
     const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
     expect(readme).toContain(fs.readFileSync(path.join(examples, "quickstart.ts"), "utf8"))
+  })
+})
+
+/** The lines of a program, wherever it is in another one. */
+const unindented = (program: string): string => program.replaceAll(/^ +/gm, "")
+
+describe("many-chunks", () => {
+  it("reads the chunks of an array at once, and as a stream", async () => {
+    const { code, output } = await run("many-chunks.ts", { output: "many-chunks" })
+    expect(output).toBe("read at once: 721 of 722 chunks\nstreamed: 4152960 bytes\n")
+    expect(code).toBe(0)
+  })
+
+  it("has every program of the guide to reading", () => {
+    const guide = fs.readFileSync(path.join(root, "docs/reading.md"), "utf8")
+    const programs = Array.from(guide.matchAll(/```ts\n([^]*?)```/g), ([, program]) => program!)
+    expect(programs.length).toBeGreaterThan(2)
+    const example = unindented(fs.readFileSync(path.join(examples, "many-chunks.ts"), "utf8"))
+    for (const program of programs) expect(example).toContain(unindented(program))
   })
 })
 

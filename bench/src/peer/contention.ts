@@ -28,7 +28,7 @@ const contend =
     const first = await created.writableSession(Contention.branch)
     for (const i of numbers) await first.store.set(`a${i}/zarr.json`, Buffer.from(Contention.arrayJson))
     await first.commit("arrays")
-    const clients = await Promise.all(numbers.map(() => (together ? created : Engine.Repository.open(at(input)))))
+    const clients = await Promise.all(numbers.map(async () => (together ? created : Engine.Repository.open(at(input)))))
     return Contention.measured(id, input, () =>
       Promise.all(
         clients.map(async (repository, i) => {

@@ -8,6 +8,7 @@ import * as Cache from "effect/Cache"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import { FormatError } from "../encoding/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
@@ -17,6 +18,7 @@ import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
 import * as Layout from "./Layout.ts"
+import * as OnDemand from "./OnDemand.ts"
 
 /**
  * A metadata file could not be had.
@@ -105,6 +107,32 @@ export const ensureId = (file: string, wanted: string, found: string): Effect.Ef
 export const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
   Effect.annotateCurrentSpan({ path, kind, bytes: length })
 
+/** The payload of a snapshot's file, and what its metadata is decoded with. */
+const readSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (store: ObjectStoreShape, file: string) {
+  const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
+  yield* describeSpan(file, "Snapshot", bytes)
+  const { header, maxHeld, payload } = yield* IcechunkFile.decode(file, bytes, "Snapshot")
+  const decodeValue = header.specVersion === 1 ? yield* OnDemand.decodeSpec1Value : Flexbuffer.decode
+  return { decodeValue, maxHeld, payload }
+})
+
+/**
+ * What a snapshot says of itself, without its nodes. It is not kept.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const heading = /*#__PURE__*/ Effect.fnUntraced(function* (
+  store: ObjectStoreShape,
+  id: SnapshotId
+): Effect.fn.Return<Snapshot.Heading, AssetError, Zstd> {
+  const file = Layout.snapshot(id)
+  const { decodeValue, maxHeld, payload } = yield* readSnapshot(store, file)
+  const found = yield* Effect.fromResult(Snapshot.decodeHeading(file, decodeValue, payload, { maxHeld }))
+  yield* ensureId(file, id, found.id)
+  return found
+})
+
 /**
  * The files of the repository in `store`.
  *
@@ -119,10 +147,8 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
 
   const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
     const file = Layout.snapshot(id)
-    const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
-    yield* describeSpan(file, "Snapshot", bytes)
-    const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
-    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
+    const { decodeValue, maxHeld, payload } = yield* withZstd(readSnapshot(store, file))
+    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
     yield* ensureId(file, id, snapshot.id)
     return snapshot
   })

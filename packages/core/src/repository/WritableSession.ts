@@ -44,7 +44,8 @@ import {
   NodeNotFound,
   NothingToCommit
 } from "./SessionError.ts"
-import { gridShape, type Node } from "./SnapshotView.ts"
+import { gridShape } from "./ChunkReads.ts"
+import type { Node } from "./SnapshotView.ts"
 import * as VirtualRefs from "./VirtualRefs.ts"
 
 /**
@@ -226,7 +227,7 @@ export const make = Effect.fnUntraced(function* (
   branch: string,
   snapshot: ChangedSnapshot["base"]
 ): Effect.fn.Return<WritableSession> {
-  const { resolver, store } = context
+  const { store, virtual } = context
   let changes = new ChangedSnapshot(snapshot)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
@@ -350,6 +351,7 @@ export const make = Effect.fnUntraced(function* (
         if (problem !== undefined) {
           return yield* new InvalidVirtualRef({ path: array.path, at: ChunkIndices.format(index), problem })
         }
+        const resolver = yield* virtual.resolver
         const { checksum, location } = yield* VirtualRefs.prepare(resolver, array.path, wanted, given, options)
         return (columns: ChunkRefColumns) => columns.setVirtual(index, { location, offset, length, checksum })
       })
@@ -374,7 +376,7 @@ export const make = Effect.fnUntraced(function* (
     return Effect.gen(function* () {
       const array = yield* Session.findArray(changes, path)
       const grid = gridShape(array.data)
-      const prepared = yield* VirtualRefs.prepareAll(resolver, array.path, refs, grid, options)
+      const prepared = yield* VirtualRefs.prepareAll(yield* virtual.resolver, array.path, refs, grid, options)
       yield* exclusive(
         Effect.gen(function* () {
           const now = gridShape((yield* stillThere(array)).data)

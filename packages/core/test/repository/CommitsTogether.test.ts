@@ -1,7 +1,7 @@
 /**
  * Sessions that commit to one branch at the same time, in one program and in several.
  */
-import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

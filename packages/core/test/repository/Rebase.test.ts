@@ -48,9 +48,17 @@ const elsewhere = (world: World, work: Work) =>
     })
   )
 
+interface NodeState {
+  readonly attributes: Readonly<Record<string, unknown>>
+  readonly chunks?: Readonly<Record<string, string>>
+  readonly length?: number
+}
+
+type State = Record<string, NodeState>
+
 /** What a reader sees: for each node its attributes and chunks. */
 const stateOf = Effect.fnUntraced(function* (session: Session.Session) {
-  const state: Record<string, unknown> = {}
+  const state: State = {}
   for (const { data, path, userData } of yield* session.nodes()) {
     const { attributes = {} } = JSON.parse(new TextDecoder().decode(userData))
     const chunks: Record<string, string> = {}
@@ -194,7 +202,7 @@ interface Case {
   readonly ours: Work
   readonly theirs: Work
   /** What of the state shows who has won: for `ours`, where that can be, and for `theirs`. */
-  readonly look: (state: Record<string, any>) => unknown
+  readonly look: (state: State) => unknown
   readonly wins: { readonly ours?: unknown; readonly theirs: unknown }
 }
 
@@ -204,7 +212,7 @@ const cases: ReadonlyArray<Case> = [
     what: "two groups",
     ours: (s) => Effect.andThen(s.createGroup("/new", { by: "us" }), s.createGroup("/new/below")),
     theirs: (s) => s.createGroup("/new", { by: "them" }),
-    look: (state) => [state["/new"].attributes.by, "/new/below" in state],
+    look: (state) => [state["/new"]?.attributes["by"], "/new/below" in state],
     wins: { ours: ["us", true], theirs: ["them", true] }
   },
   {
@@ -213,7 +221,7 @@ const cases: ReadonlyArray<Case> = [
     count: 2,
     ours: (s) => Effect.andThen(s.createGroup("/new", { by: "us" }), s.createGroup("/new/below")),
     theirs: (s) => s.createArray("/new", array(4, { by: "them" })),
-    look: (state) => [state["/new"].attributes.by, "/new/below" in state],
+    look: (state) => [state["/new"]?.attributes["by"], "/new/below" in state],
     wins: { ours: ["us", true], theirs: ["them", false] }
   },
   {
@@ -237,7 +245,7 @@ const cases: ReadonlyArray<Case> = [
     what: "attributes",
     ours: (s) => attributed(s, "/g", { by: "us" }),
     theirs: (s) => attributed(s, "/g", { by: "them" }),
-    look: (state) => state["/g"].attributes.by,
+    look: (state) => state["/g"]?.attributes["by"],
     wins: { ours: "us", theirs: "them" }
   },
   {
@@ -261,7 +269,7 @@ const cases: ReadonlyArray<Case> = [
     what: "another codec",
     ours: (s) => resized(s, "/g/a", 4, { codecs: [{ name: "bytes" }, { name: "crc32c" }] }),
     theirs: (s) => s.setChunk("/g/a", [2], text("theirs")),
-    look: (state) => state["/g/a"].chunks,
+    look: (state) => state["/g/a"]?.chunks,
     wins: {
       ours: { 0: "base 0", 1: "base 1", 2: "theirs" },
       theirs: { 0: "base 0", 1: "base 1", 2: "theirs" }
@@ -283,7 +291,7 @@ const cases: ReadonlyArray<Case> = [
     what: "one of two",
     ours: (s) => Effect.andThen(s.setChunk("/g/a", [0], text("ours 0")), s.setChunk("/g/a", [2], text("ours 2"))),
     theirs: (s) => Effect.andThen(s.setChunk("/g/a", [0], text("theirs 0")), s.setChunk("/g/a", [3], text("theirs 3"))),
-    look: (state) => state["/g/a"].chunks,
+    look: (state) => state["/g/a"]?.chunks,
     wins: {
       ours: { 0: "ours 0", 1: "base 1", 2: "ours 2", 3: "theirs 3" },
       theirs: { 0: "theirs 0", 1: "base 1", 2: "ours 2", 3: "theirs 3" }
@@ -294,7 +302,7 @@ const cases: ReadonlyArray<Case> = [
     what: "a deletion",
     ours: (s) => s.deleteChunk("/g/a", [0]),
     theirs: (s) => s.setChunk("/g/a", [0], text("theirs 0")),
-    look: (state) => state["/g/a"].chunks,
+    look: (state) => state["/g/a"]?.chunks,
     wins: { ours: { 1: "base 1" }, theirs: { 0: "theirs 0", 1: "base 1" } }
   },
   {
@@ -310,7 +318,7 @@ const cases: ReadonlyArray<Case> = [
     what: "another codec",
     ours: (s) => s.setChunk("/g/a", [0], text("ours")),
     theirs: (s) => resized(s, "/g/a", 4, { codecs: [{ name: "bytes" }, { name: "crc32c" }] }),
-    look: (state) => state["/g/a"].chunks[0],
+    look: (state) => state["/g/a"]?.chunks?.[0],
     wins: { ours: "ours", theirs: "base 0" }
   },
   {
@@ -318,7 +326,7 @@ const cases: ReadonlyArray<Case> = [
     what: "a chunk that was cut off",
     ours: (s) => s.setChunk("/g/a", [3], text("ours")),
     theirs: (s) => resized(s, "/g/a", 2),
-    look: (state) => state["/g/a"].chunks,
+    look: (state) => state["/g/a"]?.chunks,
     wins: { ours: { 0: "base 0", 1: "base 1" }, theirs: { 0: "base 0", 1: "base 1" } }
   },
   {
@@ -521,17 +529,17 @@ const performAll = Effect.fnUntraced(function* (
 })
 
 /** Nodes and components that differ from the base. */
-const changesIn = (base: Record<string, any>, state: Record<string, any>): ReadonlyArray<readonly [string, string]> =>
+const changesIn = (base: State, state: State): ReadonlyArray<readonly [string, string]> =>
   [...new Set([...Object.keys(base), ...Object.keys(state)])].flatMap((path) => {
     if (!(path in state) || !(path in base)) return path in state ? [[path, "node"] as const] : []
     const [was, now] = [base[path], state[path]]
     const found: Array<readonly [string, string]> = []
-    if (JSON.stringify(was.attributes) !== JSON.stringify(now.attributes)) found.push([path, "attributes"])
-    for (let i = 0; i < 4; i++) if (was.chunks?.[i] !== now.chunks?.[i]) found.push([path, `chunk ${i}`])
+    if (JSON.stringify(was?.attributes) !== JSON.stringify(now?.attributes)) found.push([path, "attributes"])
+    for (let i = 0; i < 4; i++) if (was?.chunks?.[i] !== now?.chunks?.[i]) found.push([path, `chunk ${i}`])
     return found
   })
 
-const component = (state: Record<string, any>, [path, what]: readonly [string, string]): unknown =>
+const component = (state: State, [path, what]: readonly [string, string]): unknown =>
   what === "node"
     ? path in state
     : what === "attributes"
@@ -548,7 +556,7 @@ const raceOf = Effect.fnUntraced(function* (
 ) {
   const start: Work = (s) => Effect.andThen(begin(s), performAll(s, base, "base"))
   const done: Array<Operation> = []
-  let baseState: Record<string, unknown> = {}
+  let baseState: State = {}
   const raced = yield* race(
     Effect.fnUntraced(function* (s: WritableSession) {
       baseState = yield* stateOf(s)
@@ -626,7 +634,7 @@ describe("any two sessions", () => {
         }
         for (const path of Object.keys(state)) {
           for (const above of Object.keys(state)) {
-            if (path.startsWith(`${above}/`)) assert.isUndefined((state[above] as any).chunks, `${path} in ${above}`)
+            if (path.startsWith(`${above}/`)) assert.isUndefined(state[above]?.chunks, `${path} in ${above}`)
           }
         }
       })

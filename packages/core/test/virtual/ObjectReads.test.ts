@@ -118,7 +118,7 @@ const world = Effect.fnUntraced(function* (options?: {
     }
   })
   const gate = new RequestGate(options?.limits ?? { requests: 256, bytes: 1e9 })
-  const reads = new ObjectReads(stores, gate, options?.plan)
+  const reads = new ObjectReads(stores.scope, gate, options?.plan)
   const resolver = ChunkResolver.make({ containers: ContainerMatch.make({}), stores, reads })
   return { ...script, resolver }
 })

@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as ObjectId from "../../values/ObjectId.ts"
 import type { ManifestId, NodeId } from "../../values/ObjectId.ts"
 import type { ChunkRef } from "./ChunkRef.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import * as FlatTable from "../../encoding/FlatTable.ts"
 import { FormatError } from "../../encoding/FormatError.ts"
 import { ManifestRows, type Refs, type Source } from "./ManifestRows.ts"
@@ -124,7 +125,7 @@ export class Manifest {
       if (rows === undefined) return Result.succeed(undefined)
       this.#cursors.set(node, rows)
     }
-    return FlatTable.attempt(() => find(rows, index))
+    return attempt(() => find(rows, index))
   }
 }
 

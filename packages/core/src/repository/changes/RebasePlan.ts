@@ -15,7 +15,8 @@ import * as Bytes from "../../values/Bytes.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { NodeId } from "../../values/ObjectId.ts"
 import * as ZarrMetadata from "../../values/ZarrMetadata.ts"
-import { gridShape, type Node, nodesBelow, nodesFrom } from "../SnapshotView.ts"
+import { gridShape } from "../ChunkReads.ts"
+import { type Node, nodesBelow, nodesFrom } from "../SnapshotView.ts"
 import type * as ChangeSet from "./ChangeSet.ts"
 import type * as Conflict from "./Conflict.ts"
 
@@ -187,7 +188,7 @@ const chunkMeaning = (userData: Uint8Array): string => {
         : Object.entries(value)
             .toSorted(([a], [b]) => NodePath.compare(a, b))
             .map(([key, value]) => [key, sorted(value)])
-  const { attributes, dimension_names, shape, ...rest } = json as Record<string, unknown>
+  const { attributes: _1, dimension_names: _2, shape: _3, ...rest } = json as Record<string, unknown>
   return JSON.stringify(sorted(rest))
 }
 

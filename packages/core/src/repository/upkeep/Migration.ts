@@ -11,7 +11,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Zstd } from "../../encoding/Zstd.ts"
+import { Zstd } from "../../encoding/Zstd.ts"
 import * as IcechunkFile from "../../format/IcechunkFile.ts"
 import * as RepoInfo from "../../format/RepoInfo.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
@@ -19,7 +19,7 @@ import { isConflict, isNotFound, type ObjectStoreError } from "../../store/Objec
 import * as RequestMetrics from "../../store/RequestMetrics.ts"
 import * as ByteRange from "../../values/ByteRange.ts"
 import * as Config from "../../values/RepositoryConfig.ts"
-import type { AssetError } from "../Assets.ts"
+import * as Assets from "../Assets.ts"
 import * as IcechunkConfig from "../config/IcechunkConfig.ts"
 import * as Layout from "../Layout.ts"
 import {
@@ -93,7 +93,7 @@ const attempts = 10
 /** The repository object, if there is one. Fails with `UnsupportedSpecVersion` when it is of a later version. */
 const readRepo = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape
-): Effect.fn.Return<RepoObject.Versioned | undefined, AssetError | UnsupportedSpecVersion, Zstd> {
+): Effect.fn.Return<RepoObject.Versioned | undefined, Assets.AssetError | UnsupportedSpecVersion, Zstd> {
   const unsupported = (version: number) => new UnsupportedSpecVersion({ store: store.description, version })
   const found = yield* RepoObject.read(store).pipe(
     Effect.catchIf(isNotFound, () => Effect.succeed(undefined)),
@@ -120,13 +120,18 @@ const same = (a: Spec1Refs.Refs, b: Spec1Refs.Refs): boolean =>
   a.deletedTags.size === b.deletedTags.size &&
   Array.from(a.deletedTags.keys()).every((name) => b.deletedTags.has(name))
 
+const heading: Effect.Effect<Spec1History.Options["read"], never, Zstd> = Effect.map(
+  Effect.service(Zstd),
+  (zstd) => (store, id) => Effect.provideService(Assets.heading(store, id), Zstd, zstd)
+)
+
 /** What is there, read until nobody changed anything while it was. */
 const findPlan = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   onFound: Options["onProgress"]
 ): Effect.fn.Return<
   { readonly plan: MigrationPlan.MigrationPlan; readonly refs: Spec1Refs.Refs },
-  AssetError | Config.InvalidConfig | RepositoryBusy | RepositoryNotFound,
+  Assets.AssetError | Config.InvalidConfig | RepositoryBusy | RepositoryNotFound,
   Zstd
 > {
   let refs = yield* Spec1Refs.all(store)
@@ -135,7 +140,7 @@ const findPlan = Effect.fnUntraced(function* (
     // Somebody else is migrating.
     if (Array.from(refs.branches.values()).some(isSealed)) break
     if (!refs.branches.has("main")) return yield* new RepositoryNotFound({ store: store.description })
-    known = yield* Spec1History.reachable(store, Spec1Refs.tips(refs), { known, onFound })
+    known = yield* Spec1History.reachable(store, Spec1Refs.tips(refs), { read: yield* heading, known, onFound })
     const { json } = yield* Spec1.readConfig(store)
     const config = yield* Effect.fromResult(
       IcechunkConfig.toConfig(`${store.description}/${Layout.spec1Config}`, json ?? {})
@@ -155,7 +160,7 @@ const findPlan = Effect.fnUntraced(function* (
 const putRepo = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   plan: MigrationPlan.MigrationPlan
-): Effect.fn.Return<void, AssetError | ObjectStore.WriteForbidden | OutcomeUnknown, Zstd> {
+): Effect.fn.Return<void, Assets.AssetError | ObjectStore.WriteForbidden | OutcomeUnknown, Zstd> {
   const bytes = yield* IcechunkFile.encode("RepoInfo", RepoInfo.encode(MigrationPlan.toRepoInfo(plan)), { level: 1 })
   yield* store.put(Layout.repo, bytes, { mode: ObjectStore.create }).pipe(
     Effect.catchTag("ObjectStoreError", (error) => {
@@ -180,6 +185,7 @@ const catchUp = Effect.fnUntraced(function* (
   const refs = yield* Spec1Refs.all(store)
   const { info } = yield* RepoObject.read(store)
   const later = yield* Spec1History.reachable(store, MigrationPlan.unknownTips(info, refs), {
+    read: yield* heading,
     known: planned?.snapshots
   })
   const config = planned === undefined ? undefined : (yield* Spec1.readConfig(store)).json
@@ -283,7 +289,7 @@ const deleteInTurn = (
 const leftOf = Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   { info }: RepoObject.Versioned
-): Effect.fn.Return<ReadonlyArray<string>, AssetError> {
+): Effect.fn.Return<ReadonlyArray<string>, Assets.AssetError> {
   const refs = yield* Spec1Refs.all(store)
   const files = filesOf(refs, yield* ObjectStore.exists(store, Layout.spec1Config))
   // In a repository that never was of version 1 a file of this name is somebody's.

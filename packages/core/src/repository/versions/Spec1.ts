@@ -10,22 +10,36 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { FormatError } from "../../encoding/FormatError.ts"
-import { Zstd } from "../../encoding/Zstd.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { hasReason, isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { Json } from "../../values/Json.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 import type { AssetError } from "../Assets.ts"
-import { carried } from "../config/ConfigState.ts"
+import type * as ConfigState from "../config/ConfigState.ts"
 import * as ConfigYaml from "../config/ConfigYaml.ts"
 import * as Layout from "../Layout.ts"
 import type { VersionRef } from "../ReadonlyRepository.ts"
 import type { RefNotFound } from "./RepoChange.ts"
-import * as RepoObject from "./RepoObject.ts"
+import type { Versioned } from "./RepoObject.ts"
 import * as Spec1History from "./Spec1History.ts"
 import * as Spec1Refs from "./Spec1Refs.ts"
-import * as Versions from "./Versions.ts"
+import type * as Versions from "./Versions.ts"
+
+/**
+ * What whoever opens a repository has anyhow. It is passed: what two parts of a program both import is bundled apart from
+ * both, and a page that loads only one of them is larger by it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Parts {
+  readonly readRepo: (store: ObjectStore.ObjectStoreShape) => Effect.Effect<Versioned, AssetError>
+  readonly heading: Spec1History.Options["read"]
+  readonly carried: typeof ConfigState.carried
+  readonly find: typeof Versions.find
+  readonly inRepoObject: typeof Versions.inRepoObject
+}
 
 /**
  * A repository of spec version 1, as it is opened.
@@ -107,15 +121,13 @@ const nothing: RepoInfo = {
 /**
  * All branches, tags and snapshots, as a repository object of spec version 1 would have them. Without the configuration,
  * and without operations, of which spec version 1 keeps no log.
- *
- * @category reading
- * @since 0.1.0
  */
-export const readAll = Effect.fnUntraced(function* (
-  store: ObjectStore.ObjectStoreShape
-): Effect.fn.Return<RepoInfo, AssetError, Zstd> {
+const readAll = Effect.fnUntraced(function* (
+  store: ObjectStore.ObjectStoreShape,
+  read: Parts["heading"]
+): Effect.fn.Return<RepoInfo, AssetError> {
   const refs = yield* Spec1Refs.all(store)
-  const snapshots = yield* Spec1History.reachable(store, Spec1Refs.tips(refs))
+  const snapshots = yield* Spec1History.reachable(store, Spec1Refs.tips(refs), { read })
   return {
     ...nothing,
     branches: Spec1Refs.ids(refs.branches),
@@ -132,23 +144,21 @@ export const readAll = Effect.fnUntraced(function* (
  * @since 0.1.0
  */
 export const open = Effect.fnUntraced(function* (
-  written: ObjectStore.ObjectStoreShape
-): Effect.fn.Return<{ readonly repo: RepoObject.Versioned; readonly spec1: Spec1 }, AssetError, Zstd> {
-  const zstd = yield* Zstd
-  const withZstd = Effect.provideService(Zstd, zstd)
+  written: ObjectStore.ObjectStoreShape,
+  { carried, find, heading, inRepoObject, readRepo }: Parts
+): Effect.fn.Return<{ readonly repo: Versioned; readonly spec1: Spec1 }, AssetError> {
   const store = readOnly(written)
   const configs = new WeakMap<RepoInfo, Json>()
   let known: ConfigRead | undefined
 
-  const unmigrated: Effect.Effect<RepoObject.Versioned, AssetError> = Effect.map(readConfig(store, known), (read) => {
+  const unmigrated: Effect.Effect<Versioned, AssetError> = Effect.map(readConfig(store, known), (read) => {
     known = read
     const info = { ...nothing }
     configs.set(info, read.json ?? {})
     return { info, version: { etag: undefined } }
   })
-  const migrated: Effect.Effect<RepoObject.Versioned | undefined, AssetError> = RepoObject.read(store).pipe(
-    withZstd,
-    Effect.catchIf(isNotFound, () => Effect.succeed(undefined))
+  const migrated: Effect.Effect<Versioned | undefined, AssetError> = Effect.catchIf(readRepo(store), isNotFound, () =>
+    Effect.succeed(undefined)
   )
   /** The repository object when there is one by now, else the configuration. */
   const current = Effect.map(
@@ -170,11 +180,11 @@ export const open = Effect.fnUntraced(function* (
     return yield* Effect.fromResult(found)
   })
 
-  const later = Versions.inRepoObject(withZstd(RepoObject.read(store)))
+  const later = inRepoObject(readRepo(store))
   const versions: Versions.Versions = {
     all: whichever(
       later.all,
-      Effect.map(withZstd(readAll(store)), (info) => ({ info, version: { etag: undefined } }))
+      Effect.map(readAll(store, heading), (info) => ({ info, version: { etag: undefined } }))
     ),
     search: (version: VersionRef) => {
       let found: Result.Result<SnapshotId, RefNotFound | AssetError> | undefined
@@ -189,10 +199,8 @@ export const open = Effect.fnUntraced(function* (
         find: Effect.fnUntraced(function* (info) {
           const isFound = info.specVersion !== 1 || found === undefined || Result.isSuccess(found)
           const repo = isFound ? undefined : yield* migrated
-          if (repo !== undefined) return yield* Effect.fromResult(Versions.find(repo.info, version))
-          return yield* Effect.fromResult(
-            info.specVersion !== 1 || found === undefined ? Versions.find(info, version) : found
-          )
+          if (repo !== undefined) return yield* Effect.fromResult(find(repo.info, version))
+          return yield* Effect.fromResult(info.specVersion !== 1 || found === undefined ? find(info, version) : found)
         })
       }
     },
@@ -213,7 +221,7 @@ export const open = Effect.fnUntraced(function* (
     history: (version) =>
       whichever(
         later.history(version),
-        Effect.flatMap(Spec1Refs.find(store, version), (id) => withZstd(Spec1History.ancestry(store, id))),
+        Effect.flatMap(Spec1Refs.find(store, version), (id) => Spec1History.ancestry(store, id, { read: heading })),
         Result.isSuccess
       )
   }

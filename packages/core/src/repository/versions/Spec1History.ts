@@ -7,27 +7,13 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { FormatError } from "../../encoding/FormatError.ts"
-import type { Zstd } from "../../encoding/Zstd.ts"
-import * as IcechunkFile from "../../format/IcechunkFile.ts"
 import type { SnapshotInfo } from "../../format/RepoInfo.ts"
-import * as Snapshot from "../../format/Snapshot.ts"
+import type { Heading } from "../../format/Snapshot.ts"
 import type { ObjectMeta, ObjectStoreShape } from "../../store/ObjectStore.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
-import { type AssetError, ensureId } from "../Assets.ts"
+import type { AssetError } from "../Assets.ts"
 import * as Layout from "../Layout.ts"
-
-const read = Effect.fnUntraced(function* (
-  store: ObjectStoreShape,
-  id: SnapshotId
-): Effect.fn.Return<SnapshotInfo, AssetError, Zstd> {
-  const file = Layout.snapshot(id)
-  const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
-  const { header, maxHeld, payload } = yield* IcechunkFile.decode(file, bytes, "Snapshot")
-  const heading = yield* Effect.fromResult(Snapshot.decodeHeading(file, header.specVersion, payload, { maxHeld }))
-  yield* ensureId(file, id, heading.id)
-  return { ...heading, prunedAncestorTxLogs: [] }
-})
 
 /** Snapshots that are read at once, ahead of the walk. */
 const concurrency = 32
@@ -48,6 +34,8 @@ const newestFirst = (found: ReadonlyArray<ObjectMeta>): ReadonlyArray<SnapshotId
  * @since 0.1.0
  */
 export interface Options {
+  /** Reads what a snapshot says of itself. */
+  readonly read: (store: ObjectStoreShape, id: SnapshotId) => Effect.Effect<Heading, AssetError>
   /** Called with the number of snapshots that have been found so far. */
   readonly onFound?: ((count: number) => Effect.Effect<void>) | undefined
   /** Snapshots that were read before. */
@@ -68,14 +56,15 @@ export interface Options {
 export const reachable = Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   tips: Iterable<SnapshotId>,
-  options: Options = {}
-): Effect.fn.Return<ReadonlyMap<SnapshotId, SnapshotInfo>, AssetError, Zstd> {
-  const reads = new Map<SnapshotId, Effect.Effect<SnapshotInfo, AssetError, Zstd>>()
+  options: Options
+): Effect.fn.Return<ReadonlyMap<SnapshotId, SnapshotInfo>, AssetError> {
+  const reads = new Map<SnapshotId, Effect.Effect<SnapshotInfo, AssetError>>()
   /** Reads a snapshot, or waits for who reads it. */
   const readOnce = Effect.fnUntraced(function* (id: SnapshotId) {
     const made = reads.get(id)
     if (made !== undefined) return yield* made
-    const once = yield* Effect.cached(read(store, id))
+    const read = Effect.map(options.read(store, id), (heading) => ({ ...heading, prunedAncestorTxLogs: [] }))
+    const once = yield* Effect.cached(read)
     reads.set(id, once)
     return yield* once
   })
@@ -124,6 +113,7 @@ export const reachable = Effect.fnUntraced(function* (
  */
 export const ancestry = (
   store: ObjectStoreShape,
-  id: SnapshotId
-): Effect.Effect<ReadonlyArray<SnapshotInfo>, AssetError, Zstd> =>
-  Effect.map(reachable(store, [id]), (found) => [...found.values()])
+  id: SnapshotId,
+  options: Options
+): Effect.Effect<ReadonlyArray<SnapshotInfo>, AssetError> =>
+  Effect.map(reachable(store, [id], options), (found) => [...found.values()])

@@ -12,14 +12,12 @@ import * as Stream from "effect/Stream"
 import { FormatError } from "../../encoding/FormatError.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
-import * as NodePath from "../../values/NodePath.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 import type { AssetError } from "../Assets.ts"
 import * as Layout from "../Layout.ts"
 import type { VersionRef } from "../ReadonlyRepository.ts"
-import { RefNotFound } from "./RepoChange.ts"
-import { parseSnapshotId } from "./Versions.ts"
+import { RefNotFound } from "./RefNotFound.ts"
 
 /**
  * Where a branch or tag is, and at which version its file says so.
@@ -143,7 +141,7 @@ export const namesIn = (keys: Iterable<string>): Names => {
     else if (deleted === undefined) tags.push(name)
     else if (kind === "tag") deletedTags.add(name)
   }
-  const sorted = (names: ReadonlyArray<string>): ReadonlySet<string> => new Set(names.toSorted(NodePath.compare))
+  const sorted = (names: ReadonlyArray<string>): ReadonlySet<string> => new Set(names.toSorted())
   return {
     branches: sorted(branches),
     tags: sorted(tags.filter((name) => !deletedTags.has(name))),
@@ -237,9 +235,10 @@ export const find = Effect.fnUntraced(function* (
   version: VersionRef
 ): Effect.fn.Return<SnapshotId, RefNotFound | AssetError> {
   if ("snapshotId" in version) {
-    const id = yield* Effect.fromResult(parseSnapshotId(version.snapshotId))
-    if (yield* ObjectStore.exists(store, Layout.snapshot(id))) return id
-    return yield* new RefNotFound({ kind: "snapshot", name: id, known: [] })
+    const id = ObjectId.parseSnapshotId(version.snapshotId)
+    const isThere = Result.isSuccess(id) && (yield* ObjectStore.exists(store, Layout.snapshot(id.success)))
+    if (Result.isSuccess(id) && isThere) return id.success
+    return yield* new RefNotFound({ kind: "snapshot", name: version.snapshotId, known: [] })
   }
   const [kind, name] = "branch" in version ? (["branch", version.branch] as const) : (["tag", version.tag] as const)
   if (name === "" || name.includes("/")) return yield* notFound(store, kind, name)
