@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type * as RepoInfo from "../format/RepoInfo.ts"
 import type * as Snapshot from "../format/Snapshot.ts"
