@@ -289,6 +289,51 @@ describe("a manifest", () => {
     )
   })
 
+  it("finds each ref and no other, whether they fill a box, are spread over it, or lie anywhere", () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 3 })
+    const picks = fc.oneof(
+      fc.constant(() => true),
+      fc.integer({ min: 1, max: 4 }).map((step) => (n: number) => n % step === 0),
+      fc.array(fc.boolean(), { minLength: 1, maxLength: 50 }).map((list) => (n: number) => list[n % list.length]!)
+    )
+    fc.assert(
+      fc.property(sizes, fc.nat({ max: 3 }), picks, (shape, from, isPicked) => {
+        const grid = shape.map((size) => size + from + 1)
+        const changes = new ChunkRefColumns(grid.length)
+        const all = shape.reduce((count, size) => count * size, 1)
+        const present = new Map<string, ChunkRef.ChunkRef>()
+        for (let n = 0; n < all; n++) {
+          if (!isPicked(n)) continue
+          let rest = n
+          const index = shape.toReversed().map((size) => {
+            const at = rest % size
+            rest = (rest - at) / size
+            return at + from
+          })
+          const bytes = Uint8Array.of(n, n >> 8)
+          const ref = ChunkRef.inline(bytes)
+          changes.setInline(index.toReversed(), bytes)
+          present.set(index.toReversed().join(), ref)
+        }
+        const payload = payloadOf(grid, changes)
+        if (payload === undefined) return
+        const manifest = Result.getOrThrow(decode(payload))
+        const cells = grid.reduce((count, size) => count * size, 1)
+        for (let n = 0; n < cells; n++) {
+          let rest = n
+          const index = grid.map((size) => {
+            const at = rest % size
+            rest = (rest - at) / size
+            return at
+          })
+          expect(manifest.get(node, index)).toStrictEqual(Result.succeed(present.get(index.join())))
+        }
+        const short = manifest.get(node, grid.slice(1))
+        expect(short).toMatchObject({ failure: { field: expect.stringMatching(/^arrays\[0\]\.refs\[\d+\]\.index$/) } })
+      })
+    )
+  })
+
   it("holds several arrays, by their ids", () => {
     const refs = [3, 250, 100].map((n) => {
       const columns = new ChunkRefColumns(1)
