@@ -7,6 +7,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { MemoryObjectStore, Migration, type ObjectStore, ObjectStoreError, Repository } from "@effect-icechunk/core"
 import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -99,6 +100,31 @@ describe("a migration", () => {
       expected.set("bools/c/1", Buffer.from(Interop.bytes(3, 42)))
       expected.set("bools/c/2", Buffer.from(Interop.bytes(3, 43)))
       assert.deepStrictEqual(after!.ours, expected)
+    })
+  )
+
+  it.live("leaves a branch as of a time where it was", () =>
+    Effect.gen(function* () {
+      const { store } = yield* Spec1.write
+      const read = Spec1.within(store)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.open()
+          const history = yield* repository.history({ branch: "main" })
+          const times = history.flatMap(({ flushedAt }) => [flushedAt, flushedAt - 1000, flushedAt + 1000])
+          return yield* Effect.forEach(times, (micros) => {
+            const version = { branch: "main", asOf: DateTime.makeUnsafe(Math.floor(micros / 1000)) }
+            return Effect.all({
+              session: Effect.flatMap(repository.readonlySession(version), ({ snapshotId }) => snapshotId),
+              messages: Effect.map(repository.history(version), (found) => found.map(({ message }) => message))
+            }).pipe(Effect.catchTag("NoSnapshotAsOf", (error) => Effect.succeed(error.message)))
+          })
+        })
+      )
+      const before = yield* read
+      yield* migrate(store)
+      assert.deepStrictEqual(yield* read, before)
+      assert.isTrue(before.some((found) => typeof found === "string"))
+      assert.isAtLeast(new Set(before.map((found) => JSON.stringify(found))).size, 3)
     })
   )
 

@@ -39,10 +39,11 @@ import * as Session from "./Session.ts"
 import * as SnapshotView from "./SnapshotView.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 import type { Spec1 } from "./versions/Spec1.ts"
+import * as Version from "./versions/Version.ts"
 import * as Versions from "./versions/Versions.ts"
 import type * as Virtual from "./Virtual.ts"
 
-export { parseSnapshotId } from "./versions/Versions.ts"
+export { parseSnapshotId } from "./versions/Version.ts"
 
 /**
  * The run-time override, checked.
@@ -121,7 +122,7 @@ export const read: Effect.Effect<ReadTogether, RepositoryNotFound | Assets.Asset
         readRepo: (store) => withZstd(RepoObject.read(store)),
         heading: (store, id) => withZstd(Assets.heading(store, id)),
         carried: ConfigState.carried,
-        find: Versions.find,
+        find: Version.find,
         inRepoObject: Versions.inRepoObject
       })
       return { ...opened, config: undefined }
@@ -292,12 +293,23 @@ export const connect: (
         containerAccess: Effect.map(Effect.all([virtualParts, containerSet]), ([{ modules }, set]) =>
           modules.ContainerAccess.access(set, policy, platforms)
         ),
-        wholeHistory: OnDemand.historyDependencies(sessionContext(), readRepo),
+        wholeHistory: OnDemand.historyDependencies(
+          sessionContext(),
+          Effect.tap(readRepo, ({ info }) => Effect.fromResult(Version.ensureReadable(store.description, info)))
+        ),
         readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
           const { find, info } = versions.search(version)
-          const { context, snapshot } = yield* newest(find, info)
+          const { context, snapshot } = yield* newest(
+            (now) =>
+              Effect.andThen(
+                Effect.fromResult(Version.ensureReadable(store.description, now)),
+                Effect.suspend(() => find(now))
+              ),
+            info
+          )
           const view = SnapshotView.unchanged(snapshot)
-          return Session.make(context, "branch" in version ? version.branch : undefined, () => view)
+          const branch = "branch" in version && version.asOf === undefined ? version.branch : undefined
+          return Session.make(context, branch, () => view)
         }),
         branches: versions.branches,
         tags: versions.tags,

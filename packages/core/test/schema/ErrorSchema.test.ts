@@ -35,6 +35,12 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
     spec1: "1CECHNKREP0F1RSTCMT0",
     spec2: "VY76P925PRY57WFEK410"
   }),
+  RepositoryOffline: new Errors.RepositoryOffline({ store: "memory://", reason: "it is moved" }),
+  NoSnapshotAsOf: new Errors.NoSnapshotAsOf({ branch: "main", asOf: 1.5e12, oldest: 1.6e12 }),
+  NotAnAncestor: new Errors.NotAnAncestor({ from: "A", to: "B", isDescendant: true }),
+  OperationsLogIncomplete: new Errors.OperationsLogIncomplete({ store: "memory://", file: "overwritten/repo.1.A" }),
+  InvalidSetting: new Errors.InvalidSetting({ setting: "status", value: "Onlin", problem: "there are others" }),
+  NotInspectable: new Errors.NotInspectable({ key: "refs/x", problem: "there are others" }),
   UnsupportedSpecVersion: new Errors.UnsupportedSpecVersion({ store: "memory://", version: 3 }),
   InvalidChunk: new Errors.InvalidChunk({ path: "/a", index: "[0]", problem: "it is empty" }),
   InvalidIndex: new Errors.InvalidIndex({ path: "/a", index: "[9]", problem: "the grid ends before it" }),

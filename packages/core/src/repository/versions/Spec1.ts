@@ -19,11 +19,11 @@ import type { AssetError } from "../Assets.ts"
 import type * as ConfigState from "../config/ConfigState.ts"
 import * as ConfigYaml from "../config/ConfigYaml.ts"
 import * as Layout from "../Layout.ts"
-import type { VersionRef } from "../ReadonlyRepository.ts"
 import type { RefNotFound } from "./RepoChange.ts"
 import type { Versioned } from "./RepoObject.ts"
 import * as Spec1History from "./Spec1History.ts"
 import * as Spec1Refs from "./Spec1Refs.ts"
+import type * as Version from "./Version.ts"
 import type * as Versions from "./Versions.ts"
 
 /**
@@ -37,7 +37,7 @@ export interface Parts {
   readonly readRepo: (store: ObjectStore.ObjectStoreShape) => Effect.Effect<Versioned, AssetError>
   readonly heading: Spec1History.Options["read"]
   readonly carried: typeof ConfigState.carried
-  readonly find: typeof Versions.find
+  readonly find: typeof Version.find
   readonly inRepoObject: typeof Versions.inRepoObject
 }
 
@@ -151,6 +151,20 @@ export const open = Effect.fnUntraced(function* (
   const configs = new WeakMap<RepoInfo, Json>()
   let known: ConfigRead | undefined
 
+  const findInFiles = Effect.fnUntraced(function* (
+    version: Version.VersionRef
+  ): Effect.fn.Return<SnapshotId, RefNotFound | Version.NoSnapshotAsOf | AssetError> {
+    const id = yield* Spec1Refs.find(store, version)
+    if (!("branch" in version) || version.asOf === undefined) return id
+    const { branch } = version
+    const asOf = version.asOf.epochMilliseconds * 1000 + 999
+    const snapshots = yield* Spec1History.reachable(store, [id], {
+      read: heading,
+      until: ({ flushedAt }) => flushedAt <= asOf
+    })
+    return yield* Effect.fromResult(find({ ...nothing, branches: new Map([[branch, id]]), snapshots }, version))
+  })
+
   const unmigrated: Effect.Effect<Versioned, AssetError> = Effect.map(readConfig(store, known), (read) => {
     known = read
     const info = { ...nothing }
@@ -186,11 +200,11 @@ export const open = Effect.fnUntraced(function* (
       later.all,
       Effect.map(readAll(store, heading), (info) => ({ info, version: { etag: undefined } }))
     ),
-    search: (version: VersionRef) => {
-      let found: Result.Result<SnapshotId, RefNotFound | AssetError> | undefined
+    search: (version: Version.VersionRef) => {
+      let found: Result.Result<SnapshotId, RefNotFound | Version.NoSnapshotAsOf | AssetError> | undefined
       return {
         info: Effect.map(
-          Effect.all([current, Effect.result(Spec1Refs.find(store, version))], { concurrency: 2 }),
+          Effect.all([current, Effect.result(findInFiles(version))], { concurrency: 2 }),
           ([repo, result]) => {
             found = result
             return repo
@@ -221,7 +235,7 @@ export const open = Effect.fnUntraced(function* (
     history: (version) =>
       whichever(
         later.history(version),
-        Effect.flatMap(Spec1Refs.find(store, version), (id) => Spec1History.ancestry(store, id, { read: heading })),
+        Effect.flatMap(findInFiles(version), (id) => Spec1History.ancestry(store, id, { read: heading })),
         Result.isSuccess
       )
   }

@@ -38,6 +38,8 @@ export interface Options {
   readonly read: (store: ObjectStoreShape, id: SnapshotId) => Effect.Effect<Heading, AssetError>
   /** Called with the number of snapshots that have been found so far. */
   readonly onFound?: ((count: number) => Effect.Effect<void>) | undefined
+  /** Where to stop: what comes before such a snapshot is not looked at. */
+  readonly until?: ((info: SnapshotInfo) => boolean) | undefined
   /** Snapshots that were read before. */
   readonly known?: ReadonlyMap<SnapshotId, SnapshotInfo> | undefined
 }
@@ -92,7 +94,7 @@ export const reachable = Effect.fnUntraced(function* (
         found.set(next, info)
         path.add(next)
         if (options.onFound !== undefined) yield* options.onFound(found.size)
-        next = info.parentId
+        next = options.until?.(info) === true ? undefined : info.parentId
       }
       if (next !== undefined && path.has(next)) {
         const file = Layout.snapshot([...path].at(-1)!)

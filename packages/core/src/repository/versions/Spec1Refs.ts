@@ -16,8 +16,8 @@ import * as ObjectId from "../../values/ObjectId.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 import type { AssetError } from "../Assets.ts"
 import * as Layout from "../Layout.ts"
-import type { VersionRef } from "../ReadonlyRepository.ts"
 import { RefNotFound } from "./RefNotFound.ts"
+import type { VersionRef } from "./Version.ts"
 
 /**
  * Where a branch or tag is, and at which version its file says so.

@@ -5,40 +5,13 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import type { RepoInfo, SnapshotInfo } from "../../format/RepoInfo.ts"
 import * as SnapshotTable from "../../format/SnapshotTable.ts"
-import * as ObjectId from "../../values/ObjectId.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 import type { AssetError } from "../Assets.ts"
-import type { VersionRef } from "../ReadonlyRepository.ts"
-import { branchTip, RefNotFound, tagTarget } from "./RepoChange.ts"
+import type { RefNotFound } from "./RepoChange.ts"
 import type { Versioned } from "./RepoObject.ts"
-
-/**
- * A snapshot's id from a user's text.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const parseSnapshotId = (text: string): Result.Result<SnapshotId, RefNotFound> =>
-  Result.mapError(ObjectId.parseSnapshotId(text), () => new RefNotFound({ kind: "snapshot", name: text, known: [] }))
-
-/**
- * The snapshot of a version, as the repository object has it.
- *
- * @category accessors
- * @since 0.1.0
- */
-export const find = (info: RepoInfo, version: VersionRef): Result.Result<SnapshotId, RefNotFound> => {
-  if ("branch" in version) return branchTip(info, version.branch)
-  if ("tag" in version) return tagTarget(info, version.tag)
-  return Result.flatMap(parseSnapshotId(version.snapshotId), (id) =>
-    info.snapshots.has(id)
-      ? Result.succeed(id)
-      : Result.fail(new RefNotFound({ kind: "snapshot", name: id, known: [] }))
-  )
-}
+import { find, type NoSnapshotAsOf, type VersionRef } from "./Version.ts"
 
 /**
  * What is read to find a version, and where it is then.
@@ -48,7 +21,7 @@ export const find = (info: RepoInfo, version: VersionRef): Result.Result<Snapsho
  */
 export interface Search {
   readonly info: Effect.Effect<Versioned, AssetError>
-  readonly find: (info: RepoInfo) => Effect.Effect<SnapshotId, RefNotFound | AssetError>
+  readonly find: (info: RepoInfo) => Effect.Effect<SnapshotId, RefNotFound | NoSnapshotAsOf | AssetError>
 }
 
 /**
@@ -63,7 +36,9 @@ export interface Versions {
   readonly search: (version: VersionRef) => Search
   readonly branches: Effect.Effect<ReadonlyMap<string, SnapshotId>, AssetError>
   readonly tags: Effect.Effect<ReadonlyMap<string, SnapshotId>, AssetError>
-  readonly history: (version: VersionRef) => Effect.Effect<ReadonlyArray<SnapshotInfo>, RefNotFound | AssetError>
+  readonly history: (
+    version: VersionRef
+  ) => Effect.Effect<ReadonlyArray<SnapshotInfo>, RefNotFound | NoSnapshotAsOf | AssetError>
 }
 
 /**
