@@ -18,6 +18,7 @@ export { NoSnapshotAsOf } from "./repository/versions/Version.ts"
 export {
   ClockSkew,
   ConfigNotPublished,
+  NothingToMigrate,
   OutcomeUnknown,
   RepositoryAlreadyExists,
   RepositoryBusy,
@@ -25,6 +26,7 @@ export {
   RepositoryOffline,
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
+export { MigrationDiverged } from "./repository/upkeep/MigrationPlan.ts"
 export {
   InvalidChunk,
   InvalidIndex,

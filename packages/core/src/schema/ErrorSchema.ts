@@ -169,6 +169,17 @@ export const ConfigNotPublished = of(Errors.ConfigNotPublished, {
 })
 
 /** @category schemas @since 0.1.0 */
+export const NothingToMigrate = of(Errors.NothingToMigrate, { store: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const MigrationDiverged = of(Errors.MigrationDiverged, {
+  store: Schema.String,
+  branch: Schema.String,
+  spec1: Schema.String,
+  spec2: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
 export const OutcomeUnknown = of(Errors.OutcomeUnknown, {
   store: Schema.String,
   problem: Schema.String,

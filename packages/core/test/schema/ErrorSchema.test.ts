@@ -29,6 +29,13 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
   RepositoryAlreadyExists: new Errors.RepositoryAlreadyExists({ store: "memory://", found: "repo" }),
   RepositoryBusy: new Errors.RepositoryBusy({ store: "memory://", attempts: 3 }),
   RepositoryNotFound: new Errors.RepositoryNotFound({ store: "memory://" }),
+  NothingToMigrate: new Errors.NothingToMigrate({ store: "memory://" }),
+  MigrationDiverged: new Errors.MigrationDiverged({
+    store: "memory://",
+    branch: "main",
+    spec1: "1CECHNKREP0F1RSTCMT0",
+    spec2: "VY76P925PRY57WFEK410"
+  }),
   RepositoryOffline: new Errors.RepositoryOffline({ store: "memory://", reason: "it is moved" }),
   NoSnapshotAsOf: new Errors.NoSnapshotAsOf({ branch: "main", asOf: 1.5e12, oldest: 1.6e12 }),
   NotAnAncestor: new Errors.NotAnAncestor({ from: "A", to: "B", isDescendant: true }),
