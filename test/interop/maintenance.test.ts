@@ -301,6 +301,21 @@ describe("what the official engine does while we collect survives whole, before 
 const shared = path.resolve(import.meta.dirname, "../../../shared/data/icechunk-repositories")
 
 describe.skipIf(!fs.existsSync(shared))("repositories that Python Icechunk wrote (shared/data)", () => {
+  it.live("test-repo-v1 is whole, and is neither expired nor collected before it is migrated", () =>
+    Effect.gen(function* () {
+      const directory = path.join(root, "test-repo-v1")
+      fs.cpSync(path.join(shared, "test-repo-v1"), directory, { recursive: true })
+      yield* Interop.inRepository({ services: services(directory) })((repository) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* Effect.orDie(findings(repository)), [])
+          const all = { olderThan: 0, minimumAge: 0 } as const
+          assert.strictEqual((yield* Effect.flip(Maintenance.collectGarbage(repository, all)))._tag, "WriteForbidden")
+          assert.strictEqual((yield* Effect.flip(Maintenance.expire(repository, all)))._tag, "WriteForbidden")
+        })
+      )
+    })
+  )
+
   for (const name of ["test-repo-v2", "split-repo-v2"]) {
     it.live(`${name} is whole, and stays so after it was collected and expired`, () =>
       Effect.gen(function* () {

@@ -246,9 +246,11 @@ const checkLog = Effect.fnUntraced(function* (
 const checkLogs = Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   { id, prunedAncestorTxLogs }: { readonly id: SnapshotId; readonly prunedAncestorTxLogs: ReadonlyArray<SnapshotId> },
+  hasOwn: boolean,
   tell: Tell
 ): Effect.fn.Return<void, ObjectStoreError, Zstd> {
   for (const [i, log] of [id, ...prunedAncestorTxLogs].entries()) {
+    if (i === 0 && !hasOwn) continue
     const at = { file: Layout.transaction(log), referredBy: Layout.repo }
     const field = i === 0 ? `snapshots[${id}]` : `snapshots[${id}].pruned_ancestor_tx_logs[${i - 1}]`
     yield* readable(tell, { ...at, field }, RepositoryFiles.transactionLog(store, log))
@@ -322,11 +324,15 @@ const checkAll = Effect.fnUntraced(function* (
       batch,
       Effect.fnUntraced(function* (id) {
         const file = Layout.snapshot(id)
-        yield* checkLogs(store, info.snapshots.get(id)!, tell)
         const missing = { file, referredBy: Layout.repo, field: `snapshots[${id}]` }
-        const snapshot = yield* readable(tell, missing, RepositoryFiles.snapshot(store, id))
+        const read = yield* readable(tell, missing, RepositoryFiles.versionedSnapshot(store, id))
+        const listedAs = info.snapshots.get(id)!
+        // Icechunk 1 wrote no log of the first snapshot.
+        const hasLog = !(read?.specVersion === 1 && listedAs.parentId === undefined)
+        yield* checkLogs(store, listedAs, hasLog, tell)
         counts.snapshots++
-        if (snapshot === undefined) return
+        if (read === undefined) return
+        const { snapshot } = read
         yield* Effect.forEach(snapshotProblems(file, snapshot, listed), tell, { discard: true })
         const fields = new Map(
           snapshot.manifestFiles.map(({ id, numChunkRefs, sizeBytes }, i) => [

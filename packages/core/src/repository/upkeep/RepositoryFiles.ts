@@ -80,16 +80,28 @@ const read = /*#__PURE__*/ Effect.fnUntraced(function* (
  * @category reading
  * @since 0.1.0
  */
-export const snapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
+export const snapshot = (
   store: ObjectStoreShape,
   id: SnapshotId
-): Effect.fn.Return<Snapshot.Snapshot, Assets.AssetError, Zstd> {
+): Effect.Effect<Snapshot.Snapshot, Assets.AssetError, Zstd> =>
+  Effect.map(versionedSnapshot(store, id), ({ snapshot }) => snapshot)
+
+/**
+ * Reads a snapshot, with the version of the specification that its file follows.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const versionedSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
+  store: ObjectStoreShape,
+  id: SnapshotId
+): Effect.fn.Return<{ readonly snapshot: Snapshot.Snapshot; readonly specVersion: 1 | 2 }, Assets.AssetError, Zstd> {
   const file = Layout.snapshot(id)
   const { header, maxHeld, payload } = yield* read(store, file, "Snapshot")
   const decodeValue = header.specVersion === 1 ? yield* OnDemand.decodeSpec1Value : Flexbuffer.decode
   const decoded = yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
   yield* Assets.ensureId(file, id, decoded.id)
-  return decoded
+  return { snapshot: decoded, specVersion: header.specVersion }
 })
 
 /**
