@@ -7,6 +7,7 @@ import { nameOf, type Place, type Scenario } from "./Scenario.ts"
 import type { Fault } from "./World.ts"
 
 const {
+  collect,
   commit,
   commitOnTop,
   create,
@@ -14,6 +15,7 @@ const {
   createTag,
   deleteBranch,
   deleteTag,
+  expire,
   openOrCreate,
   publish,
   reader,
@@ -71,6 +73,23 @@ const scenarios = (
   operations: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]>
 ): ReadonlyArray<Scenario> => logs.flatMap((log) => operations.map((pair) => ({ place, log, operations: pair })))
 
+/** Maintenance, and what it meets. */
+const maintenance: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]> = [
+  ...pairs([expire, collect]),
+  ...across(
+    [expire, collect],
+    [
+      commit("main"),
+      commitOnTop("main"),
+      createTag("new"),
+      createBranch("new"),
+      resetBranch("main"),
+      deleteBranch("dev"),
+      reader("main")
+    ]
+  )
+]
+
 /** All of them. */
 export const all: ReadonlyArray<Scenario> = [
   ...scenarios("repository", pairs(onRepository)),
@@ -78,6 +97,7 @@ export const all: ReadonlyArray<Scenario> = [
     "repository",
     across(creators, [...creators, commit("main"), commitOnTop("main"), updateConfig, reader("main")])
   ),
+  ...scenarios("orphaned", maintenance),
   ...scenarios("unpublished", across([publish], onRepository)),
   ...scenarios("empty", [...pairs(creators), ...across(creators, whileCreated)])
 ]
@@ -124,6 +144,9 @@ const fewerFaults: ReadonlyMap<string, ReadonlyArray<Fault>> = new Map([
   ["repository/short/commit.rebase(main)+config.update", ["interrupt-after"]],
   ["repository/short/commit.rebase(main)+commit.rebase(main)", ["lost", "interrupt-after"]],
   ["repository/short/commit(main)+commit.rebase(main)", ["lost", "interrupt-after"]],
+  ["orphaned/short/collect+createTag(new)", []],
+  ["orphaned/short/collect+createBranch(new)", []],
+  ["orphaned/short/collect+reader(main)", []],
   ["empty/short/create+create", ["error", "lost"]],
   ["empty/short/create+openOrCreate", ["lost"]],
   ["empty/short/openOrCreate+openOrCreate", ["lost"]]
@@ -135,6 +158,11 @@ const fewerFaults: ReadonlyMap<string, ReadonlyArray<Fault>> = new Map([
  */
 export const reduced: ReadonlyArray<{ readonly scenario: Scenario; readonly kinds: ReadonlyArray<Fault> }> = [
   ...scenarios("repository", meeting),
+  ...scenarios("orphaned", [
+    [expire, createTag("new")],
+    [expire, expire],
+    ...across([collect], [createTag("new"), createBranch("new"), reader("main")])
+  ]),
   ...scenarios("unpublished", across([publish], [commit("main"), createTag("new"), reader("main")])),
   ...scenarios("empty", [...pairs(creators), ...across([create], whileCreated), [openOrCreate, whileCreated.at(-1)!]])
 ]
