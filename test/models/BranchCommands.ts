@@ -380,6 +380,10 @@ export const commands: Array<fc.Arbitrary<Command>> = [
   command("together", fc.tuple(ways, ways, ways, ways), (ways, { branch, sessions }, real) =>
     Effect.gen(function* () {
       const before = branch.tip
+      // Each has something to commit, so that two of a program are written with one move of the branch.
+      for (const [i, session] of real.sessions.entries()) {
+        yield* perform({ op: "group", path: `/of-${i}` as "/d", value: ++longs }, session, sessions[i]!)
+      }
       const results = yield* Effect.forEach(
         real.sessions,
         (session, i) => Effect.result(session.commit(`of ${i}`, { rebase: solverOf(ways[i]!) })),
@@ -435,10 +439,16 @@ export const commands: Array<fc.Arbitrary<Command>> = [
 
 /** Runs commands on a new repository in two programs, and at last looks at all of its versions. */
 export const runAll = (
-  world: World,
+  { objects, store: inMemory }: World,
   commands: Iterable<fc.AsyncCommand<Modelled, Real>>
 ): Effect.Effect<void, unknown> => {
-  const other: ObjectStore.ObjectStoreShape = { ...world.store }
+  // In memory a commit would be over before another one begins.
+  const store: ObjectStore.ObjectStoreShape = {
+    ...inMemory,
+    put: (key, bytes, options) => Effect.andThen(Effect.yieldNow, inMemory.put(key, bytes, options))
+  }
+  const world = { objects, store }
+  const other: ObjectStore.ObjectStoreShape = { ...store }
   return inWorld(world)(
     Effect.gen(function* () {
       const here = yield* Repository.create({ persist: { inline_chunk_threshold_bytes: 8 } })

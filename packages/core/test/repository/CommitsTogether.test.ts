@@ -253,12 +253,11 @@ it.effect("one that is given up while it is written takes nothing with it", () =
       Effect.gen(function* () {
         const repository = yield* seed
         assert.strictEqual(puts, 2)
-        const fibers = yield* Effect.forEach([0, 1, 2], (i) =>
-          Effect.gen(function* () {
-            const session = yield* repository.writableSession("main")
-            yield* write(i)(session)
-            return yield* Effect.forkChild(session.commit(`commit ${i}`, { rebase: {} }))
-          })
+        const sessions = yield* Effect.forEach([0, 1, 2], (i) =>
+          Effect.tap(repository.writableSession("main"), write(i))
+        )
+        const fibers = yield* Effect.forEach(sessions, (session, i) =>
+          Effect.forkChild(session.commit(`commit ${i}`, { rebase: {} }))
         )
         yield* Deferred.await(isWriting)
         const interrupted = yield* Effect.forkChild(Fiber.interrupt(fibers[1]!))
