@@ -5,6 +5,7 @@
  */
 export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
+export { MergeImpossible } from "./repository/changes/MergePlan.ts"
 export { RebaseConflict, RebaseImpossible } from "./repository/changes/Rebase.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"

@@ -35,6 +35,7 @@ export * as ContainerMatch from "./virtual/ContainerMatch.ts"
 export * as Platform from "./virtual/Platform.ts"
 
 export * as ChunkCache from "./repository/ChunkCache.ts"
+export * as BranchMerge from "./repository/changes/BranchMerge.ts"
 export * as Conflict from "./repository/changes/Conflict.ts"
 export * as Rebase from "./repository/changes/Rebase.ts"
 export * as Dependencies from "./repository/Dependencies.ts"

@@ -132,6 +132,8 @@ export const chained = /*#__PURE__*/ Effect.map(Zstd, (zstd) => (assets: Writabl
     ...assets,
     encodeManifest: (id, payload) =>
       Effect.tap(assets.encodeManifest(id, payload), (manifest) => Effect.sync(() => encoded.set(id, manifest))),
+    writeManifest: (manifest) =>
+      Effect.tap(assets.writeManifest(manifest), () => Effect.sync(() => encoded.delete(manifest.id))),
     manifest: (id) => {
       const payload = encoded.get(id)?.payload
       return payload === undefined

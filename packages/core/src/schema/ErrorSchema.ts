@@ -123,6 +123,13 @@ export const RebaseImpossible = of(Errors.RebaseImpossible, {
 })
 
 /** @category schemas @since 0.1.0 */
+export const MergeImpossible = of(Errors.MergeImpossible, {
+  into: Schema.String,
+  from: Schema.String,
+  because: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
 export const CommitConflict = of(Errors.CommitConflict, {
   branch: Schema.String,
   expected: Schema.String,

@@ -87,6 +87,7 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
       }
     ]
   }),
+  MergeImpossible: new Errors.MergeImpossible({ into: "a", from: "b", because: "they have nothing in common" }),
   RebaseImpossible: new Errors.RebaseImpossible({
     branch: "main",
     expected: "A",
