@@ -81,6 +81,8 @@ export interface IncomingRefs {
   readonly commit: SnapshotId
   /** Distinct locations, as the refs have them. */
   readonly locations: ReadonlySet<string>
+  /** Those of them that some ref checks by the time of its object's last change. */
+  readonly dated: ReadonlySet<string>
 }
 
 /**
@@ -148,15 +150,21 @@ const nativeChunks = (chunks: ReadonlyMap<ObjectId.NodeId, ChunkRefColumns>): Re
   return found
 }
 
-const locationsOf = (chunks: ReadonlyMap<ObjectId.NodeId, ChunkRefColumns>): ReadonlySet<string> => {
+const locationsOf = (
+  chunks: ReadonlyMap<ObjectId.NodeId, ChunkRefColumns>
+): Pick<IncomingRefs, "locations" | "dated"> => {
   const found = new Set<string>()
+  const dated = new Set<string>()
   for (const refs of chunks.values()) {
     const { kinds, locations, targets } = refs.columns()
     for (const row of refs.rowsInOrder()) {
-      if (kinds[row]! >= Kind.Virtual) found.add(locations[targets[row]!]!)
+      if (kinds[row]! < Kind.Virtual) continue
+      const location = locations[targets[row]!]!
+      found.add(location)
+      if (kinds[row] === Kind.VirtualLastModified) dated.add(location)
     }
   }
-  return found
+  return { locations: found, dated }
 }
 
 /** How many chunks are looked for at once. */
@@ -333,9 +341,7 @@ export const merge: <E = never>(
   })
 
   const checked = (commit: SnapshotId, { chunks }: ChangeSet.ChangeSet): Effect.Effect<void, E> =>
-    options.check === undefined
-      ? Effect.void
-      : Effect.suspend(() => options.check!({ commit, locations: locationsOf(chunks) }))
+    options.check === undefined ? Effect.void : Effect.suspend(() => options.check!({ commit, ...locationsOf(chunks) }))
 
   /** Their files as they are, but for the manifests that we have. */
   const adopt = Effect.fnUntraced(function* (
