@@ -13,6 +13,7 @@ import type { AssetError } from "./Assets.ts"
 import type { ArrayNode, ReadContext } from "./ChunkReads.ts"
 import type * as ChunkStream from "./ChunkStream.ts"
 import type { DependencyQueries } from "./Dependencies.ts"
+import type * as Preload from "./Preload.ts"
 import type { SnapshotView } from "./SnapshotView.ts"
 import type { Versioned } from "./versions/RepoObject.ts"
 import type * as Virtual from "./Virtual.ts"
@@ -79,6 +80,18 @@ export const historyDependencies = (
     Effect.map(withResolver(context), ([{ HistoryDependencies }, resolver]) =>
       HistoryDependencies.queries(context, resolver, repo)
     )
+  )
+
+/**
+ * `Preload.run`, which fails never: what cannot be loaded or read is read when it is needed.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const preload = (...options: Parameters<typeof Preload.run>): Effect.Effect<void> =>
+  Effect.promise(() => import("./Preload.ts")).pipe(
+    Effect.flatMap(({ run }) => run(...options)),
+    Effect.ignoreCause
   )
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The regular expressions in rules of manifest splitting. They are data that anybody with access to the
+ * The regular expressions in rules of manifest splitting and preloading. They are data that anybody with access to the
  * repository may have written, so they run on an engine whose time is linear in the text, whatever the
  * expression; it is loaded only where there are rules with expressions.
  *
@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type { PreloadCondition } from "../values/IcechunkSettings.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 
 /**
@@ -32,6 +33,19 @@ function* inCondition(condition: Config.SplitCondition): Generator<string> {
   else for (const one of "or" in condition ? condition.or : condition.and) yield* inCondition(one)
 }
 
+/**
+ * The expressions in a condition of preloading.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export function* inPreload(condition: PreloadCondition): Generator<string> {
+  if (typeof condition === "string" || "num_refs" in condition) return
+  if ("path_matches" in condition) yield condition.path_matches.regex
+  else if ("name_matches" in condition) yield condition.name_matches.regex
+  else for (const one of "or" in condition ? condition.or : condition.and) yield* inPreload(one)
+}
+
 function* expressionsOf(config: Config.RepositoryConfig): Generator<string> {
   for (const [condition, dimensions] of config.manifest?.splitting?.split_sizes ?? []) {
     yield* inCondition(condition)
@@ -45,12 +59,12 @@ interface Compiled {
   readonly find: (text: string) => boolean
 }
 
-/** Each expression of a configuration, compiled, or a sentence that says why it is not. */
+/** Each expression, compiled, or a sentence that says why it is not. */
 const compile = /*#__PURE__*/ Effect.fnUntraced(function* (
-  config: Config.RepositoryConfig
+  expressions: Iterable<string>
 ): Effect.fn.Return<ReadonlyMap<string, Compiled | string>> {
   const compiled = new Map<string, Compiled | string>()
-  const wanted = new Set(expressionsOf(config))
+  const wanted = new Set(expressions)
   if (wanted.size === 0) return compiled
   const { RE2JS, RE2JSException } = yield* Effect.promise(() => import("re2js"))
   for (const expression of wanted) {
@@ -71,13 +85,21 @@ const compile = /*#__PURE__*/ Effect.fnUntraced(function* (
 })
 
 /**
- * The expressions of a configuration, ready to be used.
+ * The expressions of the rules of splitting, ready to be used.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const load = (config: Config.RepositoryConfig): Effect.Effect<Expressions> =>
-  Effect.map(compile(config), (compiled) => ({
+export const load = (config: Config.RepositoryConfig): Effect.Effect<Expressions> => compileAll(expressionsOf(config))
+
+/**
+ * Some expressions, ready to be used.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const compileAll = (expressions: Iterable<string>): Effect.Effect<Expressions> =>
+  Effect.map(compile(expressions), (compiled) => ({
     occurs: (expression, text) => {
       const one = compiled.get(expression)
       return one !== undefined && typeof one !== "string" && one.find(text)
@@ -95,12 +117,18 @@ export const check = /*#__PURE__*/ Effect.fnUntraced(function* (
   source: string,
   config: Config.RepositoryConfig
 ): Effect.fn.Return<void, Config.InvalidConfig> {
-  for (const [expression, problem] of yield* compile(config)) {
-    if (typeof problem !== "string") continue
-    return yield* new Config.InvalidConfig({
-      source,
-      field: "manifest.splitting.split_sizes",
-      problem: `\`${expression.slice(0, 100)}\` is not a regular expression in the syntax of RE2: ${problem}`
-    })
+  const fields = [
+    ["manifest.splitting.split_sizes", expressionsOf(config)],
+    ["manifest.preload.preload_if", inPreload(config.manifest?.preload?.preload_if ?? "false")]
+  ] as const
+  for (const [field, expressions] of fields) {
+    for (const [expression, problem] of yield* compile(expressions)) {
+      if (typeof problem !== "string") continue
+      return yield* new Config.InvalidConfig({
+        source,
+        field,
+        problem: `\`${expression.slice(0, 100)}\` is not a regular expression in the syntax of RE2: ${problem}`
+      })
+    }
   }
 })
