@@ -140,6 +140,7 @@ const connect: (
   const change: Internals.Writing["change"] = (change, options) =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
       updatesPerObject: Config.updatesPerRepoObject(state.current()),
+      retry: RepoObject.retryOf(state.current()),
       check: (info) =>
         Effect.andThen(
           options?.whenLimited === true ? Effect.void : RepoObject.ensureOnline(store, info),

@@ -14,7 +14,7 @@ import type * as TransactionLog from "../../format/TransactionLog.ts"
 import type { WriteForbidden } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
-import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
+import * as Config from "../../values/RepositoryConfig.ts"
 import type { JsonObject } from "../../values/Json.ts"
 import type { AssetError, Assets } from "../Assets.ts"
 import type { WritableAssets } from "../AssetWrites.ts"
@@ -102,7 +102,7 @@ const planned = Effect.fnUntraced(function* (options: ManifestSplit.PlanOptions)
 const writeArray = Effect.fnUntraced(function* (
   assets: WritableAssets,
   uploads: Uploads.Uploads<ObjectStoreError | WriteForbidden>,
-  config: RepositoryConfig,
+  config: Config.RepositoryConfig,
   expressions: SplitExpressions.Expressions,
   changed: ChunkRefColumns | undefined,
   node: ArrayNode,
@@ -123,7 +123,7 @@ const writeArray = Effect.fnUntraced(function* (
   const bases = yield* Effect.forEach(
     plan.replaced,
     ({ extents, id }) => Effect.map(assets.manifest(id), (manifest) => ({ manifest, extents })),
-    { concurrency: 4 }
+    { concurrency: Config.manifestFetches(config) }
   )
   const refs = yield* Effect.fromResult(MergedRefs.merge({ node: node.id, gridShape: grid, bases, changes: changed }))
   const isWhole = plan.sizes.every((size, axis) => size >= grid[axis]!)
@@ -217,7 +217,7 @@ export type CommitUploads = Uploads.Uploads<ObjectStoreError | WriteForbidden>
  * @since 0.1.0
  */
 export interface FlushOptions {
-  readonly config: RepositoryConfig
+  readonly config: Config.RepositoryConfig
   readonly message: string
   readonly metadata: JsonObject
   /** Microseconds since 1970. */
