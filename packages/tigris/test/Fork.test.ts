@@ -10,7 +10,9 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as BucketError from "../src/BucketError.ts"
+import * as Environments from "../src/Environments.ts"
 import * as Fork from "../src/Fork.ts"
 import * as ForkRebinding from "../src/ForkRebinding.ts"
 import * as TigrisBuckets from "../src/TigrisBuckets.ts"
@@ -269,6 +271,40 @@ describe("a fork", () => {
       const error = yield* Effect.flip(merge())
       expect(error).toMatchObject({ _tag: "VirtualObjectConflict", from: "alice/data/same", to: "home/data/same" })
       expect(Object.keys((yield* state("home")).v)).toEqual(["0"])
+    })
+  )
+
+  it.live("is an environment, which is merged and refreshed by its name", () =>
+    Effect.gen(function* () {
+      const { buckets } = yield* open({ buckets: {} })
+      const services = Layer.mergeAll(NodeServices.layer, Platform.layerNone, NodeZstd.layer)
+      yield* Effect.gen(function* () {
+        const environments = yield* Effect.provideService(
+          Environments.make({ project: "shop" }),
+          TigrisBuckets.TigrisBuckets,
+          buckets
+        )
+        const commit = (name: string, path: string) =>
+          Effect.gen(function* () {
+            const store = yield* environments.store(name, { prefix })
+            const repository = yield* Effect.provideService(Repository.openOrCreate(), ObjectStore.ObjectStore, store)
+            yield* repository.transact("main", path, (session) => session.createGroup(path))
+          })
+        yield* environments.create("production")
+        yield* commit("production", "/begin")
+        yield* environments.create("alice", { from: { environment: "production" } })
+        yield* commit("alice", "/mine")
+        yield* commit("production", "/theirs")
+        expect(yield* environments.refresh("alice", { prefix })).toMatchObject({ into: "shop-bucket-alice" })
+        const merged = yield* environments.merge("alice", { prefix })
+        expect(merged).toMatchObject({ into: "shop-bucket-production", commits: [{}] })
+        const store = yield* environments.store("production", { prefix })
+        const repository = yield* Effect.provideService(Repository.open(), ObjectStore.ObjectStore, store)
+        const nodes = yield* (yield* repository.readonlySession({ branch: "main" })).nodes()
+        expect(nodes.map(({ path }) => path)).toEqual(["/begin", "/mine", "/theirs"])
+        const error = yield* Effect.flip(environments.merge("production", { prefix }))
+        expect(error._tag).toBe("NotAFork")
+      }).pipe(Effect.provide(services))
     })
   )
 
