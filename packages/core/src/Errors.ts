@@ -9,7 +9,12 @@ export { MergeImpossible } from "./repository/changes/MergePlan.ts"
 export { RebaseConflict, RebaseImpossible } from "./repository/changes/Rebase.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
+export { NotInspectable } from "./repository/inspection/NotInspectable.ts"
+export { NotAnAncestor } from "./repository/versions/Diff.ts"
+export { OperationsLogIncomplete } from "./repository/versions/OperationsLog.ts"
 export { CommitConflict, CommitOutcomeUnknown, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
+export { InvalidSetting } from "./repository/versions/Settings.ts"
+export { NoSnapshotAsOf } from "./repository/versions/Version.ts"
 export {
   ClockSkew,
   ConfigNotPublished,
@@ -17,6 +22,7 @@ export {
   RepositoryAlreadyExists,
   RepositoryBusy,
   RepositoryNotFound,
+  RepositoryOffline,
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
 export {

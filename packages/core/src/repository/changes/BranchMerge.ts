@@ -27,11 +27,13 @@ import type { AssetError } from "../Assets.ts"
 import * as AssetWrites from "../AssetWrites.ts"
 import * as Internals from "../Internals.ts"
 import * as Layout from "../Layout.ts"
+import type { Opened } from "../Opening.ts"
 import type { ReadonlyRepositoryShape } from "../ReadonlyRepository.ts"
 import type { RepositoryShape } from "../Repository.ts"
 import { RepositoryBusy } from "../RepositoryError.ts"
 import * as RepoChange from "../versions/RepoChange.ts"
 import * as RepoObject from "../versions/RepoObject.ts"
+import * as TransactionLogs from "../versions/TransactionLogs.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import * as ChangesBetween from "./ChangesBetween.ts"
 import type * as ChangeSet from "./ChangeSet.ts"
@@ -229,10 +231,6 @@ const objects = (
   }
 }
 
-/** A repository, and the logs of its commits. */
-const withLogs = (opened: ReturnType<typeof Internals.reading>) =>
-  opened.withZstd(AssetWrites.make(opened.store, opened.assets, () => 0))
-
 /** The plan, between what is known of both. */
 const planned = (
   into: RepositoryShape,
@@ -289,21 +287,20 @@ export const merge: <E = never>(
   const branch = options.branch ?? "main"
   const solver = options.rebase ?? {}
   yield* ObjectStore.ensureWritable(ours.store)
-  const theirAssets = yield* withLogs(theirs)
   const { info: theirInfo } = yield* theirs.readRepo
   const copies = objects(theirs.store, ours.store, options.copy)
   const chained = yield* ours.withZstd(AssetWrites.chained)
   const pace = Pace.make(RepoObject.randomShare)
 
   const logsFrom = (
-    assets: AssetWrites.WritableAssets,
+    opened: Opened,
     ids: ReadonlyArray<SnapshotId>,
     rebased: { readonly expected: SnapshotId; readonly actual: SnapshotId }
   ): Effect.Effect<ReadonlyArray<TransactionLog>, Rebase.RebaseImpossible | AssetError> =>
     Effect.forEach(
       ids,
       (id) =>
-        Effect.catchIf(assets.transactionLog(id), isNotFound, () => {
+        Effect.catchIf(TransactionLogs.read(opened, id), isNotFound, () => {
           const because = `the transaction log \`${Layout.transaction(id)}\` is missing`
           return Effect.fail(new Rebase.RebaseImpossible({ branch, ...rebased, because }))
         }),
@@ -324,7 +321,7 @@ export const merge: <E = never>(
       [
         (hasBase(baseId) ? ours : theirs).assets.snapshot(baseId),
         theirs.assets.snapshot(commit.id),
-        logsFrom(theirAssets, logIds, { expected: commit.id, actual: onto })
+        logsFrom(theirs, logIds, { expected: commit.id, actual: onto })
       ],
       { concurrency: 3 }
     )
@@ -385,7 +382,7 @@ export const merge: <E = never>(
             branch,
             changed: new ChangedSnapshot(base, changes),
             onto,
-            history: () => Result.succeed(logsFrom(ours.assets, unknown, { expected: base.id, actual: onto.id })),
+            history: () => Result.succeed(logsFrom(ours, unknown, { expected: base.id, actual: onto.id })),
             solver
           })
           yield* checked(commit.id, changed.changes)

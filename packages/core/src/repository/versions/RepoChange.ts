@@ -10,6 +10,7 @@ import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
 import * as SnapshotTable from "../../format/SnapshotTable.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
+import * as FeatureFlags from "./FeatureFlags.ts"
 
 /**
  * A branch, tag or snapshot does not exist.
@@ -273,7 +274,7 @@ export const createTag =
           ? "it exists already, and tags do not move"
           : info.deletedTags.has(name)
             ? "a tag of this name was deleted, and its name is not used again"
-            : featureProblem(info, featureFlags.createTag, "create_tag"))
+            : FeatureFlags.problem(info, "create_tag"))
       if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
       return Result.succeed({
         info: { ...info, tags: withEntry(info.tags, name, target) },
@@ -291,7 +292,7 @@ export const deleteTag =
   (name: string): Change<RefNotFound | RefForbidden> =>
   (info) =>
     Result.flatMap(tagTarget(info, name), (previousSnapshotId): Result.Result<Changed, RefForbidden> => {
-      const because = featureProblem(info, featureFlags.deleteTag, "delete_tag")
+      const because = FeatureFlags.problem(info, "delete_tag")
       if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
       return Result.succeed({
         info: {
@@ -313,12 +314,6 @@ export const setConfig =
   (config: Uint8Array): Change<never> =>
   (info) =>
     Result.succeed({ info: { ...info, config }, update: { _tag: "ConfigChanged" } })
-
-/** Numbers of Icechunk's feature flags, all of them on unless turned off. */
-const featureFlags = { createTag: 4, deleteTag: 5 }
-
-const featureProblem = (info: RepoInfo, flag: number, name: string): string | undefined =>
-  info.disabledFeatureFlags?.includes(flag) === true ? `the repository's feature flag \`${name}\` is off` : undefined
 
 /**
  * Adds the entry of a change to the operations log: `backup` names the copy of the object that is
