@@ -134,13 +134,3 @@ export const equals = (a: BucketLocations, b: BucketLocations): boolean => {
   }
   return a.type === b.type && names(a) === names(b)
 }
-
-/**
- * Whether every read sees every earlier write, whichever region answers: of buckets in one region, and in several of one
- * part of the world. In two regions and everywhere that holds only within a region. Source: Tigris documentation,
- * "Consistency".
- *
- * @category predicates
- * @since 0.1.0
- */
-export const isStrongEverywhere = ({ type }: BucketLocations): boolean => type === "multi" || type === "single"

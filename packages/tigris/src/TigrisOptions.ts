@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as S3Dialect from "@effect-icechunk/s3/S3Dialect"
 import * as S3Options from "@effect-icechunk/s3/S3Options"
-import * as BucketLocations from "./BucketLocations.ts"
+import type { BucketLocations } from "./BucketLocations.ts"
 import * as TigrisHeaders from "./TigrisHeaders.ts"
 
 /**
@@ -58,7 +58,7 @@ export interface ConsistencyOptions {
   /** Fast reads of data that was written minutes ago at least (default false). */
   readonly unsafeUseDistributedReads?: boolean | undefined
   /** Where the data of the bucket is, as `TigrisBuckets.locations` tells (default: not known). */
-  readonly locations?: BucketLocations.BucketLocations | undefined
+  readonly locations?: BucketLocations | undefined
 }
 
 /**
@@ -75,29 +75,32 @@ export interface Consistency {
 }
 
 /**
+ * Whether every read sees every earlier write, whichever region answers: of buckets in one region, and in several of one
+ * part of the world. In two regions and everywhere that holds only within a region. Pure. Source: Tigris documentation,
+ * "Consistency".
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isStrongAnywhere = ({ locations }: ConsistencyOptions): boolean =>
+  locations?.type === "multi" || locations?.type === "single"
+
+/**
  * What the reads of a store with these options see. Pure.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const consistency = ({ locations, region, unsafeUseDistributedReads }: ConsistencyOptions): Consistency => {
-  if (locations !== undefined && BucketLocations.isStrongEverywhere(locations)) {
-    const place = locations.type === "single" ? `in region \`${locations.region}\`` : "in several regions of one area"
+export const consistency = (options: ConsistencyOptions): Consistency => {
+  const { locations, region, unsafeUseDistributedReads } = options
+  if (isStrongAnywhere(options)) {
+    const place = locations?.type === "single" ? `in region \`${locations.region}\`` : "in several regions of one area"
     return { reads: "strong", because: `the bucket is kept ${place}, where every region knows of every write` }
   }
   return unsafeUseDistributedReads === true
     ? { reads: "eventual", because: "reads go to the nearest region, which hears of writes elsewhere later" }
     : { reads: "strong", because: `all requests go to region \`${region}\`` }
 }
-
-/**
- * Whether reads are strong without being sent to one region.
- *
- * @category predicates
- * @since 0.1.0
- */
-export const isStrongAnywhere = ({ locations }: ConsistencyOptions): boolean =>
-  locations !== undefined && BucketLocations.isStrongEverywhere(locations)
 
 /**
  * Options of a store. Those of `S3ObjectStore` mean the same here; headers that consistency needs win over

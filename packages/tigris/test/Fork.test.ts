@@ -215,11 +215,10 @@ describe("a fork", () => {
             for (const [key, object] of objects) replica.set(key, object)
             const start = simulator.requests.length
             const fiber = yield* Effect.forkChild(Effect.exit(merge()))
-            let ended = false
-            fiber.addObserver(() => (ended = true))
-            while (!ended && simulator.requests.length < start + at)
+            const isRunning = (): boolean => fiber.pollUnsafe() === undefined
+            while (isRunning() && simulator.requests.length < start + at)
               yield* Effect.promise(() => new Promise(setImmediate))
-            const reached = !ended
+            const reached = isRunning()
             yield* Fiber.interrupt(fiber)
             const now = yield* look
             if (now.messages.length > before.messages.length) expect(now).toEqual(after)

@@ -132,10 +132,11 @@ export const run = Effect.fnUntraced(function* (
   config: Config.RepositoryConfig
 ): Effect.fn.Return<void> {
   const settings = config.manifest?.preload
-  const isDefault = settings?.preload_if === undefined || settings.preload_if === null
-  const occurs = isDefault
-    ? occursByDefault
-    : (yield* SplitExpressions.compileAll(SplitExpressions.inPreload(settings.preload_if!))).occurs
+  const condition = settings?.preload_if
+  const { occurs } =
+    condition === undefined || condition === null
+      ? { occurs: occursByDefault }
+      : yield* SplitExpressions.compileAll(SplitExpressions.inPreload(condition))
   yield* Effect.forEach(
     plan(snapshot, settings, occurs).filter((id) => assets.cachedManifest(id) === undefined),
     (id) => Effect.ignore(assets.manifest(id)),

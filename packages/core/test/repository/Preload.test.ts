@@ -39,7 +39,7 @@ const snapshot = (arrays: Arrays): Parameters<typeof Preload.plan>[0] => ({
   }))
 })
 
-const plan = (arrays: Arrays, settings: Parameters<typeof Preload.plan>[1] = undefined): ReadonlyArray<string> =>
+const plan = (arrays: Arrays, settings?: Parameters<typeof Preload.plan>[1]): ReadonlyArray<string> =>
   Preload.plan(snapshot(arrays), settings, (expression, text) => new RegExp(expression).test(text))
 
 describe("the conditions", () => {

@@ -19,7 +19,6 @@ import type { TransactionLog } from "../../format/TransactionLog.ts"
 import * as DeferredWrites from "../../store/DeferredWrites.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
-import type { JsonObject } from "../../values/Json.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import type { ManifestId, SnapshotId } from "../../values/ObjectId.ts"
 import type { InvalidConfig } from "../../values/RepositoryConfig.ts"
@@ -145,7 +144,7 @@ const nativeChunks = (chunks: ReadonlyMap<ObjectId.NodeId, ChunkRefColumns>): Re
     const { ids, kinds, lengths, offsets, targets } = refs.columns()
     for (const row of refs.rowsInOrder()) {
       if (kinds[row] !== Kind.Native) continue
-      const id = ObjectId.chunkId(ids.subarray(targets[row]!, targets[row]! + 12))
+      const id = ObjectId.chunkId(ids.subarray(targets[row]))
       found.set(id, Math.max(found.get(id) ?? 0, offsets[row]! + lengths[row]!))
     }
   }
@@ -392,7 +391,7 @@ export const merge: <E = never>(
           const { snapshot } = yield* Commit.flush(own, uploads, changed, {
             config: ours.config.current(),
             message: commit.message,
-            metadata: metadata as JsonObject,
+            metadata,
             flushedAt: Math.max(now * 1000, onto.flushedAt + 1),
             made: new Map()
           })
