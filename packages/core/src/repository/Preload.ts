@@ -9,11 +9,10 @@
 import * as Effect from "effect/Effect"
 import type * as Snapshot from "../format/Snapshot.ts"
 import type { PreloadCondition } from "../values/IcechunkSettings.ts"
-import * as NodePath from "../values/NodePath.ts"
+import type { NodePath } from "../values/NodePath.ts"
 import type { ManifestId } from "../values/ObjectId.ts"
 import type * as Config from "../values/RepositoryConfig.ts"
 import type { Assets } from "./Assets.ts"
-import * as SplitExpressions from "./SplitExpressions.ts"
 
 /**
  * What Icechunk preloads unless it is configured: coordinates, by the names that they have under the CF conventions, in
@@ -42,7 +41,7 @@ export const defaultCondition: PreloadCondition = {
 const defaults = { maxTotalRefs: 10_000, maxArraysToScan: 50 }
 
 /** Whether an expression occurs in a text. */
-type Occurs = SplitExpressions.Expressions["occurs"]
+type Occurs = (expression: string, text: string) => boolean
 
 /** Those of the default condition mean the same to the engine of the language, and none of them takes long. */
 const known = new Map<string, RegExp>()
@@ -67,7 +66,7 @@ const isBetween = (count: number, { from, to }: Bounds): boolean =>
  */
 export const holds = (
   condition: PreloadCondition,
-  array: { readonly path: NodePath.NodePath; readonly numChunkRefs: number },
+  array: { readonly path: NodePath; readonly numChunkRefs: number },
   occurs: Occurs
 ): boolean => {
   if (condition === "true") return true
@@ -75,11 +74,25 @@ export const holds = (
   if ("or" in condition) return condition.or.some((one) => holds(one, array, occurs))
   if ("and" in condition) return condition.and.every((one) => holds(one, array, occurs))
   if ("path_matches" in condition) return occurs(condition.path_matches.regex, array.path)
-  // The root has no name.
   if ("name_matches" in condition) {
-    return array.path !== NodePath.root && occurs(condition.name_matches.regex, NodePath.name(array.path))
+    const name = array.path.slice(array.path.lastIndexOf("/") + 1)
+    // The root has no name.
+    return name !== "" && occurs(condition.name_matches.regex, name)
   }
   return isBetween(array.numChunkRefs, condition.num_refs)
+}
+
+/**
+ * The expressions in a condition of preloading.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export function* expressionsIn(condition: PreloadCondition): Generator<string> {
+  if (typeof condition === "string" || "num_refs" in condition) return
+  if ("path_matches" in condition) yield condition.path_matches.regex
+  else if ("name_matches" in condition) yield condition.name_matches.regex
+  else for (const one of "or" in condition ? condition.or : condition.and) yield* expressionsIn(one)
 }
 
 type Settings = NonNullable<NonNullable<Config.RepositoryConfig["manifest"]>["preload"]>
@@ -117,6 +130,18 @@ export const plan = (
   return [...chosen]
 }
 
+/** The expressions of a condition. One that cannot be compiled occurs in no text. */
+const occursAs = Effect.fnUntraced(function* (condition: PreloadCondition): Effect.fn.Return<Occurs> {
+  const expressions = new Set(expressionsIn(condition))
+  if (expressions.size === 0) return () => false
+  const { compile } = yield* Effect.promise(() => import("./Expressions.ts"))
+  const compiled = yield* compile(expressions)
+  return (expression, text) => {
+    const one = compiled.get(expression)
+    return one !== undefined && typeof one !== "string" && one.find(text)
+  }
+})
+
 /** Manifests that are read at once. */
 const concurrency = 4
 
@@ -132,11 +157,8 @@ export const run = Effect.fnUntraced(function* (
   config: Config.RepositoryConfig
 ): Effect.fn.Return<void> {
   const settings = config.manifest?.preload
-  const condition = settings?.preload_if
-  const { occurs } =
-    condition === undefined || condition === null
-      ? { occurs: occursByDefault }
-      : yield* SplitExpressions.compileAll(SplitExpressions.inPreload(condition))
+  const condition = settings?.preload_if ?? undefined
+  const occurs = condition === undefined ? occursByDefault : yield* occursAs(condition)
   yield* Effect.forEach(
     plan(snapshot, settings, occurs).filter((id) => assets.cachedManifest(id) === undefined),
     (id) => Effect.ignore(assets.manifest(id)),

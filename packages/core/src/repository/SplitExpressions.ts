@@ -1,16 +1,12 @@
 /**
- * The regular expressions in rules of manifest splitting and preloading. They are data that anybody with access to the
- * repository may have written, so they run on an engine whose time is linear in the text, whatever the
- * expression; it is loaded only where there are rules with expressions.
- *
- * Icechunk writes them for Rust's `regex`, whose syntax is RE2's but for details: classes such as `\d` are
- * ASCII here, and set operations inside of brackets are not known.
+ * The regular expressions in the configuration: in rules of manifest splitting, and where it is written those of
+ * preloading too. What compiles them is loaded only where there are some.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { PreloadCondition } from "../values/IcechunkSettings.ts"
 import * as Config from "../values/RepositoryConfig.ts"
+import type { Compiled } from "./Expressions.ts"
 
 /**
  * The compiled expressions of a configuration.
@@ -23,27 +19,11 @@ export interface Expressions {
   readonly occurs: (expression: string, text: string) => boolean
 }
 
-/** Longer expressions are not compiled: what one costs is its length times that of the text. */
-const maxLength = 1000
-
 function* inCondition(condition: Config.SplitCondition): Generator<string> {
   if (condition === "any_array") return
   if ("path_matches" in condition) yield condition.path_matches.regex
   else if ("name_matches" in condition) yield condition.name_matches.regex
   else for (const one of "or" in condition ? condition.or : condition.and) yield* inCondition(one)
-}
-
-/**
- * The expressions in a condition of preloading.
- *
- * @category accessors
- * @since 0.1.0
- */
-export function* inPreload(condition: PreloadCondition): Generator<string> {
-  if (typeof condition === "string" || "num_refs" in condition) return
-  if ("path_matches" in condition) yield condition.path_matches.regex
-  else if ("name_matches" in condition) yield condition.name_matches.regex
-  else for (const one of "or" in condition ? condition.or : condition.and) yield* inPreload(one)
 }
 
 function* expressionsOf(config: Config.RepositoryConfig): Generator<string> {
@@ -55,33 +35,14 @@ function* expressionsOf(config: Config.RepositoryConfig): Generator<string> {
   }
 }
 
-interface Compiled {
-  readonly find: (text: string) => boolean
-}
-
 /** Each expression, compiled, or a sentence that says why it is not. */
 const compile = /*#__PURE__*/ Effect.fnUntraced(function* (
   expressions: Iterable<string>
 ): Effect.fn.Return<ReadonlyMap<string, Compiled | string>> {
-  const compiled = new Map<string, Compiled | string>()
   const wanted = new Set(expressions)
-  if (wanted.size === 0) return compiled
-  const { RE2JS, RE2JSException } = yield* Effect.promise(() => import("re2js"))
-  for (const expression of wanted) {
-    if (expression.length > maxLength) {
-      compiled.set(expression, `it has ${expression.length} characters, more than ${maxLength}`)
-      continue
-    }
-    try {
-      const pattern = RE2JS.compile(expression)
-      compiled.set(expression, { find: (text) => pattern.matcher(text).find() })
-    } catch (error) {
-      if (!(error instanceof RE2JSException)) throw error
-      compiled.set(expression, error.message.replace(/^error parsing regexp: /, ""))
-    }
-    yield* Effect.yieldNow
-  }
-  return compiled
+  if (wanted.size === 0) return new Map()
+  const { compile } = yield* Effect.promise(() => import("./Expressions.ts"))
+  return yield* compile(wanted)
 })
 
 /**
@@ -90,16 +51,8 @@ const compile = /*#__PURE__*/ Effect.fnUntraced(function* (
  * @category constructors
  * @since 0.1.0
  */
-export const load = (config: Config.RepositoryConfig): Effect.Effect<Expressions> => compileAll(expressionsOf(config))
-
-/**
- * Some expressions, ready to be used.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const compileAll = (expressions: Iterable<string>): Effect.Effect<Expressions> =>
-  Effect.map(compile(expressions), (compiled) => ({
+export const load = (config: Config.RepositoryConfig): Effect.Effect<Expressions> =>
+  Effect.map(compile(expressionsOf(config)), (compiled) => ({
     occurs: (expression, text) => {
       const one = compiled.get(expression)
       return one !== undefined && typeof one !== "string" && one.find(text)
@@ -117,10 +70,15 @@ export const check = /*#__PURE__*/ Effect.fnUntraced(function* (
   source: string,
   config: Config.RepositoryConfig
 ): Effect.fn.Return<void, Config.InvalidConfig> {
-  const fields = [
+  const preload = config.manifest?.preload?.preload_if
+  const inPreload =
+    preload === undefined || preload === null
+      ? []
+      : (yield* Effect.promise(() => import("./Preload.ts"))).expressionsIn(preload)
+  const fields: ReadonlyArray<readonly [field: string, expressions: Iterable<string>]> = [
     ["manifest.splitting.split_sizes", expressionsOf(config)],
-    ["manifest.preload.preload_if", inPreload(config.manifest?.preload?.preload_if ?? "false")]
-  ] as const
+    ["manifest.preload.preload_if", inPreload]
+  ]
   for (const [field, expressions] of fields) {
     for (const [expression, problem] of yield* compile(expressions)) {
       if (typeof problem !== "string") continue
