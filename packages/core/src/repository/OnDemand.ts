@@ -16,6 +16,7 @@ import type { DependencyQueries } from "./Dependencies.ts"
 import type * as Preload from "./Preload.ts"
 import type { SnapshotView } from "./SnapshotView.ts"
 import type { Versioned } from "./versions/RepoObject.ts"
+import type * as Spec1 from "./versions/Spec1.ts"
 import type * as Virtual from "./Virtual.ts"
 
 const loaded = Effect.promise(() => import("./Queries.ts"))
@@ -41,6 +42,15 @@ export const chunkIndices = (
   columns: ChunkRefColumns | undefined
 ): Stream.Stream<ChunkIndex, AssetError> =>
   Stream.unwrap(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.indicesOf(context, array, columns)))
+
+/**
+ * `Spec1.open`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const openSpec1 = (...options: Parameters<typeof Spec1.open>): ReturnType<typeof Spec1.open> =>
+  Effect.flatMap(loaded, ({ Spec1 }) => Spec1.open(...options))
 
 const queries = <E>(load: Effect.Effect<DependencyQueries, AssetError | E>): DependencyQueries<E> => ({
   virtualLocations: (query) => Stream.unwrap(Effect.map(load, ({ virtualLocations }) => virtualLocations(query))),

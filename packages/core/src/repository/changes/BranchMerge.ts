@@ -168,6 +168,9 @@ const locationsOf = (
   return { locations: found, dated }
 }
 
+/** How long what an interrupted merge has copied is taken as it is, in milliseconds. */
+const resumable = 60 * 60 * 1000
+
 /** How many chunks are looked for at once. */
 const lookups = 16
 
@@ -188,16 +191,15 @@ const objects = (
       Effect.flatMap(from.get(key), (found) =>
         Effect.asVoid(to.put(key, found.bytes, { contentType: "application/octet-stream", defer: writes.defer(key) }))
       ))
-  const isThere = (key: string): Effect.Effect<boolean, ObjectStoreError> =>
-    Effect.suspend(() => {
-      // What is in a local store may have lost its bytes with the power.
-      if (to.isLocal === true || isResumed === false) return Effect.succeed(false)
-      return Effect.tap(ObjectStore.exists(to, key), (found) =>
-        Effect.sync(() => {
-          isResumed ??= found
-        })
-      )
-    })
+  const isThere = Effect.fnUntraced(function* (key: string): Effect.fn.Return<boolean, ObjectStoreError> {
+    // What is in a local store may have lost its bytes with the power.
+    if (to.isLocal === true || isResumed === false) return false
+    const found = yield* Effect.catchIf(to.head(key), isNotFound, () => Effect.succeed(undefined))
+    isResumed ??= found !== undefined
+    // What is older may be collected as garbage before it is referred to: a copy is young again.
+    const { lastModified = 0 } = found ?? {}
+    return found !== undefined && (yield* Clock.currentTimeMillis) - lastModified < resumable
+  })
   return {
     chunks: Effect.fnUntraced(function* (uploads, commit, { chunks }) {
       if (done.has(commit)) return
