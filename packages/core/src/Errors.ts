@@ -8,7 +8,13 @@ export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
 export { RebaseConflict, RebaseImpossible } from "./repository/changes/Rebase.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
-export { CommitConflict, CommitOutcomeUnknown, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
+export {
+  AmendRefused,
+  CommitConflict,
+  CommitOutcomeUnknown,
+  RefForbidden,
+  RefNotFound
+} from "./repository/versions/RepoChange.ts"
 export {
   ClockSkew,
   ConfigNotPublished,
@@ -21,11 +27,15 @@ export {
 export {
   InvalidChunk,
   InvalidIndex,
+  InvalidMove,
   InvalidPath,
+  InvalidReindex,
   InvalidVirtualRef,
   NodeAlreadyExists,
   NodeNotFound,
-  NothingToCommit
+  NothingToCommit,
+  OtherRepository,
+  UnsupportedChunkGrid
 } from "./repository/SessionError.ts"
 export { WriteForbidden } from "./store/ObjectStore.ts"
 export { ObjectStoreError } from "./store/ObjectStoreError.ts"

@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
+import type { JsonObject } from "../values/Json.ts"
+import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
 import type { AssetError } from "./Assets.ts"
 import type { ArrayNode, ReadContext } from "./ChunkReads.ts"
 import type * as ChunkStream from "./ChunkStream.ts"
@@ -38,6 +40,15 @@ export const chunkIndices = (
   columns: ChunkRefColumns | undefined
 ): Stream.Stream<ChunkIndex, AssetError> =>
   Stream.unwrap(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.indicesOf(context, array, columns)))
+
+/**
+ * `ZarrMetadata.attributes`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const attributes = (path: string, zarrJson: Uint8Array): Effect.Effect<JsonObject, InvalidMetadata> =>
+  Effect.flatMap(loaded, ({ ZarrMetadata }) => Effect.fromResult(ZarrMetadata.attributes(path, zarrJson)))
 
 const queries = (load: Effect.Effect<DependencyQueries>): DependencyQueries => ({
   virtualLocations: (query) => Stream.unwrap(Effect.map(load, ({ virtualLocations }) => virtualLocations(query))),

@@ -5,4 +5,5 @@
  */
 export * as ChunkStream from "./ChunkStream.ts"
 export * as SessionQueries from "./SessionQueries.ts"
+export * as ZarrMetadata from "../values/ZarrMetadata.ts"
 export * as HistoryDependencies from "./versions/HistoryDependencies.ts"
