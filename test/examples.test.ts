@@ -44,12 +44,14 @@ it("there are no examples that are not run here", () => {
     "egm96.ts",
     "environments.ts",
     "inspect.ts",
+    "many-chunks.ts",
     "quickstart.ts",
     "s3-and-gcs.ts",
     "s3-endpoint.ts",
     "s3-region.ts",
     "s3.ts",
-    "three-credentials.ts"
+    "three-credentials.ts",
+    "together.ts"
   ])
 })
 
@@ -115,6 +117,42 @@ describe("quickstart", () => {
     const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
     expect(readme).toContain(fs.readFileSync(path.join(examples, "quickstart.ts"), "utf8"))
   })
+})
+
+/** The lines of a program, wherever it is in another one. */
+const unindented = (program: string): string => program.replaceAll(/^ +/gm, "")
+
+const expectPrograms = (file: string, page: string): void => {
+  const guide = fs.readFileSync(path.join(root, page), "utf8")
+  const programs = Array.from(guide.matchAll(/```ts\n([^]*?)```/g), ([, program]) => program!)
+  expect(programs.length).toBeGreaterThan(2)
+  const example = unindented(fs.readFileSync(path.join(examples, file), "utf8"))
+  for (const program of programs) expect(example).toContain(unindented(program))
+}
+
+describe("many-chunks", () => {
+  it("reads the chunks of an array at once, and as a stream", async () => {
+    const { code, output } = await run("many-chunks.ts", { output: "many-chunks" })
+    expect(output).toBe("read at once: 721 of 722 chunks\nstreamed: 4152960 bytes\n")
+    expect(code).toBe(0)
+  })
+
+  it("has every program of the guide to reading", () => expectPrograms("many-chunks.ts", "docs/reading.md"))
+})
+
+describe("together", () => {
+  it("commits at the same time, tells of a conflict, and merges", async () => {
+    const { code, output } = await run("together.ts", { output: "together" })
+    expect(output).toBe(
+      "committed at the same time: 12\n" +
+        "conflict: chunk [0] of `/bremen` was written here and by others\n" +
+        'merged: {"by":"other","title":"stations","licence":"CC0-1.0"}\n' +
+        "commits: 19\n"
+    )
+    expect(code).toBe(0)
+  })
+
+  it("has every program of the guide to writing together", () => expectPrograms("together.ts", "docs/transactions.md"))
 })
 
 describe("environments", () => {

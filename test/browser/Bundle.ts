@@ -4,7 +4,6 @@
 import * as fs from "node:fs"
 import { builtinModules } from "node:module"
 import * as path from "node:path"
-import { gzipSync } from "node:zlib"
 import * as esbuild from "esbuild"
 
 const repository = path.resolve(import.meta.dirname, "../..")
@@ -102,73 +101,3 @@ export const explain = (imports: ReadonlyArray<NodeImport>): string =>
     ...imports.map(({ builtin, importers }) => `  \`${builtin}\` is imported by ${importers.join(", imported by ")}`),
     "Put it behind a service, and its layer into `packages/core/src/node`."
   ].join("\n")
-
-/** A file that a page loads when something is done that needs it. */
-export interface Later {
-  /** The module that the page imports then, as a path from the root of the repository. */
-  readonly module: string
-  /** Bytes of what was not loaded before, minified and compressed with gzip. */
-  readonly size: number
-}
-
-/** What a page loads at once, and what it may load later. */
-export interface Loaded {
-  /** Bytes of what is loaded at once, minified and compressed with gzip. */
-  readonly size: number
-  readonly later: ReadonlyArray<Later>
-  /** The modules that something of is left in it, as paths from the root of the repository. */
-  readonly modules: ReadonlyArray<string>
-}
-
-/** What is loaded of a program given as text, without the packages that its page has anyhow. */
-export const loadedOf = async (text: string, external: ReadonlyArray<string>): Promise<Loaded> => {
-  const { metafile, outputFiles } = await esbuild.build({
-    stdin: { contents: text, resolveDir: import.meta.dirname, loader: "ts" },
-    bundle: true,
-    splitting: true,
-    outdir: "out",
-    absWorkingDir: repository,
-    metafile: true,
-    write: false,
-    minify: true,
-    platform: "browser",
-    format: "esm",
-    target: "es2022",
-    conditions: ["@effect-icechunk/source"],
-    external: [...external],
-    logLevel: "silent"
-  })
-  /** The files that are loaded for one, but for those that are there. */
-  const loadedFor = (output: string, there: ReadonlySet<string>): ReadonlySet<string> => {
-    const loaded = new Set<string>()
-    const load = (one: string): void => {
-      if (loaded.has(one) || there.has(one)) return
-      loaded.add(one)
-      for (const { external, kind, path } of metafile.outputs[one]!.imports) {
-        if (external !== true && kind === "import-statement") load(path)
-      }
-    }
-    load(output)
-    return loaded
-  }
-  const sizeOf = (outputs: ReadonlySet<string>): number =>
-    outputFiles
-      .filter((file) => outputs.has(relative(file.path)))
-      .reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0)
-  const [entry, ...others] = Object.entries(metafile.outputs)
-    .flatMap(([output, { entryPoint }]) => (entryPoint === undefined ? [] : [{ output, module: entryPoint }]))
-    .toSorted((a, b) => Number(b.module === "<stdin>") - Number(a.module === "<stdin>"))
-  const loaded = loadedFor(entry!.output, new Set())
-  return {
-    size: sizeOf(loaded),
-    later: others.map(({ module, output }) => ({
-      module: module.replace(/.*node_modules\//, ""),
-      size: sizeOf(loadedFor(output, loaded))
-    })),
-    modules: Array.from(loaded, (output) => Object.entries(metafile.outputs[output]!.inputs))
-      .flat()
-      .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
-      .map(([input]) => input)
-      .toSorted()
-  }
-}

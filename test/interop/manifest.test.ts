@@ -5,6 +5,7 @@
 import * as ChunkRef from "../../packages/core/src/format/manifest/ChunkRef.ts"
 import { ChunkRefColumns } from "../../packages/core/src/format/manifest/ChunkRefColumns.ts"
 import * as Flexbuffer from "../../packages/core/src/encoding/Flexbuffer.ts"
+import * as Msgpack from "../../packages/core/src/encoding/Msgpack.ts"
 import * as IcechunkFile from "../../packages/core/src/format/IcechunkFile.ts"
 import * as Manifest from "../../packages/core/src/format/manifest/Manifest.ts"
 import * as ManifestWriter from "../../packages/core/src/format/manifest/ManifestWriter.ts"
@@ -47,7 +48,9 @@ const readSnapshot = (objects: Objects, id: string): Program<Snapshot.Snapshot> 
   Effect.gen(function* () {
     const file = `snapshots/${id}`
     const { header, payload } = yield* IcechunkFile.decode(file, objects.get(file), "Snapshot")
-    return yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload))
+    return yield* Effect.fromResult(
+      Snapshot.decode(file, header.specVersion === 1 ? Msgpack.decode : Flexbuffer.decode, payload)
+    )
   })
 
 const readManifest = (objects: Objects, id: string): Program<Manifest.Manifest> =>

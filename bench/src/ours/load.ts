@@ -35,36 +35,10 @@ const load = async ({ directory }: Input): Promise<Samples> => {
   return { import: { value: imported }, "import-read": { value: inAll } }
 }
 
-/** What a page imports that opens a repository and reads it through zarrita. */
-const page = `
-  import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"
-  import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
-  import * as Platform from "@effect-icechunk/core/Platform"
-  import * as ReadonlyRepository from "@effect-icechunk/core/ReadonlyRepository"
-  import * as ZarritaStore from "@effect-icechunk/core/ZarritaStore"
-  import * as Effect from "effect/Effect"
-  import * as Layer from "effect/Layer"
-  import * as zarr from "zarrita"
-
-  export const open = (store, branch) =>
-    Effect.gen(function* () {
-      const repository = yield* ReadonlyRepository.open()
-      const session = yield* repository.readonlySession({ branch })
-      return zarr.root(ZarritaStore.fromSession(session))
-    }).pipe(
-      Effect.provide(
-        Layer.mergeAll(Layer.succeed(ObjectStore.ObjectStore, store), Platform.layerNone, BrowserZstd.layer)
-      )
-    )
-`
-
 const bundle = async ({ directory }: Input): Promise<Samples> => {
-  const Bundle = await import("../Bundle.ts")
-  const size = await Bundle.sizeOf({
-    text: page,
-    directory: `${directory}/bench`,
-    external: ["effect", "effect/*", "zarrita"]
-  })
+  const { besides, loadedOf, readingPage } = await import("../../../scripts/webPage.ts")
+  const text = readingPage("ReadonlyRepository")
+  const { size } = await loadedOf({ text, directory: `${directory}/bench`, external: besides })
   return { bundle: { value: size } }
 }
 

@@ -22,19 +22,15 @@ const load = async ({ directory }: Input): Promise<Samples> => {
 
 /** The script of its build for browsers, and the WebAssembly that it loads. */
 const bundle = async (): Promise<Samples> => {
-  const Bundle = await import("../Bundle.ts")
+  const { compressed, loadedOf } = await import("../../../scripts/webPage.ts")
   const build = path.dirname(
     createRequire(import.meta.url).resolve("@earthmover/icechunk-wasm32-wasi/icechunk.wasi-browser.js")
   )
-  const script = await Bundle.sizeOf({
-    text: `export * from "./icechunk.wasi-browser.js"`,
-    directory: build,
-    external: ["effect", "effect/*", "zarrita"]
-  })
+  const script = await loadedOf({ text: `export * from "./icechunk.wasi-browser.js"`, directory: build, external: [] })
   const wasm = fs.readFileSync(path.join(build, "icechunk.wasm32-wasi.wasm"))
   const worker = fs.readFileSync(path.join(build, "wasi-worker-browser.mjs"))
-  const workerScript = await Bundle.sizeOf({ text: worker.toString(), directory: build, external: [] })
-  return { bundle: { value: script + workerScript + Bundle.compressed(wasm) } }
+  const workerScript = await loadedOf({ text: worker.toString(), directory: build, external: [] })
+  return { bundle: { value: script.size + workerScript.size + compressed(wasm) } }
 }
 
 export const tasks: Tasks = { import: load, bundle }

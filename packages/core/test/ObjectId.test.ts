@@ -20,6 +20,25 @@ describe("ObjectId", () => {
     fc.assert(fc.property(bytesOf(8), (bytes) => assert.strictEqual(ObjectId.nodeId(bytes), reference(bytes))))
   })
 
+  it("is read where it lies among other bytes", () => {
+    fc.assert(
+      fc.property(bytesOf(12), fc.uint8Array({ maxLength: 9 }), (bytes, before) =>
+        assert.strictEqual(
+          ObjectId.snapshotIdAt(Uint8Array.of(...before, ...bytes, 255), before.length),
+          reference(bytes)
+        )
+      )
+    )
+  })
+
+  it("is Crockford base 32 for any number of bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 40 }), (bytes) =>
+        assert.strictEqual(ObjectId.encode(bytes), reference(bytes))
+      )
+    )
+  })
+
   it("gives its bytes back", () => {
     fc.assert(
       fc.property(bytesOf(12), bytesOf(8), (twelve, eight) => {

@@ -6,6 +6,8 @@ import type { CloudClientConfig } from "@effect-icechunk/core/VirtualChunkContai
 import * as ChunkResolver from "@effect-icechunk/core/ChunkResolver"
 import * as ContainerMatch from "@effect-icechunk/core/ContainerMatch"
 import * as ContainerStores from "../../core/src/virtual/ContainerStores.ts"
+import { ObjectReads } from "../../core/src/virtual/ObjectReads.ts"
+import { RequestGate } from "../../core/src/store/RequestGate.ts"
 import type * as Platform from "@effect-icechunk/core/Platform"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -145,7 +147,11 @@ describe("GcsPlatform", () => {
           repository: { platform: "fs" }
         }
       })
-      const resolver = ChunkResolver.make({ containers, stores })
+      const resolver = ChunkResolver.make({
+        containers,
+        stores,
+        reads: new ObjectReads(stores.scope, new RequestGate({ requests: 256, bytes: 64 * 1024 * 1024 }), undefined)
+      })
       const cases = [
         ["gs://data/a/b.nc", Checksum.etag(GcsState.xmlEtag(simple)), "234"],
         ["gcs://data/a/b.nc", Checksum.etag(GcsState.jsonEtag(simple)), "234"],

@@ -2,6 +2,8 @@
 import * as ContainerMatch from "@effect-icechunk/core/ContainerMatch"
 import * as ChunkResolver from "@effect-icechunk/core/ChunkResolver"
 import * as ContainerStores from "../../core/src/virtual/ContainerStores.ts"
+import { ObjectReads } from "../../core/src/virtual/ObjectReads.ts"
+import { RequestGate } from "../../core/src/store/RequestGate.ts"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
@@ -117,7 +119,11 @@ describe("virtual chunks on S3", () => {
         platforms: new Map([["s3", yield* platform]]),
         policy: { byContainer, fallback: "same-endpoint", repository: repository.origin }
       })
-      return ChunkResolver.make({ containers: ContainerMatch.make({ persisted: containers }), stores })
+      return ChunkResolver.make({
+        containers: ContainerMatch.make({ persisted: containers }),
+        stores,
+        reads: new ObjectReads(stores.scope, new RequestGate({ requests: 256, bytes: 64 * 1024 * 1024 }), undefined)
+      })
     })
 
   it.live("are read with the repository's credentials at the repository's endpoint, and checked", () =>

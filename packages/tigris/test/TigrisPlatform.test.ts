@@ -4,6 +4,8 @@ import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as ChunkResolver from "@effect-icechunk/core/ChunkResolver"
 import * as ContainerMatch from "@effect-icechunk/core/ContainerMatch"
 import * as ContainerStores from "../../core/src/virtual/ContainerStores.ts"
+import { ObjectReads } from "../../core/src/virtual/ObjectReads.ts"
+import { RequestGate } from "../../core/src/store/RequestGate.ts"
 import * as CredentialsPolicy from "../../core/src/virtual/CredentialsPolicy.ts"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -116,7 +118,11 @@ describe("virtual chunks on Tigris", () => {
           repository: { platform: "tigris", credentials: accessKey("test", "secret"), ...repository }
         }
       })
-      return ChunkResolver.make({ containers: ContainerMatch.make({ persisted: containers }), stores })
+      return ChunkResolver.make({
+        containers: ContainerMatch.make({ persisted: containers }),
+        stores,
+        reads: new ObjectReads(stores.scope, new RequestGate({ requests: 256, bytes: 64 * 1024 * 1024 }), undefined)
+      })
     })
   const ref = { location: "tigris://bucket/dir/a", offset: 2, length: 3, checksum: undefined }
 

@@ -9,7 +9,8 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
+import { attempt } from "./Attempt.ts"
 import { FormatError } from "./FormatError.ts"
 
 /**
@@ -123,7 +124,7 @@ const decodeText = (place: Place, leaf: string, bytes: Uint8Array): string => {
 
 const readString = (place: Place, leaf: string, position: number): string => {
   const bytes = textBytes(place, leaf, position)
-  return (bytes.length < shortCodes.length ? readShortAscii(bytes) : undefined) ?? decodeText(place, leaf, bytes)
+  return readShortAscii(bytes, 0, bytes.length) ?? decodeText(place, leaf, bytes)
 }
 
 /** Character codes of a short text, an array for each length. */
@@ -131,12 +132,13 @@ const shortCodes = Array.from({ length: 64 }, (_, length) => Array.from({ length
 
 /**
  * Faster than TextDecoder for names and paths, and a flat string where appending would leave a rope of 500
- * bytes; `undefined` when there is other than ASCII.
+ * bytes; `undefined` when it is long or there is other than ASCII.
  */
-const readShortAscii = (bytes: Uint8Array): string | undefined => {
-  const codes = shortCodes[bytes.length]!
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i]!
+const readShortAscii = (bytes: Uint8Array, start: number, length: number): string | undefined => {
+  const codes = shortCodes[length]
+  if (codes === undefined) return undefined
+  for (let i = 0; i < length; i++) {
+    const byte = bytes[start + i]!
     if (byte > 127) return undefined
     codes[i] = byte
   }
@@ -430,13 +432,13 @@ export class FlatVector {
 }
 
 /**
- * A text from its bytes, which were checked to be UTF-8.
+ * A text from its bytes, or `length` of them from `start` on, which were checked to be UTF-8.
  *
  * @category decoding
  * @since 0.1.0
  */
-export const text = (bytes: Uint8Array): string =>
-  (bytes.length < shortCodes.length ? readShortAscii(bytes) : undefined) ?? utf8.decode(bytes)
+export const text = (bytes: Uint8Array, start = 0, length: number = bytes.length): string =>
+  readShortAscii(bytes, start, length) ?? utf8.decode(bytes.subarray(start, start + length))
 
 /**
  * The identifier in every payload of Icechunk.
@@ -494,18 +496,3 @@ export const decode = <A>(
   f: (root: FlatTable) => A,
   bounds?: Bounds
 ): Result.Result<A, FormatError> => attempt(() => f(root(file, payload, bounds)))
-
-/**
- * Turns a `FormatError` that `f` throws into a failure. Anything else that it throws is a bug and passes.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const attempt = <A>(f: () => A): Result.Result<A, FormatError> => {
-  try {
-    return Result.succeed(f())
-  } catch (error) {
-    if (error instanceof FormatError) return Result.fail(error)
-    throw error
-  }
-}

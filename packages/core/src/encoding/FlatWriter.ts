@@ -57,9 +57,9 @@ export class FlatWriter {
   readonly view: DataView<ArrayBuffer>
   at = 8
 
-  /** `capacity`: bytes that the payload takes at most. */
-  constructor(capacity: number) {
-    this.bytes = new Uint8Array(capacity)
+  /** `room`: bytes that the payload takes at most; or where to write it, from the start of a buffer. */
+  constructor(room: number | Uint8Array<ArrayBuffer>) {
+    this.bytes = typeof room === "number" ? new Uint8Array(room) : room
     this.view = new DataView(this.bytes.buffer)
     for (let i = 0; i < 4; i++) this.bytes[4 + i] = fileIdentifier.charCodeAt(i)
   }

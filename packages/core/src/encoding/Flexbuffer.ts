@@ -11,7 +11,7 @@
 import type * as Result from "effect/Result"
 import { type Json, type JsonObject, maxDepth, problem } from "../values/Json.ts"
 import * as NodePath from "../values/NodePath.ts"
-import * as FlatTable from "./FlatTable.ts"
+import { attempt } from "./Attempt.ts"
 import { FormatError } from "./FormatError.ts"
 
 export { maxDepth, problem }
@@ -237,7 +237,7 @@ class Reader {
  * @since 0.1.0
  */
 export const decode = (file: string, field: string, bytes: Uint8Array): Result.Result<Json, FormatError> =>
-  FlatTable.attempt(() => new Reader(file, field, bytes).root())
+  attempt(() => new Reader(file, field, bytes).root())
 
 const uintWidth = (value: number): number => (value <= 0xff ? 1 : value <= 0xffff ? 2 : value <= 0xffff_ffff ? 4 : 8)
 

@@ -9,7 +9,7 @@
  */
 import type * as Result from "effect/Result"
 import type { Json, JsonObject } from "../values/Json.ts"
-import * as FlatTable from "./FlatTable.ts"
+import { attempt } from "./Attempt.ts"
 import { FormatError } from "./FormatError.ts"
 
 const maxDepth = 128
@@ -140,4 +140,4 @@ class Reader {
  * @since 0.1.0
  */
 export const decode = (file: string, field: string, bytes: Uint8Array): Result.Result<Json, FormatError> =>
-  FlatTable.attempt(() => new Reader(file, field, bytes).root())
+  attempt(() => new Reader(file, field, bytes).root())

@@ -16,8 +16,19 @@ const maxBatch = 1 << 20
 /** Bytes that are made room for before there are the texts that need them. */
 const maxExpected = 256 * 1024 * 1024
 
+/** A pool of this many bytes is copied faster than one buffer is made for it and what comes before it. */
+const maxCopied = 64 * 1024
+
 /** Zeros by number: what lies between two texts of a batch, the last byte and padding of one and the length of the next. */
 const gaps = Array.from({ length: 9 }, (_, zeros) => "\0".repeat(zeros))
+
+/**
+ * Of texts that are likely distinct, those are looked up whose hash has so many zeros, so that texts which come again far
+ * from where they came first are found, and 4,096 in a row of each 65,536, so that few which come again all the time are.
+ */
+const sampleBits = 6
+const windowSize = 1 << 12
+const windowEvery = 1 << 16
 
 /** So that nobody can write a file whose texts all have the same hash. */
 const seed = (Math.random() * 2 ** 32) | 0
@@ -35,11 +46,37 @@ export class TextPool {
   /** Pairs of offset + 1, 0 where free, and hash. */
   #slots = new Uint32Array(64)
   #entries = 0
-  readonly #distinct: boolean
+  #distinct: boolean | "likely"
+  /** Texts that were given, where they are likely distinct. */
+  #given = 0
+  #wanted = 0
+  #before = 0
 
-  /** With `distinct` every text that is given is kept, for the caller knows that they differ. */
-  constructor(options?: { readonly distinct?: boolean | undefined }) {
+  /**
+   * With `distinct` every text that is given is kept, for the caller knows that they differ. Where that is `"likely"`, only
+   * some are looked up; when one of those was there before, all are looked up from then on. What came twice until then is
+   * there twice, which costs room and no more.
+   */
+  constructor(options?: { readonly distinct?: boolean | "likely" | undefined }) {
     this.#distinct = options?.distinct ?? false
+  }
+
+  /**
+   * Asks for `bytes` of room before the pool, a multiple of 8, so that one buffer can become the payload. There is some
+   * once the pool has become large; a small one is copied faster.
+   */
+  wantRoom(bytes: number): void {
+    this.#wanted = bytes
+  }
+
+  /** The room that there is before the pool. */
+  get before(): number {
+    return this.#before
+  }
+
+  /** Room and pool. */
+  get whole(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#bytes.buffer, 0, this.#before + this.#size)
   }
 
   /** Bytes of the pool. */
@@ -80,6 +117,7 @@ export class TextPool {
       // As many as there are, a growing pool is copied again and again: what the first texts took tells of the others.
       if (from === 16 * batchSize) {
         const times = (1.05 * (texts.length - from)) / from
+        if (this.#before !== this.#wanted && this.#size > maxCopied) this.#move(this.#wanted, this.#bytes.length)
         this.#makeRoom(Math.min(Math.ceil(times * (this.#size - size)), maxExpected))
         this.#makeSlots(Math.min(Math.ceil(times * (this.#entries - entries)), maxExpected >>> 6))
       }
@@ -95,18 +133,16 @@ export class TextPool {
     to: number,
     put: (number: number, offset: number) => void
   ): boolean {
-    const parts: Array<string> = [gaps[4]!]
-    let size = 4
+    let all = gaps[4]!
     for (let i = from; i < to; i++) {
       const text = texts[i]!
-      const gap = gaps[8 - (text.length & 3)]!
-      parts.push(text, gap)
-      size += text.length + gap.length
-      if (size > maxBatch) return false
+      all += text + gaps[8 - (text.length & 3)]!
+      if (all.length > maxBatch) return false
     }
+    const size = all.length
     this.#makeRoom(size)
     const start = this.#size
-    const { read, written } = utf8.encodeInto(parts.join(""), this.#bytes.subarray(start))
+    const { read, written } = utf8.encodeInto(all, this.#bytes.subarray(start))
     if (read !== size || written !== size) return false
     let at = start
     for (let i = from; i < to; i++) {
@@ -123,10 +159,15 @@ export class TextPool {
   #makeRoom(length: number): void {
     const needed = this.#size + length + 8
     if (needed <= this.#bytes.length) return
-    const bytes = new Uint8Array(Math.max(2 * this.#bytes.length, needed))
+    this.#move(this.#before, Math.max(2 * this.#bytes.length, needed))
+  }
+
+  #move(before: number, length: number): void {
+    const bytes = new Uint8Array(new ArrayBuffer(before + length), before)
     bytes.set(this.#bytes.subarray(0, this.#size))
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer)
+    this.#view = new DataView(bytes.buffer, before)
+    this.#before = before
   }
 
   /** Keeps the `length` bytes that have been written behind the end, unless they are known. */
@@ -136,12 +177,26 @@ export class TextPool {
     // The zero byte and the padding, over what a known text may have left there.
     this.#view.setUint32(end, 0, true)
     this.#view.setUint32(offset, length, true)
-    if (this.#distinct) {
-      this.#size = (end + 4) & ~3
+    const next = (end + 4) & ~3
+    if (this.#distinct === true) {
+      this.#size = next
       return offset
     }
     const words = (length + 3) >>> 2
     const hash = this.#hash(offset, words)
+    // By bits that do not choose the slot.
+    if (this.#distinct === "likely" && this.#given++ % windowEvery >= windowSize && hash >>> (32 - sampleBits) !== 0) {
+      this.#size = next
+      return offset
+    }
+    const known = this.#enter(offset, words, hash)
+    if (known === offset) this.#size = next
+    else if (this.#distinct === "likely") this.#lookUpAll()
+    return known
+  }
+
+  /** Brings a text into the slots, unless an equal one is there: returns where that is. */
+  #enter(offset: number, words: number, hash: number): number {
     const slots = this.#slots
     const mask = slots.length - 1
     let slot = (hash << 1) & mask
@@ -151,10 +206,22 @@ export class TextPool {
     }
     slots[slot] = offset + 1
     slots[slot + 1] = hash
-    this.#size = (end + 4) & ~3
     this.#entries++
     this.#makeSlots(0)
     return offset
+  }
+
+  /** Brings all texts into the slots: they are not distinct after all. */
+  #lookUpAll(): void {
+    this.#distinct = false
+    this.#slots = new Uint32Array(64)
+    this.#entries = 0
+    for (let offset = 0; offset < this.#size;) {
+      const length = this.length(offset)
+      const words = (length + 3) >>> 2
+      this.#enter(offset, words, this.#hash(offset, words))
+      offset = (offset + 8 + length) & ~3
+    }
   }
 
   /** Has at least twice as many slots as there are and will be entries. */

@@ -20,30 +20,31 @@ const maxBlock = 128 * 1024
 /** What may be allocated at first for a frame, for each of its bytes; more comes as it is filled. */
 const firstExpansion = 64
 
-const upTo = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => i)
-
 const zeros = (count: number): ReadonlyArray<number> => Array.from({ length: count }, () => 0)
 
 const ones = (count: number): ReadonlyArray<number> => Array.from({ length: count }, () => 1)
 
-// Baselines of lengths by their code, and how many bits are added to them.
-// prettier-ignore
-const literalLengthBase = Uint32Array.from([
-  ...upTo(16), 16, 18, 20, 22, 24, 28, 32, 40, 48, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536
-])
+// How many bits are added to a length, by its code.
 // prettier-ignore
 const literalLengthBits = Uint8Array.from([
   ...zeros(16), 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
 ])
 // prettier-ignore
-const matchLengthBase = Uint32Array.from([
-  ...upTo(35).slice(3), 35, 37, 39, 41, 43, 47, 51, 59, 67, 83, 99, 131, 259, 515, 1027, 2051, 4099, 8195, 16_387,
-  32_771, 65_539
-])
-// prettier-ignore
 const matchLengthBits = Uint8Array.from([
   ...zeros(32), 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
 ])
+
+/** Where the lengths of each code start: after those of the code before it. */
+const baselines = (first: number, bits: Uint8Array): Uint32Array => {
+  let next = first
+  return Uint32Array.from(bits, (count) => {
+    const base = next
+    next += 2 ** count
+    return base
+  })
+}
+const literalLengthBase = baselines(0, literalLengthBits)
+const matchLengthBase = baselines(3, matchLengthBits)
 
 /** The three kinds of code in a sequence: largest code, most accurate table, and the table without one. */
 interface Codes {

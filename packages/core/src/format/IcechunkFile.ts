@@ -8,7 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
-import * as FlatTable from "../encoding/FlatTable.ts"
+import { attempt } from "../encoding/Attempt.ts"
 import { FormatError } from "../encoding/FormatError.ts"
 import * as Zstd from "../encoding/Zstd.ts"
 
@@ -108,7 +108,7 @@ const fileTypes: ReadonlyMap<number, FileType> = new Map(
  * @since 0.1.0
  */
 export const decodeHeader = (file: string, bytes: Uint8Array): Result.Result<Header, FormatError> =>
-  FlatTable.attempt(() => {
+  attempt(() => {
     const fail = (field: string, problem: string): never => {
       throw new FormatError({ file, field: `header.${field}`, problem })
     }

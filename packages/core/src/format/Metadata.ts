@@ -8,11 +8,11 @@
 import * as Result from "effect/Result"
 import type { Json } from "../values/Json.ts"
 import * as NodePath from "../values/NodePath.ts"
+import type { FormatError } from "../encoding/FormatError.ts"
 import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
 import { fields, type FlatVector, text } from "../encoding/FlatTable.ts"
 import { type FlatWriter, shape, type Shape } from "../encoding/FlatWriter.ts"
 import * as Flexbuffer from "../encoding/Flexbuffer.ts"
-import * as Msgpack from "../encoding/Msgpack.ts"
 
 /**
  * JSON values by name.
@@ -29,32 +29,42 @@ export type Metadata = Readonly<Record<string, Json>>
 const origins = new WeakMap<Metadata, ReadonlyMap<string, Uint8Array>>()
 
 /**
- * Metadata from a vector of items: MessagePack in spec 1, flexbuffers in spec 2. Throws a `FormatError`,
- * as the methods of `FlatTable` do.
+ * Decodes one value: `Flexbuffer.decode`, or in files of spec 1 `Msgpack.decode`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DecodeValue = (file: string, field: string, bytes: Uint8Array) => Result.Result<Json, FormatError>
+
+/**
+ * Metadata from a vector of items. Throws a `FormatError`, as the methods of `FlatTable` do.
  *
  * @category decoding
  * @since 0.1.0
  */
-export const decode = (file: string, field: string, specVersion: number, items: FlatVector): Metadata => {
+export const decode = (file: string, field: string, decodeValue: DecodeValue, items: FlatVector): Metadata => {
   const bytes = new Map<string, Uint8Array>()
   items.mapTables((item) => {
     const name = item.string(Item.name)
     if (bytes.has(name)) item.fail(Item.name, "another item has the same name")
     bytes.set(name, item.copy(Item.value))
   })
-  return of(file, field, specVersion, bytes)
+  return of(file, field, decodeValue, bytes)
 }
 
-const of = (file: string, field: string, specVersion: number, bytes: ReadonlyMap<string, Uint8Array>): Metadata => {
-  // Not the modules as values, which would keep their writers in the bundle of a program that only reads.
-  const decodeValue = specVersion === 1 ? Msgpack.decode : Flexbuffer.decode
+const of = (
+  file: string,
+  field: string,
+  decodeValue: DecodeValue,
+  bytes: ReadonlyMap<string, Uint8Array>
+): Metadata => {
   const metadata: Metadata = Object.fromEntries(
     Array.from(bytes, ([name, value], index) => [
       name,
       Result.getOrThrow(decodeValue(file, `${field}[${index}].value`, value))
     ])
   )
-  if (specVersion !== 1) origins.set(metadata, bytes)
+  if (decodeValue === Flexbuffer.decode) origins.set(metadata, bytes)
   return metadata
 }
 
@@ -77,7 +87,7 @@ export const at = (written: Uint8Array, position: number): Metadata => {
     const name = text(bytesAt(follow(table + itemShape.at[Item.name.slot]!)))
     bytes.set(name, bytesAt(follow(table + itemShape.at[Item.value.slot]!)))
   }
-  return of("", "metadata", 2, bytes)
+  return of("", "metadata", Flexbuffer.decode, bytes)
 }
 
 /**

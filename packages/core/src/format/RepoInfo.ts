@@ -11,6 +11,7 @@ import * as NodePath from "../values/NodePath.ts"
 import type { SnapshotId } from "../values/ObjectId.ts"
 import { FlatBuilder } from "../encoding/FlatBuilder.ts"
 import * as FlatTable from "../encoding/FlatTable.ts"
+import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import type { FormatError } from "../encoding/FormatError.ts"
 import * as Metadata from "./Metadata.ts"
 import * as RepoStatus from "./RepoStatus.ts"
@@ -130,7 +131,8 @@ export const decode = (
         deletedTags: decodeNames(root, Repo.deleted_tags),
         snapshots: listed.snapshots,
         status: RepoStatus.decode(root.table(Repo.status)),
-        metadata: metadata === undefined ? noMetadata : Metadata.decode(file, Repo.metadata.name, 2, metadata),
+        metadata:
+          metadata === undefined ? noMetadata : Metadata.decode(file, Repo.metadata.name, Flexbuffer.decode, metadata),
         latestUpdates: root.vector(Repo.latest_updates, 4, maxUpdates).mapTables(RepoUpdate.decode),
         repoBeforeUpdates: root.optionalString(Repo.repo_before_updates),
         config: root.optionalCopy(Repo.config),

@@ -13,17 +13,7 @@ import type { ManifestId, NodeId, SnapshotId } from "../values/ObjectId.ts"
 import * as FlatTable from "../encoding/FlatTable.ts"
 import type { FormatError } from "../encoding/FormatError.ts"
 import * as Metadata from "./Metadata.ts"
-import {
-  ArrayData,
-  arrayCode,
-  DimensionName,
-  DimensionShape,
-  FileInfo,
-  groupCode,
-  Node,
-  Ref,
-  Root
-} from "./SnapshotFields.ts"
+import * as Fields from "./SnapshotFields.ts"
 import * as SnapshotWriter from "./SnapshotWriter.ts"
 
 /**
@@ -177,14 +167,14 @@ const dimension = (exactLength: bigint, numChunks: number): Dimension => {
 }
 
 const decodeShape = (table: FlatTable.FlatTable): ReadonlyArray<Dimension> => {
-  const shape = table.optionalVector(ArrayData.shape_v2, 4)
+  const shape = table.optionalVector(Fields.ArrayData.shape_v2, 4)
   if (shape !== undefined) {
     return shape.mapTables((one) =>
-      dimension(one.exactU64(DimensionShape.array_length), one.u32(DimensionShape.num_chunks))
+      dimension(one.exactU64(Fields.DimensionShape.array_length), one.u32(Fields.DimensionShape.num_chunks))
     )
   }
   // Spec 1 has the length of a chunk instead of their number.
-  const old = table.vector(ArrayData.shape, 16)
+  const old = table.vector(Fields.ArrayData.shape, 16)
   return Array.from({ length: old.length }, (_, i) => {
     const length = old.exactU64(i)
     const chunkLength = old.exactU64(i, 8)
@@ -194,8 +184,8 @@ const decodeShape = (table: FlatTable.FlatTable): ReadonlyArray<Dimension> => {
 }
 
 const decodeManifestRef = (table: FlatTable.FlatTable, grid: ManifestRef["extents"]): ManifestRef => {
-  const ranges = table.vector(Ref.extents, 8)
-  const id = ObjectId.manifestId(table.struct(Ref.object_id, 12))
+  const ranges = table.vector(Fields.Ref.extents, 8)
+  const id = ObjectId.manifestId(table.struct(Fields.Ref.object_id, 12))
   // Icechunk's way to say that a manifest is for the whole grid.
   if (ranges.length === 0) return { id, extents: grid }
   const extents: Array<{ from: number; to: number }> = []
@@ -212,63 +202,65 @@ const decodeManifestRef = (table: FlatTable.FlatTable, grid: ManifestRef["extent
 const group: NodeData = { _tag: "Group" }
 
 const decodeNodeData = (table: FlatTable.FlatTable): NodeData => {
-  const code = table.u8(Node.node_data_type)
-  if (code !== arrayCode && code !== groupCode) table.fail(Node.node_data_type, `no type of node has the code ${code}`)
-  const data = table.table(Node.node_data)
-  if (code === groupCode) return group
+  const code = table.u8(Fields.Node.node_data_type)
+  if (code !== Fields.arrayCode && code !== Fields.groupCode) {
+    table.fail(Fields.Node.node_data_type, `no type of node has the code ${code}`)
+  }
+  const data = table.table(Fields.Node.node_data)
+  if (code === Fields.groupCode) return group
   const shape = decodeShape(data)
   const grid = shape.map(({ numChunks }) => ({ from: 0, to: numChunks }))
   return {
     _tag: "Array",
     shape,
     dimensionNames: data
-      .optionalVector(ArrayData.dimension_names, 4)
+      .optionalVector(Fields.ArrayData.dimension_names, 4)
       // As in Icechunk, an empty name is none.
-      ?.mapTables((dimension) => dimension.optionalString(DimensionName.name) || undefined),
-    manifests: data.vector(ArrayData.manifests, 4).mapTables((table) => decodeManifestRef(table, grid))
+      ?.mapTables((dimension) => dimension.optionalString(Fields.DimensionName.name) || undefined),
+    manifests: data.vector(Fields.ArrayData.manifests, 4).mapTables((table) => decodeManifestRef(table, grid))
   }
 }
 
 /** Empty and `.` segments are kept as another client wrote them; they name the node in lists, and lead nowhere. */
 const decodePath = (table: FlatTable.FlatTable): NodePath.NodePath => {
-  const text = table.string(Node.path)
+  const text = table.string(Fields.Node.path)
   const path = NodePath.parse(text)
   if (Result.isSuccess(path)) return path.success
   if (text.startsWith("/") && !text.split("/").includes("..")) return text as NodePath.NodePath
-  return table.fail(Node.path, path.failure)
+  return table.fail(Fields.Node.path, path.failure)
 }
 
 const decodeNode = (table: FlatTable.FlatTable): NodeSnapshot => ({
-  id: ObjectId.nodeId(table.struct(Node.id, 8)),
+  id: ObjectId.nodeId(table.struct(Fields.Node.id, 8)),
   path: decodePath(table),
-  userData: table.bytes(Node.user_data),
+  userData: table.bytes(Fields.Node.user_data),
   data: decodeNodeData(table),
-  extra: table.optionalBytes(Node.extra)
+  extra: table.optionalBytes(Fields.Node.extra)
 })
 
 /** Sorted by path, whoever wrote the file. */
 const decodeNodes = (root: FlatTable.FlatTable): ReadonlyArray<NodeSnapshot> => {
-  const vector = root.vector(Root.nodes, 4)
+  const vector = root.vector(Fields.Root.nodes, 4)
   const nodes = vector.mapTables(decodeNode)
   const byPath = (a: NodeSnapshot, b: NodeSnapshot) => NodePath.compare(a.path, b.path)
   if (nodes.some((node, i) => i > 0 && byPath(nodes[i - 1]!, node) > 0)) nodes.sort(byPath)
   const twin = nodes.findIndex((node, i) => i > 0 && nodes[i - 1]!.path === node.path)
-  if (twin >= 0) root.fail(Root.nodes, `there are two nodes at \`${nodes[twin]!.path}\``)
+  if (twin >= 0) root.fail(Fields.Root.nodes, `there are two nodes at \`${nodes[twin]!.path}\``)
   return nodes
 }
 
 const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestFileInfo> => {
-  const files = root.optionalVector(Root.manifest_files_v2, 4)
+  const files = root.optionalVector(Fields.Root.manifest_files_v2, 4)
   if (files !== undefined) {
     return files.mapTables((file) => ({
-      id: ObjectId.manifestId(file.struct(FileInfo.id, 12)),
-      sizeBytes: file.u64(FileInfo.size_bytes),
-      numChunkRefs: file.u32(FileInfo.num_chunk_refs),
-      extra: file.optionalBytes(FileInfo.extra)
+      id: ObjectId.manifestId(file.struct(Fields.FileInfo.id, 12)),
+      sizeBytes: file.u64(Fields.FileInfo.size_bytes),
+      numChunkRefs: file.u32(Fields.FileInfo.num_chunk_refs),
+      extra: file.optionalBytes(Fields.FileInfo.extra)
     }))
   }
   // Structs of spec 1: 12 bytes of id, 4 of padding, 8 and 4 of numbers, 4 of padding.
-  const old = root.vector(Root.manifest_files, 32)
+  const old = root.vector(Fields.Root.manifest_files, 32)
   return Array.from({ length: old.length }, (_, i) => ({
     id: ObjectId.manifestId(old.struct(i, 0, 12)),
     sizeBytes: old.u64(i, 16),
@@ -278,8 +270,8 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
 }
 
 /**
- * The snapshot in a payload. `file` is its key, for the error; `specVersion` is that of its header, for a
- * repository that was migrated has snapshots of both versions.
+ * The snapshot in a payload. `file` is its key, for the error; `decodeValue` is what its metadata is decoded with,
+ * which the version in its header tells: a repository that was migrated has snapshots of both versions.
  *
  * Fails with `FormatError` also when a path has `..` segments or occurs twice. What only one array cannot be read
  * for is in that array: see `ManifestRef`.
@@ -289,7 +281,7 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
  */
 export const decode = (
   file: string,
-  specVersion: 1 | 2,
+  decodeValue: Metadata.DecodeValue,
   payload: Uint8Array,
   bounds?: FlatTable.Bounds
 ): Result.Result<Snapshot, FormatError> =>
@@ -297,16 +289,16 @@ export const decode = (
     file,
     payload,
     (root) => {
-      const parentId = root.optionalStruct(Root.parent_id, 12)
+      const parentId = root.optionalStruct(Fields.Root.parent_id, 12)
       return {
-        id: ObjectId.snapshotId(root.struct(Root.id, 12)),
+        id: ObjectId.snapshotId(root.struct(Fields.Root.id, 12)),
         parentId: parentId === undefined ? undefined : ObjectId.snapshotId(parentId),
         nodes: decodeNodes(root),
-        flushedAt: root.u64(Root.flushed_at),
-        message: root.string(Root.message),
-        metadata: Metadata.decode(file, Root.metadata.name, specVersion, root.vector(Root.metadata, 4)),
+        flushedAt: root.u64(Fields.Root.flushed_at),
+        message: root.string(Fields.Root.message),
+        metadata: Metadata.decode(file, Fields.Root.metadata.name, decodeValue, root.vector(Fields.Root.metadata, 4)),
         manifestFiles: decodeManifestFiles(root),
-        extra: root.optionalBytes(Root.extra)
+        extra: root.optionalBytes(Fields.Root.extra)
       }
     },
     bounds

@@ -10,6 +10,7 @@ import type { SnapshotId } from "../values/ObjectId.ts"
 import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
 import * as FlatTable from "../encoding/FlatTable.ts"
 import * as FlatWriter from "../encoding/FlatWriter.ts"
+import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import * as Metadata from "./Metadata.ts"
 
 /**
@@ -198,8 +199,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
 
   /** The id of the snapshot at a place. */
   idOf(place: number): SnapshotId {
-    const at = this.#idAt(place)
-    return ObjectId.snapshotId(this.#block.subarray(at, at + 12))
+    return ObjectId.snapshotIdAt(this.#block, this.#idAt(place))
   }
 
   #info(place: number, id: SnapshotId, parentId: SnapshotId | undefined): SnapshotInfo {
@@ -211,7 +211,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
       parentId,
       flushedAt:
         this.#view.getUint32(table + at.flushed + 4, true) * 2 ** 32 + this.#view.getUint32(table + at.flushed, true),
-      message: FlatTable.text(this.#block.subarray(message + 4, message + 4 + this.#view.getUint32(message, true))),
+      message: FlatTable.text(this.#block, message + 4, this.#view.getUint32(message, true)),
       metadata: this.#view.getUint32(metadata, true) === 0 ? {} : Metadata.at(this.#block, metadata),
       prunedAncestorTxLogs: this.#isPlain(table) ? [] : this.#ids(this.#follow(table + at.pruned))
     }
@@ -219,7 +219,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
 
   #ids(vector: number): ReadonlyArray<SnapshotId> {
     return Array.from({ length: this.#view.getUint32(vector, true) }, (_, i) =>
-      ObjectId.snapshotId(this.#block.subarray(vector + 4 + 12 * i, vector + 16 + 12 * i))
+      ObjectId.snapshotIdAt(this.#block, vector + 4 + 12 * i)
     )
   }
 
@@ -426,7 +426,7 @@ export const decode = (file: string, root: FlatTable.FlatTable, field: FlatTable
       metadata:
         metadata === undefined || metadata.length === 0
           ? []
-          : Metadata.origin(Metadata.decode(file, `${field.name}[${i}].metadata`, 2, metadata)),
+          : Metadata.origin(Metadata.decode(file, `${field.name}[${i}].metadata`, Flexbuffer.decode, metadata)),
       pruned: table.optionalVector(Info.pruned_ancestor_tx_logs, 12)?.bytes() ?? noBytes
     })
   }

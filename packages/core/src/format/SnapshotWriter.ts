@@ -9,30 +9,20 @@ import * as NodePath from "../values/NodePath.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import * as Metadata from "./Metadata.ts"
 import type { ManifestFileInfo, ManifestRef, NodeData, NodeSnapshot, Snapshot } from "./Snapshot.ts"
-import {
-  ArrayData,
-  arrayCode,
-  DimensionName,
-  DimensionShape,
-  FileInfo,
-  groupCode,
-  Node,
-  Ref,
-  Root
-} from "./SnapshotFields.ts"
+import * as Fields from "./SnapshotFields.ts"
 
 type ArrayNodeData = Extract<NodeData, { readonly _tag: "Array" }>
 
 const groupShape = shape(0, [])
 const dimensionShape = shape(2, [
-  [DimensionShape.array_length, 8],
-  [DimensionShape.num_chunks, 4]
+  [Fields.DimensionShape.array_length, 8],
+  [Fields.DimensionShape.num_chunks, 4]
 ])
-const namedShape = shape(1, [[DimensionName.name, 4]])
+const namedShape = shape(1, [[Fields.DimensionName.name, 4]])
 const namelessShape = shape(1, [])
 const refShape = shape(2, [
-  [Ref.extents, 4],
-  [Ref.object_id, 12]
+  [Fields.Ref.extents, 4],
+  [Fields.Ref.object_id, 12]
 ])
 const itemShape = shape(2, [
   [Metadata.Item.name, 4],
@@ -52,45 +42,45 @@ const either = (
 const nodeShapes = either(
   6,
   [
-    [Node.path, 4],
-    [Node.user_data, 4],
-    [Node.node_data, 4],
-    [Node.id, 8],
+    [Fields.Node.path, 4],
+    [Fields.Node.user_data, 4],
+    [Fields.Node.node_data, 4],
+    [Fields.Node.id, 8],
     // A byte, and three that keep what follows aligned.
-    [Node.node_data_type, 4]
+    [Fields.Node.node_data_type, 4]
   ],
-  [Node.extra, 4]
+  [Fields.Node.extra, 4]
 )
 const arrayShapes = either(
   4,
   [
-    [ArrayData.shape, 4],
-    [ArrayData.manifests, 4],
-    [ArrayData.shape_v2, 4]
+    [Fields.ArrayData.shape, 4],
+    [Fields.ArrayData.manifests, 4],
+    [Fields.ArrayData.shape_v2, 4]
   ],
-  [ArrayData.dimension_names, 4]
+  [Fields.ArrayData.dimension_names, 4]
 )
 const fileShapes = either(
   4,
   [
-    [FileInfo.size_bytes, 8],
-    [FileInfo.num_chunk_refs, 4],
-    [FileInfo.id, 12]
+    [Fields.FileInfo.size_bytes, 8],
+    [Fields.FileInfo.num_chunk_refs, 4],
+    [Fields.FileInfo.id, 12]
   ],
-  [FileInfo.extra, 4]
+  [Fields.FileInfo.extra, 4]
 )
 const rootShapes = either(
   9,
   [
-    [Root.flushed_at, 8],
-    [Root.id, 12],
-    [Root.nodes, 4],
-    [Root.message, 4],
-    [Root.metadata, 4],
-    [Root.manifest_files, 4],
-    [Root.manifest_files_v2, 4]
+    [Fields.Root.flushed_at, 8],
+    [Fields.Root.id, 12],
+    [Fields.Root.nodes, 4],
+    [Fields.Root.message, 4],
+    [Fields.Root.metadata, 4],
+    [Fields.Root.manifest_files, 4],
+    [Fields.Root.manifest_files_v2, 4]
   ],
-  [Root.extra, 4]
+  [Fields.Root.extra, 4]
 )
 
 /** Offsets in flatbuffers have 31 bits. */
@@ -142,9 +132,9 @@ class SnapshotWriter {
   readonly #ref = ({ extents, id }: ManifestRef): number => {
     const { writer } = this
     const table = this.table(refShape)
-    ObjectId.write(id, writer.bytes, table + refShape.at[Ref.object_id.slot]!)
+    ObjectId.write(id, writer.bytes, table + refShape.at[Fields.Ref.object_id.slot]!)
     const ranges = writer.vector(extents.length, 8)
-    writer.refer(table + refShape.at[Ref.extents.slot]!, ranges)
+    writer.refer(table + refShape.at[Fields.Ref.extents.slot]!, ranges)
     for (let i = 0; i < extents.length; i++) {
       writer.view.setUint32(ranges + 4 + 8 * i, extents[i]!.from, true)
       writer.view.setUint32(ranges + 8 + 8 * i, extents[i]!.to, true)
@@ -155,17 +145,17 @@ class SnapshotWriter {
   readonly #dimension = ({ exactLength, length, numChunks }: ArrayNodeData["shape"][number]): number => {
     const { writer } = this
     const table = this.table(dimensionShape, true)
-    const at = table + dimensionShape.at[DimensionShape.array_length.slot]!
+    const at = table + dimensionShape.at[Fields.DimensionShape.array_length.slot]!
     if (exactLength === undefined) writer.u64(at, length)
     else writer.view.setBigUint64(at, exactLength, true)
-    writer.view.setUint32(table + dimensionShape.at[DimensionShape.num_chunks.slot]!, numChunks, true)
+    writer.view.setUint32(table + dimensionShape.at[Fields.DimensionShape.num_chunks.slot]!, numChunks, true)
     return table
   }
 
   readonly #dimensionName = (name: string | undefined): number => {
     if (name === undefined) return this.table(namelessShape)
     const table = this.table(namedShape)
-    this.writer.refer(table + namedShape.at[DimensionName.name.slot]!, this.writer.text(name))
+    this.writer.refer(table + namedShape.at[Fields.DimensionName.name.slot]!, this.writer.text(name))
     return table
   }
 
@@ -173,15 +163,15 @@ class SnapshotWriter {
     const { writer } = this
     const own = dimensionNames === undefined ? arrayShapes.without : arrayShapes.with
     const table = this.table(own)
-    writer.refer(table + own.at[ArrayData.manifests.slot]!, this.tables(manifests, this.#ref))
+    writer.refer(table + own.at[Fields.ArrayData.manifests.slot]!, this.tables(manifests, this.#ref))
     if (dimensionNames !== undefined) {
       const names = this.tables(dimensionNames, this.#dimensionName)
-      writer.refer(table + own.at[ArrayData.dimension_names.slot]!, names)
+      writer.refer(table + own.at[Fields.ArrayData.dimension_names.slot]!, names)
     }
-    writer.refer(table + own.at[ArrayData.shape_v2.slot]!, this.tables(dimensions, this.#dimension))
+    writer.refer(table + own.at[Fields.ArrayData.shape_v2.slot]!, this.tables(dimensions, this.#dimension))
     // That of spec 1, which must be there.
     writer.align(8, 4)
-    writer.refer(table + own.at[ArrayData.shape.slot]!, writer.vector(0, 16))
+    writer.refer(table + own.at[Fields.ArrayData.shape.slot]!, writer.vector(0, 16))
     return table
   }
 
@@ -189,13 +179,14 @@ class SnapshotWriter {
     const { writer } = this
     const own = extra === undefined ? nodeShapes.without : nodeShapes.with
     const table = this.table(own)
-    ObjectId.write(id, writer.bytes, table + own.at[Node.id.slot]!)
-    writer.bytes[table + own.at[Node.node_data_type.slot]!] = data._tag === "Group" ? groupCode : arrayCode
-    writer.refer(table + own.at[Node.path.slot]!, writer.text(path))
-    writer.refer(table + own.at[Node.user_data.slot]!, writer.vectorOf(userData))
+    ObjectId.write(id, writer.bytes, table + own.at[Fields.Node.id.slot]!)
+    writer.bytes[table + own.at[Fields.Node.node_data_type.slot]!] =
+      data._tag === "Group" ? Fields.groupCode : Fields.arrayCode
+    writer.refer(table + own.at[Fields.Node.path.slot]!, writer.text(path))
+    writer.refer(table + own.at[Fields.Node.user_data.slot]!, writer.vectorOf(userData))
     const at = data._tag === "Group" ? this.table(groupShape) : this.#array(data)
-    writer.refer(table + own.at[Node.node_data.slot]!, at)
-    if (extra !== undefined) writer.refer(table + own.at[Node.extra.slot]!, writer.vectorOf(extra))
+    writer.refer(table + own.at[Fields.Node.node_data.slot]!, at)
+    if (extra !== undefined) writer.refer(table + own.at[Fields.Node.extra.slot]!, writer.vectorOf(extra))
     return table
   }
 
@@ -203,10 +194,10 @@ class SnapshotWriter {
     const { writer } = this
     const own = extra === undefined ? fileShapes.without : fileShapes.with
     const table = this.table(own, true)
-    ObjectId.write(id, writer.bytes, table + own.at[FileInfo.id.slot]!)
-    writer.u64(table + own.at[FileInfo.size_bytes.slot]!, sizeBytes)
-    writer.view.setUint32(table + own.at[FileInfo.num_chunk_refs.slot]!, numChunkRefs, true)
-    if (extra !== undefined) writer.refer(table + own.at[FileInfo.extra.slot]!, writer.vectorOf(extra))
+    ObjectId.write(id, writer.bytes, table + own.at[Fields.FileInfo.id.slot]!)
+    writer.u64(table + own.at[Fields.FileInfo.size_bytes.slot]!, sizeBytes)
+    writer.view.setUint32(table + own.at[Fields.FileInfo.num_chunk_refs.slot]!, numChunkRefs, true)
+    if (extra !== undefined) writer.refer(table + own.at[Fields.FileInfo.extra.slot]!, writer.vectorOf(extra))
     return table
   }
 
@@ -253,16 +244,16 @@ export const encode = (snapshot: Snapshot): Uint8Array => {
     itemShape
   ])
   const root = snapshotWriter.table(own, true)
-  ObjectId.write(snapshot.id, writer.bytes, root + own.at[Root.id.slot]!)
-  writer.u64(root + own.at[Root.flushed_at.slot]!, snapshot.flushedAt)
-  writer.refer(root + own.at[Root.message.slot]!, writer.text(message))
-  writer.refer(root + own.at[Root.metadata.slot]!, snapshotWriter.tables(items, snapshotWriter.item))
+  ObjectId.write(snapshot.id, writer.bytes, root + own.at[Fields.Root.id.slot]!)
+  writer.u64(root + own.at[Fields.Root.flushed_at.slot]!, snapshot.flushedAt)
+  writer.refer(root + own.at[Fields.Root.message.slot]!, writer.text(message))
+  writer.refer(root + own.at[Fields.Root.metadata.slot]!, snapshotWriter.tables(items, snapshotWriter.item))
   // That of spec 1, which must be there.
   writer.align(8, 4)
-  writer.refer(root + own.at[Root.manifest_files.slot]!, writer.vector(0, 32))
-  writer.refer(root + own.at[Root.nodes.slot]!, snapshotWriter.tables(nodes, snapshotWriter.node))
-  writer.refer(root + own.at[Root.manifest_files_v2.slot]!, snapshotWriter.tables(files, snapshotWriter.file))
-  if (extra !== undefined) writer.refer(root + own.at[Root.extra.slot]!, writer.vectorOf(extra))
+  writer.refer(root + own.at[Fields.Root.manifest_files.slot]!, writer.vector(0, 32))
+  writer.refer(root + own.at[Fields.Root.nodes.slot]!, snapshotWriter.tables(nodes, snapshotWriter.node))
+  writer.refer(root + own.at[Fields.Root.manifest_files_v2.slot]!, snapshotWriter.tables(files, snapshotWriter.file))
+  if (extra !== undefined) writer.refer(root + own.at[Fields.Root.extra.slot]!, writer.vectorOf(extra))
   if (writer.at > maxPayload) throw new RangeError(`A snapshot of ${nodes.length} nodes takes ${writer.at} bytes`)
   return writer.finish(root)
 }

@@ -11,6 +11,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type Dispatcher, EnvHttpProxyAgent, Pool } from "undici"
+import { Connection, type Reader } from "./Connection.ts"
 import * as Transfer from "./Transfer.ts"
 
 /**
@@ -148,9 +149,12 @@ const flatten = (headers: Readonly<Record<string, string | ReadonlyArray<string>
   return headers as Head["headers"]
 }
 
+const isLength = (announced: string | undefined): announced is string =>
+  announced !== undefined && /^\d{1,15}$/.test(announced)
+
 /** Room for a body: what the headers announce, so far as that is believed. */
 const room = (announced: string | undefined, limit: number): number => {
-  const length = announced === undefined || !/^\d{1,15}$/.test(announced) ? 65_536 : Number(announced)
+  const length = isLength(announced) ? Number(announced) : 65_536
   return Math.min(length, limit, maxAnnounced)
 }
 
@@ -161,11 +165,14 @@ const allocate = (length: number): Uint8Array => {
 }
 
 /** One request on its way through undici. */
-class Exchange implements Dispatcher.DispatchHandler {
+class Exchange implements Reader {
+  connection: Connection | undefined
   private controller: Dispatcher.DispatchController | undefined
   private head: Head | undefined
   private limit = 0
   private body: Uint8Array = none
+  /** Whether the body is as long as the headers say, and nothing comes between its bytes. */
+  private isPlain = false
   private isSettled = false
   private readonly method: string
   private readonly bounds: Bounds
@@ -212,6 +219,17 @@ class Exchange implements Dispatcher.DispatchHandler {
   private end(): void {
     this.isSettled = true
     this.watch.remove(this.transfer)
+    this.hangUp()
+  }
+
+  /** The connection has nothing more for this exchange. */
+  private hangUp(): void {
+    if (this.connection?.reader === this) this.connection.reader = undefined
+  }
+
+  room(most: number): Uint8Array {
+    const { received } = this.transfer
+    return this.isPlain ? this.body.subarray(received, received + most) : none
   }
 
   private settle(outcome: Effect.Effect<Answer, ConnectionFailed>): void {
@@ -250,9 +268,11 @@ class Exchange implements Dispatcher.DispatchHandler {
       return this.abandon()
     }
     if (this.method === "HEAD" || status === 204 || status === 304) return
-    const announced = this.head.headers["content-length"]
-    if (Number(announced ?? 0) > this.limit) this.refuse()
-    else this.body = allocate(room(announced, this.limit))
+    const { "content-length": announced, "transfer-encoding": coding } = this.head.headers
+    if (Number(announced ?? 0) > this.limit) return this.refuse()
+    this.body = allocate(room(announced, this.limit))
+    this.isPlain = isLength(announced) && coding === undefined
+    if (this.connection !== undefined) this.connection.reader = this
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -265,13 +285,17 @@ class Exchange implements Dispatcher.DispatchHandler {
       grown.set(this.body.subarray(0, transfer.received))
       this.body = grown
     }
-    this.body.set(chunk, transfer.received)
+    // What was read to its place is there.
+    if (chunk.buffer !== this.body.buffer || chunk.byteOffset !== transfer.received) {
+      this.body.set(chunk, transfer.received)
+    }
     transfer.received = end
     transfer.at = this.clock.currentTimeMillisUnsafe()
   }
 
   onResponseEnd(): void {
     const { body, transfer } = this
+    this.hangUp()
     this.watch.remove(transfer)
     const whole = transfer.received === body.length ? body : body.slice(0, transfer.received)
     // Undici takes a connection back in the next immediate, queued when this returns. Who goes on after that uses it again.
@@ -288,16 +312,19 @@ const isProxied = (): boolean =>
   ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"].some((name) => (process.env[name] ?? "") !== "")
 
 const dispatcherFor = (origin: string, options: Options): Dispatcher => {
+  const connectTimeout = options.connectTimeout ?? 10_000
   const settings = {
     connections: options.connections,
-    connectTimeout: options.connectTimeout ?? 10_000,
+    connectTimeout,
     keepAliveTimeout: keepAlive,
     // One clock for all bounds of time: the program's.
     headersTimeout: 0,
     bodyTimeout: 0,
     allowH2: false
   }
-  return options.environmentProxy === true && isProxied() ? new EnvHttpProxyAgent(settings) : new Pool(origin, settings)
+  if (options.environmentProxy === true && isProxied()) return new EnvHttpProxyAgent(settings)
+  const shared = { connectTimeout, sessions: new Map<string, Buffer>() }
+  return new Pool(origin, { ...settings, factory: (to, given) => new Connection(to, given, shared) })
 }
 
 const joined = (parts: ReadonlyArray<Uint8Array>, length: number): Uint8Array | Array<Uint8Array> => {

@@ -75,7 +75,13 @@ export const make = Effect.fnUntraced(function* (
 
   const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
     Effect.flatMap(Deferred, (deferred) =>
-      Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream", defer: deferred?.defer(key) }))
+      Effect.asVoid(
+        store.put(key, bytes, {
+          contentType: "application/octet-stream",
+          defer: deferred?.defer(key),
+          isUnique: true
+        })
+      )
     )
 
   return {

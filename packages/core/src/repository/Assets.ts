@@ -8,6 +8,7 @@ import * as Cache from "effect/Cache"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import { FormatError } from "../encoding/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
@@ -17,6 +18,7 @@ import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
 import * as Layout from "./Layout.ts"
+import * as OnDemand from "./OnDemand.ts"
 
 /**
  * A metadata file could not be had.
@@ -122,7 +124,8 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
     yield* describeSpan(file, "Snapshot", bytes)
     const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
-    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, header.specVersion, payload, { maxHeld }))
+    const decodeValue = header.specVersion === 1 ? yield* OnDemand.decodeSpec1Value : Flexbuffer.decode
+    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
     yield* ensureId(file, id, snapshot.id)
     return snapshot
   })

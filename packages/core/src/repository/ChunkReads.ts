@@ -13,6 +13,7 @@ import { InvalidRange, ObjectStoreError } from "../store/ObjectStoreError.ts"
 import * as ByteRange from "../values/ByteRange.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import type { ManifestId } from "../values/ObjectId.ts"
+import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
 import type { ChecksumPolicy, ChunkResolver, VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError, Assets } from "./Assets.ts"
 import type { CachedReads } from "./ChunkCache.ts"
@@ -29,6 +30,27 @@ import type { Node, SnapshotView } from "./SnapshotView.ts"
 export type ArrayNode = Node & { readonly data: Extract<Snapshot.NodeData, { readonly _tag: "Array" }> }
 
 /**
+ * Chunks along each dimension of an array.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const gridShape = (array: ArrayNode["data"]): ReadonlyArray<number> =>
+  array.shape.map(({ numChunks }) => numChunks)
+
+/**
+ * The way to virtual chunks. Programs that only read load it when there is one, which makes a page that meets none smaller.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface VirtualAccess {
+  /** `undefined`: still to be loaded. */
+  readonly known: ChunkResolver | undefined
+  readonly resolver: Effect.Effect<ChunkResolver>
+}
+
+/**
  * What reads of one repository have in common.
  *
  * @category models
@@ -38,7 +60,7 @@ export interface ReadContext {
   readonly store: ObjectStoreShape
   readonly native: NativeChunks
   readonly assets: Assets
-  readonly resolver: ChunkResolver
+  readonly virtual: VirtualAccess
   readonly checks: ChecksumPolicy
   /** What was read before, where the program has a cache. */
   readonly cached: CachedReads<VirtualReadError> | undefined
@@ -187,13 +209,23 @@ export const read = (
       return key === undefined ? bytes : cached!.get(`${key}\n${part.start}-${part.end}`, bytes)
     }
     case "Virtual": {
-      const { cached, checks, resolver } = context
-      const bytes = resolver.read(ref.ref, { part, checks })
-      if (cached === undefined || checks !== "fail") return bytes
-      const { offset } = ref.ref
-      return Effect.flatMap(resolver.cacheKey(ref.ref), (key) =>
-        key === undefined ? bytes : cached.get(`${key}\n${offset + part.start}-${offset + part.end}`, bytes)
-      )
+      const { known, resolver } = context.virtual
+      return known === undefined
+        ? Effect.flatMap(resolver, (loaded) => readVirtual(context, loaded, ref.ref, part))
+        : readVirtual(context, known, ref.ref, part)
     }
   }
+}
+
+const readVirtual = (
+  { cached, checks }: ReadContext,
+  resolver: ChunkResolver,
+  ref: VirtualChunkRef,
+  part: ByteRange.Span
+): Effect.Effect<Uint8Array, VirtualReadError> => {
+  const bytes = resolver.read(ref, { part, checks })
+  if (cached === undefined || checks !== "fail") return bytes
+  return Effect.flatMap(resolver.cacheKey(ref), (key) =>
+    key === undefined ? bytes : cached.get(`${key}\n${ref.offset + part.start}-${ref.offset + part.end}`, bytes)
+  )
 }

@@ -116,13 +116,14 @@ const locate = Effect.fnUntraced(function* (
     indices: [] as Array<ChunkIndex>,
     wanted: [] as Array<Wanted>
   }
+  let resolver = context.virtual.known
   const place = (index: ChunkIndex, ref: ChunkRef | undefined): ReadError | undefined => {
     if (ref === undefined || ref._tag === "Inline") {
       window.present.push({ index, ref })
       return undefined
     }
     const wanted =
-      ref._tag === "Native" ? context.native.wanted(ref) : context.resolver.wanted(ref.ref, { checks: context.checks })
+      ref._tag === "Native" ? context.native.wanted(ref) : resolver!.wanted(ref.ref, { checks: context.checks })
     if (!("target" in wanted)) return wanted
     window.indices.push(index)
     window.wanted.push(wanted)
@@ -137,6 +138,7 @@ const locate = Effect.fnUntraced(function* (
       later.push(index)
       continue
     }
+    if (ref?._tag === "Virtual") resolver ??= yield* context.virtual.resolver
     const problem = ref instanceof FormatError ? ref : place(index, ref)
     if (problem !== undefined) return yield* Effect.fail(problem)
   }
@@ -147,6 +149,7 @@ const locate = Effect.fnUntraced(function* (
       known instanceof ChunkReads.Unloaded || known instanceof FormatError
         ? yield* ChunkReads.lookUp(context, changes, array, index)
         : known
+    if (ref?._tag === "Virtual") resolver ??= yield* context.virtual.resolver
     const problem = place(index, ref)
     if (problem !== undefined) return yield* Effect.fail(problem)
   }

@@ -1,16 +1,19 @@
 /**
- * Whose credentials would read the containers of a repository.
+ * Whose credentials would read the containers of a repository, and whether those that were given are for such as there are.
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Origin } from "../store/ObjectStore.ts"
+import type * as Config from "../values/RepositoryConfig.ts"
 import * as Container from "../values/VirtualChunkContainer.ts"
-import type * as ContainerMatch from "../virtual/ContainerMatch.ts"
+import * as ContainerMatch from "../virtual/ContainerMatch.ts"
 import * as ContainerStores from "../virtual/ContainerStores.ts"
 import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import type { Platform } from "../virtual/Platform.ts"
 import type { ContainerAccess } from "./Dependencies.ts"
+import type { OpenOptions } from "./ReadonlyRepository.ts"
 
 const accessName = { entry: "given", repository: "repository", nobody: "none" } as const
 
@@ -53,3 +56,23 @@ export const access = (
       because: Result.isFailure(found) ? found.failure.because : undefined
     }
   })
+
+/**
+ * Fails unless what is said of containers is said of such as there are.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const checkNames = (
+  { config, credentials, withoutContainers }: OpenOptions,
+  persisted: Config.RepositoryConfig
+): Effect.Effect<void, ContainerMatch.UnknownContainer | Config.InvalidConfig> => {
+  const containers = ContainerMatch.make({
+    persisted: persisted.virtual_chunk_containers ?? [],
+    overrides: config?.virtual_chunk_containers ?? []
+  })
+  const problem =
+    CredentialsPolicy.problem(credentials ?? {}) ??
+    ContainerMatch.unknown(containers, { credentials, withoutContainers })
+  return problem === undefined ? Effect.void : Effect.fail(problem)
+}

@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import * as FlatTable from "../encoding/FlatTable.ts"
+import { attempt } from "../encoding/Attempt.ts"
 import type { ManifestRows } from "../format/manifest/ManifestRows.ts"
 import * as Checksum from "../values/Checksum.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
@@ -66,8 +66,8 @@ export class Tally {
     from: number,
     to: number,
     wanted: ((index: ChunkIndex) => boolean) | undefined
-  ): ReturnType<typeof FlatTable.attempt<void>> {
-    return FlatTable.attempt(() => {
+  ): ReturnType<typeof attempt<void>> {
+    return attempt(() => {
       for (let row = from; row < to; row++) {
         rows.seek(row)
         if (rows.kind !== "Virtual" || wanted?.(rows.index()) === false) continue

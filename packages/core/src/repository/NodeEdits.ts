@@ -29,7 +29,8 @@ import {
   OtherRepository,
   UnsupportedChunkGrid
 } from "./SessionError.ts"
-import { gridShape, type Node, unchanged } from "./SnapshotView.ts"
+import { gridShape } from "./ChunkReads.ts"
+import { type Node, unchanged } from "./SnapshotView.ts"
 
 /**
  * What can be done to nodes as a whole.

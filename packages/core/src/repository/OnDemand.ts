@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { DecodeValue } from "../format/Metadata.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
 import type { JsonObject } from "../values/Json.ts"
@@ -16,6 +17,7 @@ import type * as ChunkStream from "./ChunkStream.ts"
 import type { DependencyQueries } from "./Dependencies.ts"
 import type { SnapshotView } from "./SnapshotView.ts"
 import type { Versioned } from "./versions/RepoObject.ts"
+import type * as Virtual from "./Virtual.ts"
 
 const loaded = Effect.promise(() => import("./Queries.ts"))
 
@@ -57,6 +59,10 @@ const queries = (load: Effect.Effect<DependencyQueries>): DependencyQueries => (
     Stream.unwrap(Effect.map(load, ({ verifyVirtualChunks }) => verifyVirtualChunks(options)))
 })
 
+/** What asks of virtual chunks, with the way to them. */
+const withResolver = (context: ReadContext) =>
+  Effect.suspend(() => Effect.all([loaded, context.virtual.resolver], { concurrency: 2 }))
+
 /**
  * `SessionQueries.dependencies`.
  *
@@ -64,7 +70,11 @@ const queries = (load: Effect.Effect<DependencyQueries>): DependencyQueries => (
  * @since 0.1.0
  */
 export const sessionDependencies = (context: ReadContext, currentChanges: () => SnapshotView): DependencyQueries =>
-  queries(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.dependencies(context, currentChanges)))
+  queries(
+    Effect.map(withResolver(context), ([{ SessionQueries }, resolver]) =>
+      SessionQueries.dependencies(context, resolver, currentChanges)
+    )
+  )
 
 /**
  * `HistoryDependencies.queries`.
@@ -76,4 +86,27 @@ export const historyDependencies = (
   context: ReadContext,
   repo: Effect.Effect<Versioned, AssetError>
 ): DependencyQueries =>
-  queries(Effect.map(loaded, ({ HistoryDependencies }) => HistoryDependencies.queries(context, repo)))
+  queries(
+    Effect.map(withResolver(context), ([{ HistoryDependencies }, resolver]) =>
+      HistoryDependencies.queries(context, resolver, repo)
+    )
+  )
+
+/**
+ * `Msgpack.decode`, for the metadata of snapshots of spec 1, which repositories have that were migrated.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const decodeSpec1Value: Effect.Effect<DecodeValue> = /*#__PURE__*/ Effect.map(
+  /*#__PURE__*/ Effect.promise(() => import("../encoding/Msgpack.ts")),
+  ({ decode }) => decode
+)
+
+/**
+ * What is between a ref in a container and its bytes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const virtual: Effect.Effect<typeof Virtual> = /*#__PURE__*/ Effect.promise(() => import("./Virtual.ts"))

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as RepoInfo from "../format/RepoInfo.ts"
 import * as SnapshotTable from "../format/SnapshotTable.ts"
@@ -20,18 +20,17 @@ import { type Limits, RequestGate } from "../store/RequestGate.ts"
 import * as RequestMetrics from "../store/RequestMetrics.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
-import * as ChunkResolver from "../virtual/ChunkResolver.ts"
-import * as ContainerMatch from "../virtual/ContainerMatch.ts"
-import * as ContainerStores from "../virtual/ContainerStores.ts"
+import type { ChunkResolver } from "../virtual/ChunkResolver.ts"
+import type { ContainerStores } from "../virtual/ContainerStores.ts"
 import { ObjectReads } from "../virtual/ObjectReads.ts"
-import * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
+import type * as CredentialsPolicy from "../virtual/CredentialsPolicy.ts"
 import { Platforms } from "../virtual/Platform.ts"
 import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
 import * as Assets from "./Assets.ts"
 import { CachedReads, ChunkCache } from "./ChunkCache.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as ConfigState from "./config/ConfigState.ts"
-import * as ContainerAccess from "./ContainerAccess.ts"
+import type { VirtualAccess } from "./ChunkReads.ts"
 import * as Internals from "./Internals.ts"
 import * as Layout from "./Layout.ts"
 import { NativeChunks } from "./NativeChunks.ts"
@@ -42,6 +41,7 @@ import * as Session from "./Session.ts"
 import * as SnapshotView from "./SnapshotView.ts"
 import { branchTip, RefNotFound, tagTarget } from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
+import type * as Virtual from "./Virtual.ts"
 
 /**
  * A snapshot's id from a user's text.
@@ -70,26 +70,6 @@ const findVersion = (info: RepoInfo.RepoInfo, version: VersionRef): Result.Resul
  */
 export const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
   Config.fromInput("run-time override", config ?? {})
-
-/**
- * Fails unless what is said of containers is said of such as there are.
- *
- * @category predicates
- * @since 0.1.0
- */
-export const checkNames = (
-  { config, credentials, withoutContainers }: OpenOptions,
-  persisted: Config.RepositoryConfig
-): Effect.Effect<void, ContainerMatch.UnknownContainer | Config.InvalidConfig> => {
-  const containers = ContainerMatch.make({
-    persisted: persisted.virtual_chunk_containers ?? [],
-    overrides: config?.virtual_chunk_containers ?? []
-  })
-  const problem =
-    CredentialsPolicy.problem(credentials ?? {}) ??
-    ContainerMatch.unknown(containers, { credentials, withoutContainers })
-  return problem === undefined ? Effect.void : Effect.fail(problem)
-}
 
 /**
  * The repository object and `config.json`, whose problems come after those of the other.
@@ -161,6 +141,12 @@ export const read: Effect.Effect<
   })
 )
 
+const saysOfContainers = ({ credentials, withoutContainers }: OpenOptions): boolean =>
+  Object.keys(credentials ?? {}).length > 0 || (withoutContainers ?? []).length > 0
+
+const hasContainers = ({ virtual_chunk_containers }: Config.RepositoryConfig): boolean =>
+  (virtual_chunk_containers ?? []).length > 0
+
 const defaultBytesInFlight = 64 * 1024 * 1024
 
 /**
@@ -191,17 +177,25 @@ export interface Opened {
   readonly shape: ReadonlyRepositoryShape
 }
 
+/** What is between a ref in a container and its bytes, and the stores that are open. */
+interface VirtualParts {
+  readonly modules: typeof Virtual
+  readonly stores: ContainerStores
+}
+
 /**
- * A repository whose files were just read or written.
+ * A repository whose files were just read or written. `virtual` loads what virtual chunks need: when one is read, when
+ * containers are asked for, and when the options say something of them.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const connect: (
   options: OpenOptions,
-  known: ReadTogether
+  known: ReadTogether,
+  virtual: Effect.Effect<typeof Virtual>
 ) => Effect.Effect<Opened, OpenError, ObjectStore.ObjectStore | Platforms | Zstd | Scope.Scope> =
-  /*#__PURE__*/ Effect.fnUntraced(function* (options, known) {
+  /*#__PURE__*/ Effect.fnUntraced(function* (options, known, virtual) {
     const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
     const platforms = yield* Platforms
     const zstd = yield* Zstd
@@ -220,26 +214,54 @@ export const connect: (
       fallback: options.credentialsFallback ?? "same-endpoint",
       repository: store.origin
     }
-    yield* checkNames(options, config.persisted())
-    const stores = yield* ContainerStores.make({ platforms, policy, idleTimeToLive: options.idleTimeToLive })
+    const scope = yield* Effect.scope
+    let parts: VirtualParts | undefined
+    const virtualParts = yield* Effect.cached(
+      Effect.gen(function* () {
+        const modules = yield* virtual
+        const { idleTimeToLive } = options
+        const stores = yield* Scope.provide(modules.ContainerStores.make({ platforms, policy, idleTimeToLive }), scope)
+        return (parts = { modules, stores })
+      })
+    )
+    if (saysOfContainers(options)) {
+      const { modules } = yield* virtualParts
+      yield* modules.ContainerAccess.checkNames(options, config.persisted())
+    } else if ([config.persisted(), config.override].some(hasContainers)) {
+      // It will be needed, and comes while the session is opened.
+      yield* Effect.forkIn(virtualParts, scope)
+    }
     const assets = yield* Assets.make(store)
     if (known.snapshot !== undefined) yield* assets.keep(known.snapshot)
 
-    const containerSet = (): ContainerMatch.ContainerSet =>
-      ContainerMatch.make({
-        persisted: config.persisted().virtual_chunk_containers ?? [],
-        overrides: config.override.virtual_chunk_containers ?? [],
-        without: options.withoutContainers
-      })
+    /** The containers as they are now. */
+    const containers = () => ({
+      persisted: config.persisted().virtual_chunk_containers ?? [],
+      overrides: config.override.virtual_chunk_containers ?? [],
+      without: options.withoutContainers
+    })
+    const containerSet = Effect.map(virtualParts, ({ modules }) => modules.ContainerMatch.make(containers()))
     const limits = (): Limits => ({
       requests: Config.maxConcurrentRequests(config.current()),
       bytes: options.maxBytesInFlight ?? defaultBytesInFlight
     })
     const gate = new RequestGate(limits())
-    const reads = new ObjectReads(stores, gate, options.rangePlan)
+    const reads = new ObjectReads(scope, gate, options.rangePlan)
     const native = new NativeChunks(store, reads)
     const cache = yield* ChunkCache
-    const cached = cache === undefined ? undefined : new CachedReads<VirtualReadError>(cache, stores.scope)
+    const cached = cache === undefined ? undefined : new CachedReads<VirtualReadError>(cache, scope)
+    const virtualAccess = (): VirtualAccess => {
+      const asNow = containers()
+      let made: ChunkResolver | undefined
+      const of = ({ modules, stores }: VirtualParts): ChunkResolver =>
+        (made ??= modules.ChunkResolver.make({ containers: modules.ContainerMatch.make(asNow), stores, reads }))
+      return {
+        get known() {
+          return made ?? (parts === undefined ? undefined : of(parts))
+        },
+        resolver: Effect.map(virtualParts, of)
+      }
+    }
     const sessionContext = (): Session.SessionContext => {
       gate.limits = limits()
       return {
@@ -248,7 +270,7 @@ export const connect: (
         cached,
         assets,
         checks: options.checks ?? "fail",
-        resolver: ChunkResolver.make({ containers: containerSet(), stores, reads })
+        virtual: virtualAccess()
       }
     }
 
@@ -275,8 +297,10 @@ export const connect: (
       shape: {
         description: store.description,
         config: config.view,
-        containers: Effect.sync(() => containerSet().inOrder),
-        containerAccess: Effect.sync(() => ContainerAccess.access(containerSet(), policy, platforms)),
+        containers: Effect.map(containerSet, ({ inOrder }) => inOrder),
+        containerAccess: Effect.map(Effect.all([virtualParts, containerSet]), ([{ modules }, set]) =>
+          modules.ContainerAccess.access(set, policy, platforms)
+        ),
         wholeHistory: OnDemand.historyDependencies(sessionContext(), readRepo),
         readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
           const { context, snapshot } = yield* newest((info) => Effect.fromResult(findVersion(info, version)))

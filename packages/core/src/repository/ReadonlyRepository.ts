@@ -25,6 +25,7 @@ import type { AssetError } from "./Assets.ts"
 import type { ConfigView } from "./config/ConfigState.ts"
 import type * as Dependencies from "./Dependencies.ts"
 import * as Layout from "./Layout.ts"
+import * as OnDemand from "./OnDemand.ts"
 import * as Opening from "./Opening.ts"
 import type { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import type * as Session from "./Session.ts"
@@ -153,7 +154,7 @@ export const open: (
 ) => Effect.Effect<ReadonlyRepositoryShape, OpenError, Services | Scope.Scope> = /*#__PURE__*/ Effect.fn(
   "ReadonlyRepository.open"
 )(function* (options = {}) {
-  const { shape } = yield* Opening.connect(options, yield* Opening.read)
+  const { shape } = yield* Opening.connect(options, yield* Opening.read, OnDemand.virtual)
   return shape
 })
 

@@ -15,11 +15,15 @@ import type { JsonObject } from "../values/Json.ts"
 import type * as ObjectId from "../values/ObjectId.ts"
 import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import * as Config from "../values/RepositoryConfig.ts"
+import * as ChunkResolver from "../virtual/ChunkResolver.ts"
+import * as ContainerMatch from "../virtual/ContainerMatch.ts"
+import * as ContainerStores from "../virtual/ContainerStores.ts"
 import type { Platforms } from "../virtual/Platform.ts"
 import type * as Assets from "./Assets.ts"
 import * as AssetWrites from "./AssetWrites.ts"
 import * as BranchWriter from "./changes/BranchWriter.ts"
 import type * as Rebase from "./changes/Rebase.ts"
+import * as ContainerAccess from "./ContainerAccess.ts"
 import * as ConfigControl from "./config/ConfigControl.ts"
 import * as Creation from "./Creation.ts"
 import * as Internals from "./Internals.ts"
@@ -30,6 +34,7 @@ import type { NothingToCommit } from "./SessionError.ts"
 import * as SplitExpressions from "./SplitExpressions.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
+import type * as Virtual from "./Virtual.ts"
 import * as WritableSession from "./WritableSession.ts"
 
 export { exists, type OpenError, type VersionRef } from "./ReadonlyRepository.ts"
@@ -145,13 +150,16 @@ const checkMetadata = ({ commitMetadata = {} }: OpenOptions): Result.Result<Json
     ({ field, problem }) => new Config.InvalidConfig({ source: "option `commitMetadata`", field, problem })
   )
 
+/** What those who only read load when they need it. Not the module that does so: a bundler would say that it is here anyhow. */
+const virtual: typeof Virtual = { ChunkResolver, ContainerAccess, ContainerMatch, ContainerStores }
+
 /** A repository whose files were just read or written. */
 const connect: (
   options: OpenOptions,
   known: Opening.ReadTogether
 ) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
   let commitMetadata = yield* Effect.fromResult(checkMetadata(options))
-  const opened = yield* Opening.connect(options, known)
+  const opened = yield* Opening.connect(options, known, Effect.succeed(virtual))
   const { assets, config: state, newest, shape, store, withZstd } = opened
   const written = yield* AssetWrites.make(store, assets, () => Config.compressionLevel(state.current()))
   const config = ConfigControl.make(store, state, withZstd)
@@ -241,7 +249,7 @@ export const create: (
   yield* SplitExpressions.check("new configuration", persist ?? {})
   yield* Effect.fromResult(Opening.checkOverride(options))
   yield* Effect.fromResult(checkMetadata(options))
-  yield* Opening.checkNames(options, persist ?? {})
+  yield* ContainerAccess.checkNames(options, persist ?? {})
   const { config, repo, snapshot } = yield* Creation.create(store, persist)
   return yield* connect(options, { repo, config: Result.succeed(config), snapshot })
 })

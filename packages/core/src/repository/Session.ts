@@ -22,7 +22,7 @@ import type * as ChunkStream from "./ChunkStream.ts"
 import type * as Dependencies from "./Dependencies.ts"
 import * as OnDemand from "./OnDemand.ts"
 import { InvalidIndex, InvalidPath, NodeNotFound } from "./SessionError.ts"
-import { gridShape, type Node, type SnapshotView } from "./SnapshotView.ts"
+import type { Node, SnapshotView } from "./SnapshotView.ts"
 
 /**
  * An array as the snapshot describes it.
@@ -154,7 +154,7 @@ export const findArray = (changes: SnapshotView, path: string): Effect.Effect<Ar
  * @since 0.1.0
  */
 export const checkIndex = (array: ArrayNode, index: ChunkIndex.ChunkIndex): Effect.Effect<void, InvalidIndex> => {
-  const problem = ChunkIndex.problem(index, gridShape(array.data))
+  const problem = ChunkIndex.problem(index, ChunkReads.gridShape(array.data))
   return problem === undefined
     ? Effect.void
     : Effect.fail(new InvalidIndex({ path: array.path, index: ChunkIndex.format(index), problem }))
@@ -234,7 +234,7 @@ export const make = (
     if (Result.isFailure(parsed)) return new InvalidPath({ path, problem: parsed.failure })
     const array = arrayAt(changes, parsed.success)
     if (array instanceof NodeNotFound) return array
-    if (lastGrid?.data !== array.data) lastGrid = { data: array.data, shape: gridShape(array.data) }
+    if (lastGrid?.data !== array.data) lastGrid = { data: array.data, shape: ChunkReads.gridShape(array.data) }
     const problem = ChunkIndex.problem(index, lastGrid.shape)
     return problem === undefined
       ? array
@@ -297,7 +297,7 @@ export const make = (
         Effect.suspend(() => {
           const changes = currentChanges()
           return Effect.flatMap(findArray(changes, path), (array) => {
-            const grid = gridShape(array.data)
+            const grid = ChunkReads.gridShape(array.data)
             const wanted = indexList(indices, grid.length)
             for (const index of wanted) {
               const problem = ChunkIndex.problem(index, grid)

@@ -13,9 +13,10 @@ import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ManifestRows } from "../format/manifest/ManifestRows.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import type { AssetError } from "./Assets.ts"
-import type { ArrayNode, ReadContext } from "./ChunkReads.ts"
+import type { ChunkResolver } from "../virtual/ChunkResolver.ts"
+import { type ArrayNode, gridShape, type ReadContext } from "./ChunkReads.ts"
 import * as Dependencies from "./Dependencies.ts"
-import { gridShape, type SnapshotView } from "./SnapshotView.ts"
+import type { SnapshotView } from "./SnapshotView.ts"
 
 /** Rows of a manifest that a stream passes on at once. */
 const batchSize = 1 << 14
@@ -150,10 +151,11 @@ const countRefs = Effect.fnUntraced(function* (
  */
 export const dependencies = (
   context: ReadContext,
+  resolver: ChunkResolver,
   currentChanges: () => SnapshotView
 ): Dependencies.DependencyQueries =>
   Dependencies.queries({
-    resolver: context.resolver,
+    resolver,
     locations: (distinct) =>
       Stream.suspend(() => {
         const changes = currentChanges()

@@ -74,10 +74,12 @@ export const namesBelow = (
   base: Snapshot.Snapshot,
   path: NodePath.NodePath,
   isThere: (node: Node) => boolean
-): Set<string> => {
+): { readonly names: Set<string>; readonly isSorted: boolean } => {
   const prefix = path === NodePath.root ? "/" : `${path}/`
   const { nodes } = base
   const names = new Set<string>()
+  // The names of nodes are in the order of their paths. A name that only leads to nodes may come too late: `a/b` is after `a-`.
+  let isSorted = true
   for (let i = Snapshot.firstFrom(base, prefix); i < nodes.length;) {
     const node = nodes[i]!
     if (!node.path.startsWith(prefix)) break
@@ -87,11 +89,15 @@ export const namesBelow = (
       names.add(node.path.slice(prefix.length))
       i++
     } else {
-      names.add(node.path.slice(prefix.length, end))
+      const name = node.path.slice(prefix.length, end)
+      if (!names.has(name)) {
+        names.add(name)
+        isSorted = false
+      }
       i = Snapshot.firstWithout(base, node.path.slice(0, end + 1), i)
     }
   }
-  return names
+  return { names, isSorted }
 }
 
 /**
@@ -105,15 +111,9 @@ export const unchanged = (base: Snapshot.Snapshot): SnapshotView => ({
   node: (path) => Snapshot.find(base, path),
   // Every path is the root or below it.
   nodes: (below = NodePath.root) => (below === NodePath.root ? base.nodes : [...nodesFrom(base, below)]),
-  names: (path) => [...namesBelow(base, path, () => true)].toSorted(NodePath.compare),
+  names: (path) => {
+    const { isSorted, names } = namesBelow(base, path, () => true)
+    return isSorted ? [...names] : [...names].toSorted(NodePath.compare)
+  },
   chunks: () => undefined
 })
-
-/**
- * Chunks along each dimension of an array.
- *
- * @category accessors
- * @since 0.1.0
- */
-export const gridShape = (array: Extract<Snapshot.NodeData, { readonly _tag: "Array" }>): ReadonlyArray<number> =>
-  array.shape.map(({ numChunks }) => numChunks)

@@ -50,7 +50,8 @@ import {
   NodeNotFound,
   NothingToCommit
 } from "./SessionError.ts"
-import { gridShape, type Node } from "./SnapshotView.ts"
+import { gridShape } from "./ChunkReads.ts"
+import type { Node } from "./SnapshotView.ts"
 import * as VirtualRefStream from "./VirtualRefStream.ts"
 import * as VirtualRefs from "./VirtualRefs.ts"
 
@@ -295,7 +296,7 @@ export const make = Effect.fnUntraced(function* (
   branch: string,
   snapshot: ChangedSnapshot["base"]
 ): Effect.fn.Return<WritableSession> {
-  const { resolver, store } = context
+  const { store, virtual } = context
   const open = OpenSessions.register(store, branch, snapshot.id, yield* Clock.currentTimeMillis)
   let changes = new ChangedSnapshot(snapshot)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
@@ -409,6 +410,7 @@ export const make = Effect.fnUntraced(function* (
         if (problem !== undefined) {
           return yield* new InvalidVirtualRef({ path: array.path, at: ChunkIndices.format(index), problem })
         }
+        const resolver = yield* virtual.resolver
         const { checksum, location } = yield* VirtualRefs.prepare(resolver, array.path, wanted, given, options)
         return (columns: ChunkRefColumns) => columns.setVirtual(index, { location, offset, length, checksum })
       })
@@ -433,7 +435,7 @@ export const make = Effect.fnUntraced(function* (
     return Effect.gen(function* () {
       const array = yield* Session.findArray(changes, path)
       const grid = gridShape(array.data)
-      const prepared = yield* VirtualRefs.prepareAll(resolver, array.path, refs, grid, options)
+      const prepared = yield* VirtualRefs.prepareAll(yield* virtual.resolver, array.path, refs, grid, options)
       yield* exclusive(
         Effect.gen(function* () {
           const now = gridShape((yield* stillThere(array)).data)
@@ -641,7 +643,7 @@ export const make = Effect.fnUntraced(function* (
           open.changed(since)
           const id = yield* RandomId.chunkId
           const defer = chunks.defer(id)
-          yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream", defer })
+          yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream", defer, isUnique: true })
           return (columns: ChunkRefColumns) => {
             // A commit may have been made since.
             open.changed(since)

@@ -6,37 +6,59 @@
  */
 
 /** Names, in lower case. Each leads to one of the addresses below, and is answered by the cloud's own resolver. */
-const names: ReadonlyMap<string, string> = new Map([
-  ["metadata", "Google Cloud, 'About VM metadata': short name"],
-  ["metadata.google.internal", "Google Cloud, 'About VM metadata'"],
-  ["metadata.goog", "Google Cloud, 'About VM metadata': name for IPv6"],
-  ["instance-data", "Amazon EC2, resolver of a VPC"],
-  ["instance-data.ec2.internal", "Amazon EC2, resolver of a VPC"],
-  ["metadata.tencentyun.com", "Tencent Cloud, 'Viewing instance metadata'"],
-  ["metadata.platformequinix.com", "Equinix Metal, 'Metadata'"],
-  ["metadata.packet.net", "Equinix Metal, former name"]
+const names: ReadonlySet<string> = new Set([
+  // Google Cloud, 'About VM metadata': short name
+  "metadata",
+  // Google Cloud, 'About VM metadata'
+  "metadata.google.internal",
+  // Google Cloud, 'About VM metadata': name for IPv6
+  "metadata.goog",
+  // Amazon EC2, resolver of a VPC
+  "instance-data",
+  // Amazon EC2, resolver of a VPC
+  "instance-data.ec2.internal",
+  // Tencent Cloud, 'Viewing instance metadata'
+  "metadata.tencentyun.com",
+  // Equinix Metal, 'Metadata'
+  "metadata.platformequinix.com",
+  // Equinix Metal, former name
+  "metadata.packet.net"
 ])
 
 /** Networks in CIDR notation. */
-const networks: ReadonlyMap<string, string> = new Map([
-  ["169.254.0.0/16", "RFC 3927, link-local: EC2, ECS, Google, Azure, OpenStack, DigitalOcean, Hetzner, Oracle"],
-  ["168.63.129.16/32", "Azure, 'What is IP address 168.63.129.16?': WireServer"],
-  ["100.100.100.200/32", "Alibaba Cloud, 'Instance metadata'"],
-  ["192.0.0.192/32", "Oracle Cloud Classic, 'Instance metadata'"],
-  ["fe80::/10", "RFC 4291, link-local: OpenStack"],
-  ["fd00:ec2::/32", "Amazon EC2, 'Instance metadata service': IPv6"],
-  ["fd20:ce::/32", "Google Cloud, 'About VM metadata': IPv6"],
-  ["fd00:42::/32", "Scaleway, 'Instance metadata': IPv6"]
-])
+const networks: ReadonlyArray<string> = [
+  // RFC 3927, link-local: EC2, ECS, Google, Azure, OpenStack, DigitalOcean, Hetzner, Oracle
+  "169.254.0.0/16",
+  // Azure, 'What is IP address 168.63.129.16?': WireServer
+  "168.63.129.16/32",
+  // Alibaba Cloud, 'Instance metadata'
+  "100.100.100.200/32",
+  // Oracle Cloud Classic, 'Instance metadata'
+  "192.0.0.192/32",
+  // RFC 4291, link-local: OpenStack
+  "fe80::/10",
+  // Amazon EC2, 'Instance metadata service': IPv6
+  "fd00:ec2::/32",
+  // Google Cloud, 'About VM metadata': IPv6
+  "fd20:ce::/32",
+  // Scaleway, 'Instance metadata': IPv6
+  "fd00:42::/32"
+]
 
 /** IPv6 prefixes that carry an IPv4 address, and the group in which it begins. */
-const carriers: ReadonlyArray<readonly [network: string, at: number, source: string]> = [
-  ["::ffff:0:0/96", 6, "RFC 4291, IPv4-mapped"],
-  ["::/96", 6, "RFC 4291, IPv4-compatible"],
-  ["::ffff:0:0:0/96", 6, "RFC 2765, IPv4-translated"],
-  ["64:ff9b::/96", 6, "RFC 6052, NAT64"],
-  ["64:ff9b:1::/48", 6, "RFC 8215, local NAT64, where the address is at the end"],
-  ["2002::/16", 1, "RFC 3056, 6to4"]
+const carriers: ReadonlyArray<readonly [network: string, at: number]> = [
+  // RFC 4291, IPv4-mapped
+  ["::ffff:0:0/96", 6],
+  // RFC 4291, IPv4-compatible
+  ["::/96", 6],
+  // RFC 2765, IPv4-translated
+  ["::ffff:0:0:0/96", 6],
+  // RFC 6052, NAT64
+  ["64:ff9b::/96", 6],
+  // RFC 8215, local NAT64, where the address is at the end
+  ["64:ff9b:1::/48", 6],
+  // RFC 3056, 6to4
+  ["2002::/16", 1]
 ]
 
 /** An address in groups of 16 bits: two or eight. */
@@ -81,6 +103,6 @@ export const isMetadataHost = (host: string): boolean => {
   const groups = groupsOf(isV6 ? name.slice(1, -1) : name)
   const carried = isV6 ? carriers.filter(([network]) => isIn(groups, network)) : []
   return [groups, ...carried.map(([, at]) => groups.slice(at, at + 2))].some((one) =>
-    Array.from(networks.keys()).some((network) => isIn(one, network))
+    networks.some((network) => isIn(one, network))
   )
 }

@@ -10,8 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound } from "../store/ObjectStoreError.ts"
-import type * as RangePlan from "../store/RangePlan.ts"
-import { RequestGate } from "../store/RequestGate.ts"
 import type { Span } from "../values/ByteRange.ts"
 import { Lately } from "../values/Lately.ts"
 import * as Checksum from "../values/Checksum.ts"
@@ -20,7 +18,7 @@ import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
 import * as ContainerMatch from "./ContainerMatch.ts"
 import type { Address, ContainerStores } from "./ContainerStores.ts"
 import * as ObjectPlace from "./ObjectPlace.ts"
-import { ObjectReads, type Target, type Wanted } from "./ObjectReads.ts"
+import type { ObjectReads, Target, Wanted } from "./ObjectReads.ts"
 import {
   type ChecksumMismatch,
   fromStore,
@@ -140,8 +138,7 @@ class KnownObject {
 }
 
 /**
- * A resolver over a set of containers and their stores. Resolvers with the same `reads` share the bounds of requests; by
- * default it has its own, of 256 requests for 64 MiB at once.
+ * A resolver over a set of containers and their stores. Resolvers with the same `reads` share the bounds of requests.
  *
  * @category constructors
  * @since 0.1.0
@@ -149,12 +146,9 @@ class KnownObject {
 export const make = (options: {
   readonly containers: ContainerMatch.ContainerSet
   readonly stores: ContainerStores
-  readonly plan?: RangePlan.Options | undefined
-  readonly reads?: ObjectReads | undefined
+  readonly reads: ObjectReads
 }): ChunkResolver => {
-  const { containers, stores } = options
-  const reads =
-    options.reads ?? new ObjectReads(stores, new RequestGate({ requests: 256, bytes: 64 * 1024 * 1024 }), options.plan)
+  const { containers, reads, stores } = options
 
   const resolve: ChunkResolver["resolve"] = (location) =>
     Result.flatMap(ContainerMatch.resolve(containers, location), (resolved) => {

@@ -89,12 +89,13 @@ export interface Opened {
 }
 
 /**
- * Where an object is: what names its store, the same text for the same store, and its key there.
+ * Where an object is: what names its store, the same text for the same store, its key there, and who opens it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Address {
+  readonly stores: Pick<ContainerStores, "openStore" | "refusal">
   readonly resolved: Resolved
   readonly store: string
   readonly key: string
@@ -182,7 +183,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const address: ContainerStores["address"] = (resolved) => {
     const { bucket, key } = locate(resolved)
-    return { resolved, store: idOf(resolved, bucket), key }
+    return { stores: opening, resolved, store: idOf(resolved, bucket), key }
   }
   // A failure is not kept: what is missing may be there at the next read.
   const openStore: ContainerStores["openStore"] = ({ store }) =>
@@ -196,13 +197,14 @@ export const make = Effect.fnUntraced(function* (options: {
       : CredentialsPolicy.outside(container, place, prefixes)
   }
 
+  const opening = { openStore, refusal }
+
   return {
+    ...opening,
     platforms,
     problem,
     scope: yield* Effect.scope,
     address,
-    openStore,
-    refusal,
     open: Effect.fnUntraced(function* (resolved) {
       const wrong = problem(resolved)
       if (wrong !== undefined) {

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Body from "../store/Body.ts"
 import type { GetOptions, GetResult, ObjectMeta } from "../store/ObjectStore.ts"
 import { hasReason, InvalidRange, InvalidResponse, ObjectStoreError } from "../store/ObjectStoreError.ts"
@@ -19,7 +20,7 @@ import * as RangePlan from "../store/RangePlan.ts"
 import * as RequestCost from "../store/RequestCost.ts"
 import type { Lane, Passenger, RequestGate } from "../store/RequestGate.ts"
 import * as ByteRange from "../values/ByteRange.ts"
-import type { Address, ContainerStores, Opened } from "./ContainerStores.ts"
+import type { Address, Opened } from "./ContainerStores.ts"
 import type { ChecksumMismatch, VirtualReadError } from "./VirtualReadError.ts"
 
 /**
@@ -216,14 +217,13 @@ const answer = (readers: ReadonlyArray<Reader>, exit: Exit.Exit<Uint8Array, Virt
 }
 
 /**
- * The reads of one repository. Requests and stores live no longer than the scope of `stores`; who waits then is
- * interrupted.
+ * The reads of one repository. Requests and stores live no longer than `scope`; who waits then is interrupted.
  *
  * @category models
  * @since 0.1.0
  */
 export class ObjectReads {
-  readonly #stores: ContainerStores
+  readonly #scope: Scope.Scope
   readonly gate: RequestGate
   readonly #manner: Manner
   #collected: Array<Batch> = []
@@ -233,8 +233,8 @@ export class ObjectReads {
     abandoned: (request: Request): void => this.#abandon(request)
   }
 
-  constructor(stores: ContainerStores, gate: RequestGate, plan: RangePlan.Options | undefined) {
-    this.#stores = stores
+  constructor(scope: Scope.Scope, gate: RequestGate, plan: RangePlan.Options | undefined) {
+    this.#scope = scope
     this.gate = gate
     this.#manner = { entrance: gate, plan }
   }
@@ -326,9 +326,9 @@ export class ObjectReads {
         lease.waiting = []
         for (const batch of waiting) this.#startIn(batch, batch.target.place as Address, opened)
       })
-    const fiber = Effect.runForkWith(context)(Effect.scoped(Effect.flatMap(this.#stores.openStore(place), inUse)))
+    const fiber = Effect.runForkWith(context)(Effect.scoped(Effect.flatMap(place.stores.openStore(place), inUse)))
     lease.fiber = fiber
-    Fiber.runIn(fiber, this.#stores.scope).addObserver((exit) => {
+    Fiber.runIn(fiber, this.#scope).addObserver((exit) => {
       if (this.#leases.get(lease.id) === lease) this.#leases.delete(lease.id)
       lease.opened = undefined
       lease.close = undefined
@@ -355,7 +355,7 @@ export class ObjectReads {
   }
 
   #startIn(batch: Batch, place: Address, opened: NonNullable<Lease["opened"]>): void {
-    const refused = this.#stores.refusal(opened.store, place)
+    const refused = place.stores.refusal(opened.store, place)
     if (refused === undefined) return this.#start(batch, opened.lane)
     answer(batch.readers, Exit.fail(refused))
     this.#release(batch)
@@ -383,7 +383,14 @@ export class ObjectReads {
 
   /** Makes the requests for ranges of a target. */
   #request(batch: Batch, lane: Lane, readers: ReadonlyArray<Reader>, isRepetition: boolean): void {
-    const groups = RangePlan.plan(readers, { maxGap: lane.worthwhileGap, ...batch.manner.plan })
+    const { plan } = batch.manner
+    const groups = RangePlan.plan(readers, {
+      maxGap: lane.worthwhileGap,
+      ...this.gate.cutting(lane),
+      ...plan,
+      // One for more would wait until all others are done.
+      maxRequest: Math.min(plan?.maxRequest ?? RangePlan.defaultMaxRequest, this.gate.limits.bytes)
+    })
     batch.outstanding += groups.length
     // All of them before the first is made: who is answered at once may make others leave.
     const requests = groups.map((group) => {
@@ -407,7 +414,7 @@ export class ObjectReads {
     const { batch, end, lane, start } = request
     const { store } = lane
     const reader = firstWaiting(request.readers)
-    if (reader === undefined || this.#stores.scope.state._tag === "Closed") {
+    if (reader === undefined || this.#scope.state._tag === "Closed") {
       return this.#settle(request, Exit.interrupt())
     }
     const { conditions, failure, key, mismatch, warns } = batch.target
@@ -429,7 +436,7 @@ export class ObjectReads {
     const since = performance.now()
     // With what the first reader has in its context: its span is the parent of the request's.
     const fiber = Effect.runForkWith(reader.context)(get)
-    request.fiber = Fiber.runIn(fiber, this.#stores.scope)
+    request.fiber = Fiber.runIn(fiber, this.#scope)
     fiber.addObserver((exit) => {
       if (Exit.isSuccess(exit)) {
         const milliseconds = performance.now() - since

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
+import { attempt } from "../../src/encoding/Attempt.ts"
 import * as FlatTable from "../../src/encoding/FlatTable.ts"
 import type { FormatError } from "../../src/encoding/FormatError.ts"
 import * as damage from "../format/damage.ts"
@@ -204,7 +205,7 @@ describe("FlatTable", () => {
   })
 
   it("lets what is no FormatError pass: it is a bug", () => {
-    expect(() => FlatTable.attempt(() => JSON.parse("{"))).toThrow(SyntaxError)
+    expect(() => attempt(() => JSON.parse("{"))).toThrow(SyntaxError)
   })
 
   it("fails with a FormatError on damaged payloads", () => {

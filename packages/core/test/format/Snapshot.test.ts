@@ -3,13 +3,15 @@ import * as Result from "effect/Result"
 import * as fc from "fast-check"
 import * as assert from "node:assert"
 import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
+import * as Flexbuffer from "../../src/encoding/Flexbuffer.ts"
+import * as Msgpack from "../../src/encoding/Msgpack.ts"
 import * as Snapshot from "../../src/format/Snapshot.ts"
 import * as NodePath from "../../src/values/NodePath.ts"
 import * as ObjectId from "../../src/values/ObjectId.ts"
 import * as arbitraries from "./arbitraries.ts"
 import * as damage from "./damage.ts"
 
-const decode = (payload: Uint8Array) => Snapshot.decode("snapshots/X", 2, payload)
+const decode = (payload: Uint8Array) => Snapshot.decode("snapshots/X", Flexbuffer.decode, payload)
 
 const node = (path: string, n: number, data: Snapshot.NodeData = { _tag: "Group" }): Snapshot.NodeSnapshot => ({
   id: ObjectId.nodeId(new Uint8Array(8).fill(n)),
@@ -155,7 +157,7 @@ describe("Snapshot", () => {
       ],
       extents: [0, 4, 0, 1, 0, 3]
     })
-    const back = Result.getOrThrow(Snapshot.decode("snapshots/X", 1, payload))
+    const back = Result.getOrThrow(Snapshot.decode("snapshots/X", Msgpack.decode, payload))
     expect(back.parentId).toBe(ObjectId.snapshotId(new Uint8Array(12).fill(1)))
     expect(back.manifestFiles).toStrictEqual([
       { id: ObjectId.manifestId(new Uint8Array(12).fill(9)), sizeBytes: 1234, numChunkRefs: 56, extra: undefined }
@@ -229,7 +231,7 @@ describe("Snapshot", () => {
       [4n, 1n]
     ]
     const payload = forged({ paths: ["/a//g", "/b/", "/c/./d"], shape: twoDimensions, extents: [0, 4] })
-    const back = Result.getOrThrow(Snapshot.decode("snapshots/X", 1, payload))
+    const back = Result.getOrThrow(Snapshot.decode("snapshots/X", Msgpack.decode, payload))
     expect(back.nodes.map(({ path }) => path)).toStrictEqual(["/a//g", "/b/", "/c/./d"])
     expect(back.nodes[0]!.data).toMatchObject({
       shape: [
@@ -240,7 +242,7 @@ describe("Snapshot", () => {
     })
     expect(Result.getOrThrow(decode(Snapshot.encode(back))).nodes).toStrictEqual(back.nodes)
     const exact = Result.getOrThrow(
-      Snapshot.decode("snapshots/X", 1, forged({ shape: [[2n ** 64n - 1n, 2n ** 60n]], extents: [4, 3] }))
+      Snapshot.decode("snapshots/X", Msgpack.decode, forged({ shape: [[2n ** 64n - 1n, 2n ** 60n]], extents: [4, 3] }))
     )
     expect(exact.nodes[0]!.data).toMatchObject({
       shape: [{ numChunks: 16, exactLength: 2n ** 64n - 1n }],
@@ -264,6 +266,6 @@ describe("Snapshot", () => {
     expect(damage.truncations(payload, decode)).toBeGreaterThan(payload.length - 8)
     expect(damage.flips(payload, 20_000, 5, decode)).toBeGreaterThan(5000)
     const old = forged({ shape: [[10n, 3n]], extents: [0, 4] }).slice()
-    damage.flips(old, 10_000, 6, (bytes) => Snapshot.decode("snapshots/X", 1, bytes))
+    damage.flips(old, 10_000, 6, (bytes) => Snapshot.decode("snapshots/X", Msgpack.decode, bytes))
   })
 })

@@ -8,12 +8,13 @@ import * as zlib from "node:zlib"
 import * as ChunkRef from "../../src/format/manifest/ChunkRef.ts"
 import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
-import * as FlatTable from "../../src/encoding/FlatTable.ts"
+import { attempt } from "../../src/encoding/Attempt.ts"
+import type * as FlatTable from "../../src/encoding/FlatTable.ts"
 import { FormatError } from "../../src/encoding/FormatError.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
 import * as EffectiveRows from "../../src/format/manifest/EffectiveRows.ts"
 import * as Manifest from "../../src/format/manifest/Manifest.ts"
-import { Ref } from "../../src/format/manifest/ManifestRows.ts"
+import { type ManifestRows, Ref } from "../../src/format/manifest/ManifestRows.ts"
 import * as ManifestWriter from "../../src/format/manifest/ManifestWriter.ts"
 import * as MergedRefs from "../../src/format/manifest/MergedRefs.ts"
 import * as ZstdDecoder from "../../src/encoding/ZstdDecoder.ts"
@@ -288,6 +289,51 @@ describe("a manifest", () => {
     )
   })
 
+  it("finds each ref and no other, whether they fill a box, are spread over it, or lie anywhere", () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 3 })
+    const picks = fc.oneof(
+      fc.constant(() => true),
+      fc.integer({ min: 1, max: 4 }).map((step) => (n: number) => n % step === 0),
+      fc.array(fc.boolean(), { minLength: 1, maxLength: 50 }).map((list) => (n: number) => list[n % list.length]!)
+    )
+    fc.assert(
+      fc.property(sizes, fc.nat({ max: 3 }), picks, (shape, from, isPicked) => {
+        const grid = shape.map((size) => size + from + 1)
+        const changes = new ChunkRefColumns(grid.length)
+        const all = shape.reduce((count, size) => count * size, 1)
+        const present = new Map<string, ChunkRef.ChunkRef>()
+        for (let n = 0; n < all; n++) {
+          if (!isPicked(n)) continue
+          let rest = n
+          const index = shape.toReversed().map((size) => {
+            const at = rest % size
+            rest = (rest - at) / size
+            return at + from
+          })
+          const bytes = Uint8Array.of(n, n >> 8)
+          const ref = ChunkRef.inline(bytes)
+          changes.setInline(index.toReversed(), bytes)
+          present.set(index.toReversed().join(), ref)
+        }
+        const payload = payloadOf(grid, changes)
+        if (payload === undefined) return
+        const manifest = Result.getOrThrow(decode(payload))
+        const cells = grid.reduce((count, size) => count * size, 1)
+        for (let n = 0; n < cells; n++) {
+          let rest = n
+          const index = grid.map((size) => {
+            const at = rest % size
+            rest = (rest - at) / size
+            return at
+          })
+          expect(manifest.get(node, index)).toStrictEqual(Result.succeed(present.get(index.join())))
+        }
+        const short = manifest.get(node, grid.slice(1))
+        expect(short).toMatchObject({ failure: { field: expect.stringMatching(/^arrays\[0\]\.refs\[\d+\]\.index$/) } })
+      })
+    )
+  })
+
   it("holds several arrays, by their ids", () => {
     const refs = [3, 250, 100].map((n) => {
       const columns = new ChunkRefColumns(1)
@@ -320,6 +366,28 @@ describe("a manifest", () => {
       locations: "s3://bucket/a/long/key/that/all/of/them/share.nc"
     })
     expect(payloadOf([count, 1], columns)!.length).toBeLessThan(44 * count + 500)
+  })
+
+  it("of many objects is read by us and by the official reader of flatbuffers, whatever the order of the objects", () => {
+    const count = 10_000
+    for (const number of [(i: number) => i, (i: number) => (i * 7) % count]) {
+      const columns = new ChunkRefColumns(1)
+      const values = Array.from({ length: count }, (_, i) => `s3://bucket/${String(number(i)).padStart(6, "0")}.nc`)
+      columns.setVirtualBulk({
+        indices: Uint32Array.from({ length: count }, (_, i) => i),
+        offsets: Float64Array.from({ length: count }, (_, i) => i * 2 ** 30),
+        lengths: new Float64Array(count).fill(1),
+        locations: { values, ids: Uint32Array.from({ length: count }, (_, i) => i) },
+        checksums: values.map((_, i) => Checksum.etag(`"${i}"`))
+      })
+      const payload = payloadOf([count], columns)!
+      const expected = values.map((location, i) => ({
+        index: [i],
+        ref: ChunkRef.virtual({ location, offset: i * 2 ** 30, length: 1, checksum: Checksum.etag(`"${i}"`) })
+      }))
+      expect(readAll(Result.getOrThrow(decode(payload)))).toStrictEqual(expected)
+      expect(readManifest(payload).arrays[0]!.refs.map(officialRef)).toStrictEqual(expected.map(({ ref }) => ref))
+    }
   })
 
   it("has a text once that was given twice, whatever the order of the others", () => {
@@ -561,7 +629,7 @@ const readEverything = (payload: Uint8Array): Result.Result<unknown, FormatError
     for (const { count, node } of manifest.nodes) {
       for (let row = 0; row < count; row++) {
         results.push(
-          FlatTable.attempt(() => {
+          attempt(() => {
             const rows = manifest.rows(node)!
             rows.seek(row)
             return [rows.index(), rows.ref()]
@@ -619,6 +687,39 @@ describe("a damaged manifest", () => {
 
   it("fails with a FormatError at every length it can be cut off at", () => {
     expect(damage.truncations(payload, readEverything)).toBeGreaterThan(0.9 * payload.length)
+  })
+
+  it("lists the same locations, or fails with the same error, whether rows are asked for one by one or together", () => {
+    const count = 40
+    const runs = new ChunkRefColumns(1)
+    for (let i = 0; i < count; i++) {
+      const ref = { location: `s3://b/${Math.floor(i / 10)}`, offset: i, length: 5 }
+      if (i === 25) runs.setInline([i], new Uint8Array(i))
+      else runs.setVirtual([i], i % 10 === 7 ? { ...ref, checksum: Checksum.etag('"tag"') } : ref)
+    }
+    const locations = (rows: ManifestRows, step: number, options?: { readonly distinct: boolean }) => {
+      const all: Array<string> = []
+      for (let from = 0; from < rows.count; from += step) {
+        const batch = rows.virtualLocations(from, Math.min(from + step, rows.count), options)
+        if (Result.isFailure(batch)) return batch
+        all.push(...batch.success)
+      }
+      return Result.succeed(all)
+    }
+    const failures = damage.flips(payloadOf([count], runs)!, 4000, 4, (bytes) => {
+      const manifest = decode(bytes)
+      if (Result.isFailure(manifest)) return Result.fail(manifest.failure)
+      const { nodes } = manifest.success
+      const results = nodes.flatMap(({ node }) =>
+        [undefined, { distinct: true }].map((options) => {
+          const together = locations(manifest.success.rows(node)!, count, options)
+          expect(together).toStrictEqual(locations(manifest.success.rows(node)!, 1, options))
+          return together
+        })
+      )
+      return results.find(Result.isFailure) ?? Result.succeed<ReadonlyArray<string>>([])
+    })
+    expect(failures).toBeGreaterThan(250)
   })
 
   it("fails with a FormatError or gives other refs when bytes are wrong", () => {

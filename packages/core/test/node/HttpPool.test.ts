@@ -6,10 +6,14 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
+import * as diagnostics from "node:diagnostics_channel"
 import * as http from "node:http"
+import * as https from "node:https"
 import * as net from "node:net"
 import type { AddressInfo, Socket } from "node:net"
+import * as tls from "node:tls"
 import * as HttpPool from "../../src/node/HttpPool.ts"
+import * as certificate from "./certificate.ts"
 
 interface Server {
   readonly origin: string
@@ -43,7 +47,7 @@ const listening = (server: net.Server): Effect.Effect<Server, never, Scope.Scope
             waiting.add(look)
             look()
           })
-        const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+        const origin = `${server instanceof tls.Server ? "https" : "http"}://127.0.0.1:${(server.address() as AddressInfo).port}`
         return { sockets, shown: { origin, open: () => sockets.size, total: () => total, closed } }
       }),
       ({ sockets }) =>
@@ -241,6 +245,149 @@ describe("an exchange", () => {
       const exit = yield* Effect.exit(pool.send(get, { ...bounds, limit }))
       expect(Exit.isFailure(exit) && exit.cause.reasons[0]?._tag).toBe("Die")
       yield* server.closed(0)
+    })
+  )
+})
+
+/** Other bytes for each seed. */
+const bytesOf = (length: number, seed: number): Buffer => {
+  const bytes = Buffer.alloc(length)
+  for (let i = 0; i < length; i++) bytes[i] = i * 31 + (i >> 8) * 7 + seed
+  return bytes
+}
+
+describe("an answer in pieces", () => {
+  const sizes = [0, 1, 2047, 2048, 2049, 16_384, 65_536, 300_000]
+  /** An answer with a body of that many bytes, and headers that are longer than what is read at once. */
+  const answerOf = (length: number, isChunked: boolean, seed: number): Buffer => {
+    const body = bytesOf(length, seed)
+    const head = `HTTP/1.1 200 OK\r\nx-long: ${String(seed).repeat(1000)}\r\nx-seed: ${seed}\r\n`
+    if (!isChunked) return Buffer.concat([Buffer.from(`${head}content-length: ${length}\r\n\r\n`), body])
+    const parts: Array<Buffer> = [Buffer.from(`${head}transfer-encoding: chunked\r\n\r\n`)]
+    for (let at = 0; at < length; at += 1 + (at % 7000)) {
+      const part = body.subarray(at, at + 1 + (at % 7000))
+      parts.push(Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from("\r\n"))
+    }
+    return Buffer.concat([...parts, Buffer.from("0\r\nx-trailer: some value\r\n\r\n")])
+  }
+  const ways: Readonly<Record<string, (all: number, at: number) => number>> = {
+    "all at once": (all) => all,
+    "byte by byte at first and at last": (all, at) => (at < 1500 || at > all - 30 ? 1 : 9000),
+    "in thirds": (all) => Math.ceil(all / 3),
+    "of ever other sizes": (_, at) => 1 + ((at * 7919) % 5000)
+  }
+  for (const [name, next] of Object.entries(ways)) {
+    it.live(`${name} has the same headers and bytes, which no later answer changes`, () =>
+      Effect.gen(function* () {
+        const asked = sizes.flatMap((size) => [false, true].map((isChunked) => ({ size, isChunked })))
+        const server = yield* saying((request, socket) => {
+          const { isChunked, size } = asked[request]!
+          const all = answerOf(size, isChunked, request)
+          socket.setNoDelay(true)
+          const say = (at: number): void => {
+            if (at >= all.length || socket.destroyed) return
+            const piece = all.subarray(at, at + next(all.length, at))
+            socket.write(piece)
+            setImmediate(say, at + piece.length)
+          }
+          say(0)
+        })
+        const trailers: Array<string> = []
+        const note = (message: unknown): void => {
+          trailers.push((message as { readonly trailers: ReadonlyArray<Buffer> }).trailers.join(" "))
+        }
+        yield* Effect.acquireRelease(
+          Effect.sync(() => diagnostics.subscribe("undici:request:trailers", note)),
+          () => Effect.sync(() => diagnostics.unsubscribe("undici:request:trailers", note))
+        )
+        const pool = yield* poolOn(server, 1)
+        const answers: Array<HttpPool.Answer> = []
+        for (let i = 0; i < asked.length; i++) answers.push(yield* pool.send(get, bounds))
+        for (const [i, { body, complete, headers }] of answers.entries()) {
+          expect([complete, headers["x-seed"], headers["x-long"]]).toEqual([true, `${i}`, `${i}`.repeat(1000)])
+          expect(Buffer.compare(body, bytesOf(asked[i]!.size, i))).toBe(0)
+          expect(body.buffer.byteLength).toBe(body.length)
+        }
+        // Which only undici sees: what it keeps of an answer stays as it came.
+        expect(trailers).toEqual(asked.map(({ isChunked }) => (isChunked ? "x-trailer some value" : "")))
+        expect(server.total()).toBe(1)
+      })
+    )
+  }
+
+  it.live("comes to its own exchange when many come at once", () =>
+    Effect.gen(function* () {
+      const server = yield* serving((request, response) => {
+        const seed = Number(request.url!.slice(1))
+        const body = bytesOf(100_000 + seed * 1000, seed)
+        response.writeHead(200, { "content-length": body.length })
+        for (let at = 0; at < body.length; at += 30_000) response.write(body.subarray(at, at + 30_000))
+        response.end()
+      })
+      const pool = yield* poolOn(server, 8)
+      const bodies = yield* Effect.forEach(
+        Array.from({ length: 100 }, (_, seed) => seed),
+        (seed) => Effect.map(pool.send({ ...get, path: `/${seed}` }, bounds), ({ body }) => [body, seed] as const),
+        { concurrency: "unbounded" }
+      )
+      for (const [body, seed] of bodies) expect(Buffer.compare(body, bytesOf(100_000 + seed * 1000, seed))).toBe(0)
+    })
+  )
+
+  it.live("that is longer than any buffer made on a promise is whole", () =>
+    Effect.gen(function* () {
+      const body = bytesOf(20 * 1024 ** 2, 5)
+      const server = yield* serving((_, response) => {
+        response.writeHead(200, { "content-length": body.length })
+        response.end(body)
+      })
+      const pool = yield* poolOn(server)
+      const answer = yield* pool.send(get, { ...bounds, limit: () => body.length })
+      expect(Buffer.compare(answer.body, body)).toBe(0)
+    })
+  )
+
+  it.live("that is left in the middle leaves no bytes in another, on whichever connection", () =>
+    Effect.gen(function* () {
+      const server = yield* serving((request, response) => {
+        const isLeft = request.url === "/left"
+        response.writeHead(200, { "content-length": 200_000 })
+        response.write(bytesOf(isLeft ? 90_000 : 100_000, isLeft ? 1 : 2))
+        setTimeout(() => response.end(bytesOf(isLeft ? 110_000 : 100_000, isLeft ? 1 : 2)), 10)
+      })
+      const pool = yield* poolOn(server, 2)
+      for (let i = 0; i < 10; i++) {
+        const left = yield* Effect.forkChild(pool.send({ ...get, path: "/left" }, bounds), { startImmediately: true })
+        const kept = yield* Effect.forkChild(pool.send(get, bounds), { startImmediately: true })
+        yield* Effect.sleep(i)
+        yield* Fiber.interrupt(left)
+        const half = bytesOf(100_000, 2)
+        expect(Buffer.compare((yield* Fiber.join(kept)).body, Buffer.concat([half, half]))).toBe(0)
+      }
+    })
+  )
+
+  it.live("comes over TLS as well, and a further connection resumes the session", () =>
+    Effect.gen(function* () {
+      const { cert, key } = certificate.make()
+      const trusted = tls.getCACertificates("default")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => tls.setDefaultCACertificates([...trusted, cert])),
+        () => Effect.sync(() => tls.setDefaultCACertificates(trusted))
+      )
+      const resumed: Array<boolean> = []
+      const secure = https.createServer({ cert, key }, (request, response) => {
+        if (request.url === "/small") return void response.end("hello")
+        response.writeHead(200, { "content-length": 1_000_000 })
+        response.end(bytesOf(1_000_000, 3))
+      })
+      secure.on("secureConnection", (socket) => void resumed.push(socket.isSessionReused()))
+      const server = yield* listening(secure)
+      const pool = yield* poolOn(server)
+      expect(text((yield* pool.send({ ...get, path: "/small" }, bounds)).body)).toBe("hello")
+      const large = yield* Effect.all([pool.send(get, bounds), pool.send(get, bounds)], { concurrency: 2 })
+      for (const { body } of large) expect(Buffer.compare(body, bytesOf(1_000_000, 3))).toBe(0)
+      expect(resumed).toEqual([false, true])
     })
   )
 })

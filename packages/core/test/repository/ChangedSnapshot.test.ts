@@ -4,6 +4,7 @@ import type * as Snapshot from "../../src/format/Snapshot.ts"
 import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import { ChangedSnapshot } from "../../src/repository/changes/ChangedSnapshot.ts"
 import * as ChangeSet from "../../src/repository/changes/ChangeSet.ts"
+import * as SnapshotView from "../../src/repository/SnapshotView.ts"
 import * as NodePath from "../../src/values/NodePath.ts"
 import * as ObjectId from "../../src/values/ObjectId.ts"
 import type { ZarrMetadata } from "../../src/values/ZarrMetadata.ts"
@@ -106,6 +107,22 @@ describe("ChangedSnapshot", () => {
         const again = new ChangedSnapshot(base, view.changes)
         expectSame(again, model, paths)
         expect(again.status()).toStrictEqual(view.status())
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("shows what a version shows that nobody changes", () => {
+    fc.assert(
+      fc.property(fc.array(path, { maxLength: 12 }), (paths) => {
+        const base = snapshot([...new Set(paths)])
+        const unchanged = SnapshotView.unchanged(base)
+        const view = new ChangedSnapshot(base)
+        for (const below of [NodePath.root, ...paths, ...paths.flatMap((one) => NodePath.parent(one) ?? [])]) {
+          expect(unchanged.names(below)).toStrictEqual(view.names(below))
+          expect(unchanged.nodes(below)).toStrictEqual(view.nodes(below))
+          expect(unchanged.node(below)).toStrictEqual(view.node(below))
+        }
       }),
       { numRuns: 300 }
     )

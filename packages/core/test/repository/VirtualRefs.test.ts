@@ -11,6 +11,8 @@ import * as Checksums from "../../src/values/Checksum.ts"
 import * as ChunkResolver from "../../src/virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../../src/virtual/ContainerMatch.ts"
 import * as ContainerStores from "../../src/virtual/ContainerStores.ts"
+import { ObjectReads } from "../../src/virtual/ObjectReads.ts"
+import { RequestGate } from "../../src/store/RequestGate.ts"
 import { platform } from "./Fixture.ts"
 
 const containers: ReadonlyArray<VirtualChunkContainer.VirtualChunkContainer> = [
@@ -33,7 +35,11 @@ const resolver = (without: ReadonlyArray<string>): Effect.Effect<ChunkResolver.C
       platforms: new Map([["s3", inPath]]),
       policy: { repository: { platform: "s3" } } as never
     })
-    return ChunkResolver.make({ containers: ContainerMatch.make({ persisted: containers, without }), stores })
+    return ChunkResolver.make({
+      containers: ContainerMatch.make({ persisted: containers, without }),
+      stores,
+      reads: new ObjectReads(stores.scope, new RequestGate({ requests: 256, bytes: 64 * 1024 * 1024 }), undefined)
+    })
   })
 
 const directories = [

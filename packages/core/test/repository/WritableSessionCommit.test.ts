@@ -6,6 +6,7 @@ import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import * as Flexbuffer from "../../src/encoding/Flexbuffer.ts"
 import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import * as IcechunkFile from "../../src/format/IcechunkFile.ts"
 import * as ManifestWriter from "../../src/format/manifest/ManifestWriter.ts"
@@ -41,7 +42,7 @@ const write = (store: ObjectStore.ObjectStoreShape, key: string, kind: IcechunkF
 const snapshotOf = (store: ObjectStore.ObjectStoreShape, id: ObjectId.SnapshotId) =>
   Effect.gen(function* () {
     const key = Layout.snapshot(id)
-    return yield* Effect.fromResult(Snapshot.decode(key, 2, yield* payload(store, key, "Snapshot")))
+    return yield* Effect.fromResult(Snapshot.decode(key, Flexbuffer.decode, yield* payload(store, key, "Snapshot")))
   })
 
 const logOf = (store: ObjectStore.ObjectStoreShape, id: ObjectId.SnapshotId) =>

@@ -9,6 +9,8 @@ import type { VirtualChunkRef } from "@effect-icechunk/core/VirtualChunkRef"
 import * as ChunkResolver from "@effect-icechunk/core/ChunkResolver"
 import * as ContainerMatch from "@effect-icechunk/core/ContainerMatch"
 import * as ContainerStores from "../../src/virtual/ContainerStores.ts"
+import { ObjectReads } from "../../src/virtual/ObjectReads.ts"
+import { RequestGate } from "../../src/store/RequestGate.ts"
 import type * as Platform from "@effect-icechunk/core/Platform"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -63,7 +65,11 @@ const world = Effect.fnUntraced(function* (options?: {
     persisted: [{ name: "model", protocol: "models", platform: "s3", bucket_prefix: "bucket/out" }],
     without: ["gcs"]
   })
-  const resolver = ChunkResolver.make({ containers, stores, plan: options?.plan })
+  const resolver = ChunkResolver.make({
+    containers,
+    stores,
+    reads: new ObjectReads(stores.scope, new RequestGate({ requests: 256, bytes: 64 * 1024 * 1024 }), options?.plan)
+  })
   const { etag } = yield* objects.put("bucket/out/a", object)
   yield* objects.put("bucket/out/b", object.toReversed())
   return { etag: etag!, objects, requests, resolver }

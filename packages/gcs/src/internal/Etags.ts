@@ -32,7 +32,8 @@ export interface Etags {
 }
 
 const hexOfMd5 = (md5: string | undefined): string | undefined => {
-  const bytes = Buffer.from(md5 ?? "", "base64")
+  if (md5 === undefined) return undefined
+  const bytes = Buffer.from(md5, "base64")
   return bytes.length === 16 ? bytes.toString("hex") : undefined
 }
 

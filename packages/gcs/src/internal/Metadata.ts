@@ -114,6 +114,8 @@ export const fromListed = (
   })
 }
 
+const prefix = "x-goog-meta-"
+
 /**
  * Metadata of an object from the headers of a response that carries its bytes. The size is that of the
  * stored object, whichever part the response is.
@@ -140,17 +142,17 @@ export const fromHeaders = (
     encrypted:
       headers["x-goog-encryption-kms-key-name"] !== undefined || headers["x-goog-encryption-algorithm"] !== undefined
   })
+  const metadata: Array<readonly [string, string]> = []
+  for (const name in headers) {
+    if (name.startsWith(prefix)) metadata.push([name.slice(prefix.length), utf8(headers[name]!)])
+  }
   return Result.succeed({
     key,
     size,
     lastModified: time(headers["last-modified"]),
     version: { etag, generation: headers["x-goog-generation"] },
     alternateEtags: alternates,
-    metadata: Object.fromEntries(
-      Object.entries(headers).flatMap(([name, value]) =>
-        name.startsWith("x-goog-meta-") ? [[name.slice("x-goog-meta-".length), utf8(value)]] : []
-      )
-    )
+    metadata: Object.fromEntries(metadata)
   })
 }
 

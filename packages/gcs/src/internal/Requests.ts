@@ -27,20 +27,23 @@ export interface Target {
 }
 
 /** Text as one segment of a path or as one value of a query. */
-const encode = (text: string): string =>
-  encodeURIComponent(text).replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+const encode = (text: string): string => {
+  const encoded = encodeURIComponent(text)
+  return /[!'()*]/.test(encoded)
+    ? encoded.replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+    : encoded
+}
 
 const query = (parameters: Readonly<Record<string, string | undefined>>): string => {
-  const parts = Object.entries(parameters).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${encode(value)}`]
-  )
-  return parts.length === 0 ? "" : `?${parts.join("&")}`
+  let text = ""
+  for (const name in parameters) {
+    const value = parameters[name]
+    if (value !== undefined) text += `${text === "" ? "?" : "&"}${name}=${encode(value)}`
+  }
+  return text
 }
 
 const objectPath = ({ bucket }: Target, key: string): string => `/storage/v1/b/${encode(bucket)}/o/${encode(key)}`
-
-const payer = (api: Api, { userProject }: Target): Readonly<Record<string, string>> =>
-  api === "xml" && userProject !== undefined ? { "x-goog-user-project": userProject } : {}
 
 /** Why a name cannot be that of an object, or `undefined`. Source: "Object names". */
 export const nameProblem = (name: string): string | undefined => {
@@ -57,25 +60,22 @@ export const read = (
   api: Api,
   key: string,
   { ifMatch, ifNoneMatch, ifUnmodifiedSince, range }: GetOptions
-): Wire => ({
-  method: "GET",
-  path:
-    api === "xml"
-      ? `/${encode(target.bucket)}/${encode(key)}`
-      : `${objectPath(target, key)}${query({ alt: "media", userProject: target.userProject })}`,
-  headers: {
-    "accept-encoding": "gzip",
-    ...(range === undefined ? {} : { range: ByteRange.toHttpHeader(range) }),
-    // The JSON API's ETags differ from those that others recorded: there, only the response tells.
-    ...(api === "xml" && ifMatch !== undefined ? condition("if-match", ifMatch) : {}),
-    ...(api === "xml" && ifNoneMatch !== undefined ? condition("if-none-match", ifNoneMatch) : {}),
-    ...(api === "xml" && ifUnmodifiedSince !== undefined
-      ? { "if-unmodified-since": new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000).toUTCString() }
-      : {}),
-    ...payer(api, target)
-  },
-  body: []
-})
+): Wire => {
+  const headers: Record<string, string> = { "accept-encoding": "gzip" }
+  if (range !== undefined) headers["range"] = ByteRange.toHttpHeader(range)
+  if (api === "json") {
+    const path = `${objectPath(target, key)}${query({ alt: "media", userProject: target.userProject })}`
+    // This API's ETags differ from those that others recorded: only the response tells.
+    return { method: "GET", path, headers, body: [] }
+  }
+  if (ifMatch !== undefined) Object.assign(headers, condition("if-match", ifMatch))
+  if (ifNoneMatch !== undefined) Object.assign(headers, condition("if-none-match", ifNoneMatch))
+  if (ifUnmodifiedSince !== undefined) {
+    headers["if-unmodified-since"] = new Date(Math.ceil(ifUnmodifiedSince / 1000) * 1000).toUTCString()
+  }
+  if (target.userProject !== undefined) headers["x-goog-user-project"] = target.userProject
+  return { method: "GET", path: `/${encode(target.bucket)}/${encode(key)}`, headers, body: [] }
+}
 
 /** A tag that no header can carry (RFC 9110, section 8.8.3) agrees with no response either. */
 const condition = (header: "if-match" | "if-none-match", etag: string): Readonly<Record<string, string>> => {

@@ -100,8 +100,8 @@ export class SharedParts {
   visited = 0
   readonly #keepsDictionary = new Map<Manifest, boolean>()
 
-  /** `distinctTexts`: equal texts are known to come once, as from the columns of one array. */
-  constructor(dictionary: Uint8Array | undefined, distinctTexts: boolean) {
+  /** `distinctTexts`: equal texts are known to come once, as from the columns of one array, or are likely to. */
+  constructor(dictionary: Uint8Array | undefined, distinctTexts: boolean | "likely") {
     this.pool = new TextPool({ distinct: distinctTexts })
     this.dictionary = dictionary
   }
@@ -212,7 +212,7 @@ class BaseTexts {
 }
 
 /**
- * The refs of one array: measured when this is made, then written.
+ * The refs of one array: measured when this is made; then the texts of its changes are put into the pool, and it is written.
  *
  * @category models
  * @since 0.1.0
@@ -287,13 +287,18 @@ export class ArrayRefsWriter {
       }
       if (base.rows.has(Ref.extra)) texts += pool.length(base.vector(Ref.extra))
     }
-    texts += this.#locations.put(pool) + this.#etags.put(pool)
     for (let code = 0; code < shapes.length; code++) {
       if (counts[code] === 0) continue
       this.#shared.use(code)
       this.size += counts[code]! * this.#blockSize(code)
     }
     this.#shared.visited += texts + this.count * (visitedPerRef + 8 * rank)
+  }
+
+  /** Puts the locations and entity tags of the changes into the pool. */
+  putTexts(): void {
+    const { pool } = this.#shared
+    this.#shared.visited += this.#locations.put(pool) + this.#etags.put(pool)
   }
 
   /** As `#measureChange` of all rows, where there are only changes. */
@@ -304,9 +309,11 @@ export class ArrayRefsWriter {
     const locations = this.#locations
     const { count } = this
     const counted = new Float64Array(codeOfKind.length)
+    // Which is the first and which the last does not matter here: where all rows are wanted, they are taken as they lie.
+    const inOrder = positions === undefined && count === changes.count
     let bytes = 0
     for (let i = 0; i < count; i++) {
-      const row = rows[positions === undefined ? i : positions[i]!]!
+      const row = inOrder ? i : rows[positions === undefined ? i : positions[i]!]!
       const kind = kinds[row]!
       counted[kind]!++
       if (kind >= Kind.Virtual) {
@@ -320,15 +327,18 @@ export class ArrayRefsWriter {
     codeOfKind.forEach((code, kind) => {
       if (code >= 0) counts[code]! += counted[kind]!
     })
+    if (count === 0) return bytes
     for (let axis = 0; axis < rank; axis++) {
       let least = 0xffff_ffff
       let most = 0
-      for (let i = 0; i < count; i++) {
-        const value = indices[rows[positions === undefined ? i : positions[i]!]! * rank + axis]!
+      // Refs ascend, and along the first axis by themselves.
+      const step = axis === 0 ? Math.max(1, count - 1) : 1
+      for (let i = 0; i < count; i += step) {
+        const row = inOrder && axis > 0 ? i : rows[positions === undefined ? i : positions[i]!]!
+        const value = indices[row * rank + axis]!
         if (value < least) least = value
         if (value > most) most = value
       }
-      if (count === 0) continue
       this.#extend(axis, least)
       this.#extend(axis, most)
     }

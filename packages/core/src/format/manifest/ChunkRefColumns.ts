@@ -334,7 +334,8 @@ export class ChunkRefColumns {
       }
     } else {
       this.#kinds.fill(one.kind, start, start + rows)
-      this.#checksums.fill(one.value, start, start + rows)
+      // New memory is zero, and takes none until it is written to.
+      if (one.value !== 0) this.#checksums.fill(one.value, start, start + rows)
     }
     this.#count = start + rows
     this.#order = this.#most = undefined

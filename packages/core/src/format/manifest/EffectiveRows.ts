@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type * as Result from "effect/Result"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import { type Columns, Kind } from "./ChunkRefColumns.ts"
 import { type ManifestRows, Ref } from "./ManifestRows.ts"
@@ -129,7 +129,7 @@ const isWithin = (
 export const effectiveRows = (
   sources: ArraySources & { readonly changes: NonNullable<ArraySources["changes"]> }
 ): Result.Result<Uint32Array<ArrayBuffer>, FormatError> =>
-  FlatTable.attempt(() => {
+  attempt(() => {
     const { bases, changes, gridShape, node } = sources
     const columns = changes.columns()
     const { indices, kinds } = columns

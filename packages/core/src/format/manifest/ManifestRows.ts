@@ -9,6 +9,7 @@ import * as Checksum from "../../values/Checksum.ts"
 import type { ChunkIndex } from "../../values/ChunkIndex.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import * as ChunkRef from "./ChunkRef.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import * as FlatTable from "../../encoding/FlatTable.ts"
 import { FormatError } from "../../encoding/FormatError.ts"
 import { PositionMap } from "../../encoding/PositionMap.ts"
@@ -82,7 +83,7 @@ interface SeenTexts {
 /**
  * A cursor over the refs of one array. `seek` puts it on a row, which is checked as far as its index;
  * other parts are checked when they are asked for. All methods throw a `FormatError` about a damaged
- * ref: call them inside of `FlatTable.attempt`.
+ * ref: call them inside of `attempt`.
  *
  * @category models
  * @since 0.1.0
@@ -399,7 +400,7 @@ export class ManifestRows {
 
   /** The indices of the rows from `from` to before `to`. */
   indices(from: number, to: number): Result.Result<ReadonlyArray<ChunkIndex>, FormatError> {
-    return FlatTable.attempt(() => {
+    return attempt(() => {
       const indices: Array<ChunkIndex> = []
       for (let row = from; row < to; row++) {
         this.seek(row)
@@ -422,7 +423,7 @@ export class ManifestRows {
     }
   ): Result.Result<ReadonlyArray<string>, FormatError> {
     const { distinct = false, wanted } = options ?? {}
-    return FlatTable.attempt(() => {
+    return attempt(() => {
       const found: Array<string> = []
       let last = -1
       let location = ""
@@ -437,9 +438,38 @@ export class ManifestRows {
           if (distinct && id < known) continue
         } else if (distinct) continue
         found.push(location)
+        if (wanted !== undefined) continue
+        const end = this.#endOfRun(row + 1, to)
+        if (!distinct) for (let i = row + 1; i < end; i++) found.push(location)
+        row = end - 1
       }
       return found
     })
+  }
+
+  /**
+   * Of the rows from `row` to before `to`, the first that is not another ref of the location that was asked for last: what
+   * `seek` and `locationId` say of each, without going there, for files of many chunks. A row that either would refuse
+   * ends the run.
+   */
+  #endOfRun(row: number, to: number): number {
+    const view = this.#view
+    const size = this.#size
+    const vtable = this.#vtable
+    const tableSize = this.#tableSize
+    const indexAt = this.#at[Ref.index.slot]!
+    const locationAt = this.#at[this.locationField.slot]!
+    const location = this.#lastLocation
+    for (let element = this.#refs.start + 4 * row; row < to; row++, element += 4) {
+      const table = element + view.getUint32(element, true)
+      if (table + tableSize > size || table - view.getInt32(table, true) !== vtable) break
+      const index = table + indexAt + view.getUint32(table + indexAt, true)
+      if (index + 4 > size) break
+      const rank = view.getUint32(index, true)
+      if (rank > maxRank || 4 * rank > size - index - 4) break
+      if (table + locationAt + view.getUint32(table + locationAt, true) !== location) break
+    }
+    return row
   }
 
   /** The row as a value. Inline bytes are a view. */

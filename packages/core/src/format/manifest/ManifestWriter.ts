@@ -13,7 +13,7 @@ import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import * as ObjectId from "../../values/ObjectId.ts"
 import { type ArrayPart, ArrayRefsWriter, maxPayload, SharedParts } from "./ArrayRefsWriter.ts"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import { FlatWriter, shape } from "../../encoding/FlatWriter.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import { ArrayManifest, type Extents, Root } from "./Manifest.ts"
@@ -97,11 +97,12 @@ export const encode = (options: {
 const attemptToEncode = (
   options: Parameters<typeof encode>[0]
 ): Result.Result<Encoded | undefined | ManifestTooLarge, FormatError> =>
-  FlatTable.attempt(() => {
+  attempt(() => {
+    const onlyChanges = options.arrays.every(({ refs }) => refs.bases.length === 0)
     const distinctTexts =
       options.arrays.length === 1 &&
-      options.arrays[0]!.refs.bases.length === 0 &&
-      options.arrays[0]!.refs.changes?.areLocationsDistinct() !== false
+      onlyChanges &&
+      (options.arrays[0]!.refs.changes?.areLocationsDistinct() !== false || "likely")
     const shared = new SharedParts(chooseDictionary(options.arrays), distinctTexts)
     const all = options.arrays.map((part) => new ArrayRefsWriter(shared, part))
     const arrays = all.filter(({ count }) => count > 0).toSorted((a, b) => compareBytes(a.node, b.node))
@@ -114,12 +115,17 @@ const attemptToEncode = (
 
     const extras = arrays.reduce((sum, array) => sum + (array.extra?.length ?? 0) + 8, 0)
     const refsSize = arrays.reduce((sum, array) => sum + 64 + 4 * array.count + array.size, 0)
-    const capacity = 1024 + refsSize + shared.pool.size + extras + (dictionary?.length ?? 0) + (extra?.length ?? 0)
+    const front = Math.ceil((1024 + refsSize) / 8) * 8
+    // Nothing comes behind the texts then, and the pool's buffer can become the payload.
+    if (onlyChanges && front <= maxPayload) shared.pool.wantRoom(front)
+    for (const array of arrays) array.putTexts()
+    const capacity = front + shared.pool.size + extras + (dictionary?.length ?? 0) + (extra?.length ?? 0)
     if (capacity > maxPayload || shared.visited > maxVisited) {
       return new ManifestTooLarge({ refs: count, bytes: capacity })
     }
 
-    const writer = new FlatWriter(capacity)
+    const { pool } = shared
+    const writer = new FlatWriter(pool.before === 0 ? capacity : pool.whole)
     shared.writeVtables(writer)
     const arrayVtable = writer.vtable(arrayShape)
     const arrayVtableWithoutExtra = writer.vtable(arrayShapeWithoutExtra)
@@ -146,14 +152,13 @@ const attemptToEncode = (
     })
 
     // Texts lie behind all refs, for references point forward.
-    const pool = arrays.reduce((at, array) => array.end(at), writer.at)
+    const texts = pool.before || arrays.reduce((at, array) => array.end(at), writer.at)
     arrays.forEach((array, i) => {
-      const refs = array.write(writer, pool)
+      const refs = array.write(writer, texts)
       writer.refer(tables[i]! + arrayShape.at[ArrayManifest.refs.slot]!, refs)
     })
-    writer.at = pool
-    writer.bytes.set(shared.pool.bytes, pool)
-    writer.at += shared.pool.size
+    if (pool.before === 0) writer.bytes.set(pool.bytes, texts)
+    writer.at = texts + pool.size
     arrays.forEach((array, i) => {
       if (array.extra === undefined) return
       writer.refer(tables[i]! + arrayShape.at[ArrayManifest.extra.slot]!, writer.vectorOf(array.extra))

@@ -8,7 +8,7 @@ import type * as Result from "effect/Result"
 import type { NodeId } from "../../values/ObjectId.ts"
 import * as ChunkOrder from "./ChunkOrder.ts"
 import { type ChunkRefColumns, type Columns, Kind } from "./ChunkRefColumns.ts"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import type { Extents, Manifest } from "./Manifest.ts"
 import type { ManifestRows } from "./ManifestRows.ts"
@@ -101,7 +101,7 @@ const changedRows = (
  * @since 0.1.0
  */
 export const merge = (sources: ArraySources): Result.Result<MergedRefs, FormatError> =>
-  FlatTable.attempt(() => {
+  attempt(() => {
     const { changes, gridShape, node } = sources
     const rank = gridShape.length
     if (changes !== undefined && changes.rank !== rank) {
@@ -180,7 +180,7 @@ export const byBox = (
   gridShape: ReadonlyArray<number>,
   sizes: ReadonlyArray<number>
 ): Result.Result<ReadonlyArray<Uint32Array>, FormatError> =>
-  FlatTable.attempt(() => {
+  attempt(() => {
     if (refs.count === 0) return []
     const { rank } = refs
     if (sizes.every((size, axis) => size >= gridShape[axis]!)) {

@@ -45,17 +45,17 @@ export class TextPlaces {
   put(pool: TextPool): number {
     const numbers = this.#numbers
     let texts = this.#texts
-    let ids = this.#noted
-    if (this.#some === undefined) {
-      for (let id = 0; id < numbers.length; id++) if (numbers[id] !== 0) ids.push(id)
-      if (ids.length < texts.length) texts = ids.map((id) => this.#texts[id]!)
-    } else {
+    /** The number of each text that is put; `undefined` where all are, in order. */
+    let ids: ReadonlyArray<number> | undefined
+    if (this.#some !== undefined) {
+      texts = this.#noted.map((id) => this.#texts[id]!)
+    } else if (numbers.includes(0)) {
+      ids = Array.from(numbers.keys()).filter((id) => numbers[id] !== 0)
       texts = ids.map((id) => this.#texts[id]!)
-      ids = ids.map((_, at) => at)
     }
     let bytes = 0
     pool.texts(texts, (at, place) => {
-      const number = ids[at]!
+      const number = ids === undefined ? at : ids[at]!
       bytes += numbers[number]! * pool.length(place)
       numbers[number] = place
     })

@@ -141,7 +141,7 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
    * names, and as nodes that were deleted or moved away.
    */
   names(path: NodePath.NodePath): ReadonlyArray<string> {
-    const names = SnapshotView.namesBelow(this.base, path, (node) => this.#isInPlace(node))
+    const { names } = SnapshotView.namesBelow(this.base, path, (node) => this.#isInPlace(node))
     for (const child of this.#children.get(path) ?? []) names.add(NodePath.name(child))
     return [...names].toSorted(NodePath.compare)
   }

@@ -18,7 +18,8 @@ import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
 import type { JsonObject } from "../../values/Json.ts"
 import type { AssetError, Assets } from "../Assets.ts"
 import type { WritableAssets } from "../AssetWrites.ts"
-import { gridShape, type Node } from "../SnapshotView.ts"
+import { gridShape } from "../ChunkReads.ts"
+import type { Node } from "../SnapshotView.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
@@ -248,15 +249,21 @@ export const flush = Effect.fn("Commit.flush")(function* (
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>
     node.data._tag === "Array" && (changes.chunks.has(node.id) || changes.updated.has(node.id))
-  yield* uploads.start(0, assets.writeTransactionLog(log))
-  const written = yield* Effect.forEach(
-    changed.nodes().filter(isTouched),
-    (node) => {
-      const refs = changes.chunks.get(node.id)
-      return writeOnce(options.made, refs, node, (noteStored) =>
-        writeArray(assets, uploads, options.config, expressions, refs, node, noteStored)
-      )
-    },
+  // The log comes second: it is encoded while the first manifest, which takes longer, is compressed elsewhere.
+  const [written] = yield* Effect.all(
+    [
+      Effect.forEach(
+        changed.nodes().filter(isTouched),
+        (node) => {
+          const refs = changes.chunks.get(node.id)
+          return writeOnce(options.made, refs, node, (noteStored) =>
+            writeArray(assets, uploads, options.config, expressions, refs, node, noteStored)
+          )
+        },
+        { concurrency: 2 }
+      ),
+      uploads.start(0, assets.writeTransactionLog(log))
+    ],
     { concurrency: 2 }
   )
   const rewritten = new Map<ObjectId.NodeId, Node>(written.map(({ node }) => [node.id, node]))

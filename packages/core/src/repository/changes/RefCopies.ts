@@ -5,16 +5,16 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as FlatTable from "../../encoding/FlatTable.ts"
+import { attempt } from "../../encoding/Attempt.ts"
 import { FormatError } from "../../encoding/FormatError.ts"
 import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
 import { type ManifestRows, Ref } from "../../format/manifest/ManifestRows.ts"
 import type * as Checksum from "../../values/Checksum.ts"
 import * as ChunkIndex from "../../values/ChunkIndex.ts"
 import type { AssetError, Assets } from "../Assets.ts"
-import type { ArrayNode } from "../ChunkReads.ts"
+import { type ArrayNode, gridShape } from "../ChunkReads.ts"
 import * as Layout from "../Layout.ts"
-import { gridShape, type SnapshotView } from "../SnapshotView.ts"
+import type { SnapshotView } from "../SnapshotView.ts"
 
 /** Rows of a manifest between two steps, so that millions of them can be interrupted. */
 const stepSize = 1 << 14
@@ -43,7 +43,7 @@ export const eachStored = Effect.fnUntraced(function* (
     if (rows === undefined) continue
     for (let from = 0; from < rows.count; from += stepSize) {
       yield* Effect.fromResult(
-        FlatTable.attempt(() => {
+        attempt(() => {
           for (let row = from; row < Math.min(from + stepSize, rows.count); row++) {
             rows.seek(row)
             if (rows.isWithin(extents)) visit(rows)

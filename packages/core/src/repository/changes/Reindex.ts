@@ -8,9 +8,9 @@ import * as ChunkOrder from "../../format/manifest/ChunkOrder.ts"
 import { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
 import * as ChunkIndex from "../../values/ChunkIndex.ts"
 import type { AssetError, Assets } from "../Assets.ts"
-import type { ArrayNode } from "../ChunkReads.ts"
+import { type ArrayNode, gridShape } from "../ChunkReads.ts"
 import { InvalidReindex } from "../SessionError.ts"
-import { gridShape, type SnapshotView } from "../SnapshotView.ts"
+import type { SnapshotView } from "../SnapshotView.ts"
 import * as RefCopies from "./RefCopies.ts"
 
 /**

@@ -113,7 +113,14 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
   const origin = Origin.of(info)
   let stored = yield* Effect.fromResult(ConfigFile.belonging(store, read.stored, origin))
   let persisted = yield* Effect.fromResult(combine(store, info, stored))
-  const current = (): Config.RepositoryConfig => Config.merge(Config.merge(Config.defaults, persisted), override)
+  // Asked for several times in a commit, and with each chunk.
+  let effective: { readonly of: Config.RepositoryConfig; readonly config: Config.RepositoryConfig } | undefined
+  const current = (): Config.RepositoryConfig => {
+    if (effective?.of !== persisted) {
+      effective = { of: persisted, config: Config.merge(Config.merge(Config.defaults, persisted), override) }
+    }
+    return effective.config
+  }
 
   const take: ConfigState["take"] = Effect.fnUntraced(function* (newInfo, newStored) {
     persisted = yield* Effect.fromResult(combine(store, newInfo, newStored))

@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import type { ManifestRows } from "../../format/manifest/ManifestRows.ts"
 import type { ManifestId } from "../../values/ObjectId.ts"
 import type { AssetError } from "../Assets.ts"
+import type { ChunkResolver } from "../../virtual/ChunkResolver.ts"
 import type { ReadContext } from "../ChunkReads.ts"
 import * as Dependencies from "../Dependencies.ts"
 import type { Versioned } from "./RepoObject.ts"
@@ -41,6 +42,7 @@ const manifests = (
  */
 export const queries = (
   context: ReadContext,
+  resolver: ChunkResolver,
   repo: Effect.Effect<Versioned, AssetError>
 ): Dependencies.DependencyQueries => {
   const rows: Stream.Stream<ManifestRows, AssetError> = manifests(context, repo).pipe(
@@ -48,7 +50,7 @@ export const queries = (
     Stream.flatMap((manifest) => Stream.fromIterable(manifest.nodes.map(({ node }) => manifest.rows(node)!)))
   )
   return Dependencies.queries({
-    resolver: context.resolver,
+    resolver,
     locations: (distinct) =>
       Stream.flatMap(rows, (one) =>
         SessionQueries.rowBatches(one, (from, to) => one.virtualLocations(from, to, { distinct }))
