@@ -13,6 +13,7 @@ import * as NodePath from "../values/NodePath.ts"
 import type { NodeId } from "../values/ObjectId.ts"
 import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import type { AssetError, Assets } from "./Assets.ts"
+import * as Attributes from "./Attributes.ts"
 import type { ChangedSnapshot } from "./changes/ChangedSnapshot.ts"
 import * as RefCopies from "./changes/RefCopies.ts"
 import * as Reindex from "./changes/Reindex.ts"
@@ -262,7 +263,7 @@ export const make = ({ assets, current, exclusive, store }: Editing): NodeEdits 
           const node = yield* found(parsed)
           const wanted =
             typeof attributes === "function"
-              ? attributes(yield* Effect.fromResult(ZarrMetadata.attributes(parsed, node.userData)))
+              ? attributes(yield* Effect.fromResult(Attributes.of(parsed, node.userData)))
               : attributes
           const zarrJson = yield* Effect.fromResult(ZarrMetadata.withAttributes(parsed, node.userData, wanted))
           current().setMetadata(node, zarrJson, metadataOf(node))

@@ -44,13 +44,13 @@ export const chunkIndices = (
   Stream.unwrap(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.indicesOf(context, array, columns)))
 
 /**
- * `ZarrMetadata.attributes`.
+ * `Attributes.of`.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const attributes = (path: string, zarrJson: Uint8Array): Effect.Effect<JsonObject, InvalidMetadata> =>
-  Effect.flatMap(loaded, ({ ZarrMetadata }) => Effect.fromResult(ZarrMetadata.attributes(path, zarrJson)))
+  Effect.flatMap(loaded, ({ Attributes }) => Effect.fromResult(Attributes.of(path, zarrJson)))
 
 const queries = (load: Effect.Effect<DependencyQueries>): DependencyQueries => ({
   virtualLocations: (query) => Stream.unwrap(Effect.map(load, ({ virtualLocations }) => virtualLocations(query))),

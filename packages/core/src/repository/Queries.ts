@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Attributes from "./Attributes.ts"
 export * as ChunkStream from "./ChunkStream.ts"
 export * as SessionQueries from "./SessionQueries.ts"
-export * as ZarrMetadata from "../values/ZarrMetadata.ts"
 export * as HistoryDependencies from "./versions/HistoryDependencies.ts"

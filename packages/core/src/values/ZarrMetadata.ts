@@ -348,18 +348,6 @@ const withMember = (bytes: Uint8Array, name: string, value: Json): Uint8Array =>
   new TextEncoder().encode(JsonMember.set(new TextDecoder().decode(bytes), name, value))
 
 /**
- * The attributes in the bytes of a `zarr.json`. Numbers beyond 2^53 are rounded.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const attributes = (path: string, zarrJson: Uint8Array): Result.Result<JsonObject, InvalidMetadata> =>
-  attempt(path, () => {
-    const { attributes = {} } = decoded(zarrJson)
-    return ZarrExtension.isObject(attributes) ? attributes : refuse("it is not an object", "attributes")
-  })
-
-/**
  * A `zarr.json` with other attributes, and all else as it is. Fails when they are not JSON.
  *
  * @category combinators

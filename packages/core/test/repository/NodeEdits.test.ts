@@ -192,7 +192,7 @@ describe("moving a node", () => {
           )
         )
       }),
-      { numRuns: 100 }
+      { numRuns: 60 }
     ))
 })
 
@@ -338,7 +338,7 @@ describe("shift and reindex", () => {
           )
         }
       ),
-      { numRuns: 100 }
+      { numRuns: 60 }
     ))
 
   it.effect("is refused where it cannot be, and changes nothing then", () =>

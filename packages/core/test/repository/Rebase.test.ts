@@ -682,7 +682,7 @@ interface Placed extends NodeState {
 const nodesOf = Effect.fnUntraced(function* (session: Session.Session) {
   const state = yield* stateOf(session)
   const nodes = new Map<string, Placed>()
-  for (const { id, path } of yield* session.nodes()) nodes.set(id, { ...state[path]!, path: path as string })
+  for (const { id, path } of yield* session.nodes()) nodes.set(id, { ...state[path]!, path })
   return nodes
 })
 
