@@ -43,6 +43,7 @@ it("there are no examples that are not run here", () => {
   expect(fs.readdirSync(examples).filter((file) => file.endsWith(".ts"))).toEqual([
     "egm96.ts",
     "environments.ts",
+    "history.ts",
     "inspect.ts",
     "many-chunks.ts",
     "quickstart.ts",
@@ -103,6 +104,19 @@ describe("inspect", () => {
     const { code, output } = await run("inspect.ts", { output: "nothing-here" })
     expect(output).toContain("There is no Icechunk repository")
     expect(code).toBe(1)
+  })
+})
+
+describe("history", () => {
+  it("prints what was done and what changed", async () => {
+    await run("quickstart.ts", { output: "history" })
+    const { code, output } = await run("history.ts", { output: "history" })
+    expect(output).toMatch(/^status {4}Online\nfile {6}\{"key":"repo",/)
+    expect(output).toMatch(/operations\n {2}\S+Z {2}NewCommit\n {2}\S+Z {2}RepoInitialized\n/)
+    expect(output).toMatch(/snapshots\n {2}\w{20} {2}main {2}EGM96, not copied\n/)
+    expect(output).toContain("    new      /\n    new      /heights\n    chunks   /heights: 1, [0,0]…\n")
+    expect(output).toMatch(/ {2}1CECHNKREP0F1RSTCMT0 {2}.*\n$/)
+    expect(code).toBe(0)
   })
 })
 

@@ -8,6 +8,9 @@ export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
 export { RebaseConflict, RebaseImpossible } from "./repository/changes/Rebase.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
+export { NotInspectable } from "./repository/inspection/NotInspectable.ts"
+export { NotAnAncestor } from "./repository/versions/Diff.ts"
+export { OperationsLogIncomplete } from "./repository/versions/OperationsLog.ts"
 export {
   AmendRefused,
   CommitConflict,
@@ -15,6 +18,8 @@ export {
   RefForbidden,
   RefNotFound
 } from "./repository/versions/RepoChange.ts"
+export { InvalidSetting } from "./repository/versions/Settings.ts"
+export { NoSnapshotAsOf } from "./repository/versions/Version.ts"
 export {
   ClockSkew,
   ConfigNotPublished,
@@ -22,6 +27,7 @@ export {
   RepositoryAlreadyExists,
   RepositoryBusy,
   RepositoryNotFound,
+  RepositoryOffline,
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
 export {

@@ -108,6 +108,20 @@ export const describeSpan = (path: string, kind: string, { length }: Uint8Array)
   Effect.annotateCurrentSpan({ path, kind, bytes: length })
 
 /**
+ * The snapshot in a file, of either version of the specification.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
+  file: string,
+  { header, maxHeld, payload }: IcechunkFile.IcechunkFile
+): Effect.fn.Return<Snapshot.Snapshot, FormatError> {
+  const decodeValue = header.specVersion === 1 ? yield* OnDemand.decodeSpec1Value : Flexbuffer.decode
+  return yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
+})
+
+/**
  * The files of the repository in `store`.
  *
  * @category constructors
@@ -124,8 +138,7 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
     const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
     yield* describeSpan(file, "Snapshot", bytes)
     const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
-    const decodeValue = header.specVersion === 1 ? yield* OnDemand.decodeSpec1Value : Flexbuffer.decode
-    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
+    const snapshot = yield* decodeSnapshot(file, { header, maxHeld, payload })
     yield* ensureId(file, id, snapshot.id)
     return snapshot
   })

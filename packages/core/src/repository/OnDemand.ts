@@ -52,7 +52,7 @@ export const chunkIndices = (
 export const attributes = (path: string, zarrJson: Uint8Array): Effect.Effect<JsonObject, InvalidMetadata> =>
   Effect.flatMap(loaded, ({ Attributes }) => Effect.fromResult(Attributes.of(path, zarrJson)))
 
-const queries = (load: Effect.Effect<DependencyQueries>): DependencyQueries => ({
+const queries = <E>(load: Effect.Effect<DependencyQueries, AssetError | E>): DependencyQueries<E> => ({
   virtualLocations: (query) => Stream.unwrap(Effect.map(load, ({ virtualLocations }) => virtualLocations(query))),
   dependencies: Effect.flatMap(load, ({ dependencies }) => dependencies),
   verifyVirtualChunks: (options) =>
@@ -77,18 +77,18 @@ export const sessionDependencies = (context: ReadContext, currentChanges: () => 
   )
 
 /**
- * `HistoryDependencies.queries`.
+ * `HistoryDependencies.queries`, over the repository object that is read whenever they are asked.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const historyDependencies = (
+export const historyDependencies = <E>(
   context: ReadContext,
-  repo: Effect.Effect<Versioned, AssetError>
-): DependencyQueries =>
+  repo: Effect.Effect<Versioned, AssetError | E>
+): DependencyQueries<E> =>
   queries(
-    Effect.map(withResolver(context), ([{ HistoryDependencies }, resolver]) =>
-      HistoryDependencies.queries(context, resolver, repo)
+    Effect.zipWith(withResolver(context), repo, ([{ HistoryDependencies }, resolver], now) =>
+      HistoryDependencies.queries(context, resolver, Effect.succeed(now))
     )
   )
 

@@ -18,7 +18,7 @@ import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import { type Limits, RequestGate } from "../store/RequestGate.ts"
 import * as RequestMetrics from "../store/RequestMetrics.ts"
-import * as ObjectId from "../values/ObjectId.ts"
+import type * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import type { ChunkResolver } from "../virtual/ChunkResolver.ts"
 import type { ContainerStores } from "../virtual/ContainerStores.ts"
@@ -35,32 +35,15 @@ import * as Internals from "./Internals.ts"
 import * as Layout from "./Layout.ts"
 import { NativeChunks } from "./NativeChunks.ts"
 import * as OnDemand from "./OnDemand.ts"
-import type { OpenError, OpenOptions, ReadonlyRepositoryShape, VersionRef } from "./ReadonlyRepository.ts"
+import type { OpenError, OpenOptions, ReadonlyRepositoryShape } from "./ReadonlyRepository.ts"
 import { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import * as Session from "./Session.ts"
 import * as SnapshotView from "./SnapshotView.ts"
-import { branchTip, RefNotFound, tagTarget } from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
+import * as Version from "./versions/Version.ts"
 import type * as Virtual from "./Virtual.ts"
 
-/**
- * A snapshot's id from a user's text.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const parseSnapshotId = (text: string): Result.Result<ObjectId.SnapshotId, RefNotFound> =>
-  Result.mapError(ObjectId.parseSnapshotId(text), () => new RefNotFound({ kind: "snapshot", name: text, known: [] }))
-
-const findVersion = (info: RepoInfo.RepoInfo, version: VersionRef): Result.Result<ObjectId.SnapshotId, RefNotFound> => {
-  if ("branch" in version) return branchTip(info, version.branch)
-  if ("tag" in version) return tagTarget(info, version.tag)
-  return Result.flatMap(parseSnapshotId(version.snapshotId), (id) =>
-    info.snapshots.has(id)
-      ? Result.succeed(id)
-      : Result.fail(new RefNotFound({ kind: "snapshot", name: id, known: [] }))
-  )
-}
+export { parseSnapshotId } from "./versions/Version.ts"
 
 /**
  * The run-time override, checked.
@@ -301,18 +284,26 @@ export const connect: (
         containerAccess: Effect.map(Effect.all([virtualParts, containerSet]), ([{ modules }, set]) =>
           modules.ContainerAccess.access(set, policy, platforms)
         ),
-        wholeHistory: OnDemand.historyDependencies(sessionContext(), readRepo),
+        wholeHistory: OnDemand.historyDependencies(
+          sessionContext(),
+          Effect.tap(readRepo, ({ info }) => Effect.fromResult(Version.ensureReadable(store.description, info)))
+        ),
         readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
-          const { context, snapshot } = yield* newest((info) => Effect.fromResult(findVersion(info, version)))
+          const { context, snapshot } = yield* newest((info) =>
+            Effect.fromResult(
+              Result.andThen(Version.ensureReadable(store.description, info), Version.find(info, version))
+            )
+          )
           const view = SnapshotView.unchanged(snapshot)
-          return Session.make(context, "branch" in version ? version.branch : undefined, () => view)
+          const branch = "branch" in version && version.asOf === undefined ? version.branch : undefined
+          return Session.make(context, branch, () => view)
         }),
         // What is known is kept; each caller gets a map of its own.
         branches: Effect.map(readRepo, ({ info }) => new Map(info.branches)),
         tags: Effect.map(readRepo, ({ info }) => new Map(info.tags)),
         history: Effect.fnUntraced(function* (version) {
           const { info } = yield* readRepo
-          return SnapshotTable.ancestry(info.snapshots, yield* Effect.fromResult(findVersion(info, version)))
+          return SnapshotTable.ancestry(info.snapshots, yield* Effect.fromResult(Version.find(info, version)))
         })
       }
     }

@@ -63,6 +63,25 @@ export class UnsupportedSpecVersion
 }
 
 /**
+ * A repository has been set offline, so that nothing of it is read.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RepositoryOffline
+  extends /*#__PURE__*/ Data.TaggedError("RepositoryOffline")<{
+    readonly store: string
+    /** What was said when it was set offline. */
+    readonly reason?: string | undefined
+  }>
+{
+  override get message(): string {
+    const reason = this.reason === undefined ? "" : ` (${this.reason})`
+    return `The repository in \`${this.store}\` has been set offline${reason}, and is not read. Set it online again with \`RepositoryState.setStatus\`.`
+  }
+}
+
+/**
  * Others changed the repository object at each attempt to write it. Nothing of the change was made.
  *
  * @category errors

@@ -206,6 +206,42 @@ export const RepositoryBusy = of(Errors.RepositoryBusy, { store: Schema.String, 
 export const RepositoryNotFound = of(Errors.RepositoryNotFound, { store: Schema.String })
 
 /** @category schemas @since 0.1.0 */
+export const RepositoryOffline = of(Errors.RepositoryOffline, {
+  store: Schema.String,
+  reason: Schema.optional(Schema.String)
+})
+
+/** @category schemas @since 0.1.0 */
+export const NoSnapshotAsOf = of(Errors.NoSnapshotAsOf, {
+  branch: Schema.String,
+  asOf: Schema.Number,
+  oldest: Schema.Number
+})
+
+/** @category schemas @since 0.1.0 */
+export const NotAnAncestor = of(Errors.NotAnAncestor, {
+  from: Schema.String,
+  to: Schema.String,
+  isDescendant: Schema.Boolean
+})
+
+/** @category schemas @since 0.1.0 */
+export const OperationsLogIncomplete = of(Errors.OperationsLogIncomplete, {
+  store: Schema.String,
+  file: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const InvalidSetting = of(Errors.InvalidSetting, {
+  setting: Schema.Literals(["status", "reason", "feature flag", "value of a feature flag"]),
+  value: Schema.String,
+  problem: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const NotInspectable = of(Errors.NotInspectable, { key: Schema.String, problem: Schema.String })
+
+/** @category schemas @since 0.1.0 */
 export const UnsupportedSpecVersion = of(Errors.UnsupportedSpecVersion, { store: Schema.String, version: Schema.Int })
 
 /** @category schemas @since 0.1.0 */

@@ -5,6 +5,8 @@ import * as fc from "fast-check"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
+import * as ManifestJson from "../../src/repository/inspection/ManifestJson.ts"
+import { Budget } from "../../src/repository/inspection/Shown.ts"
 import * as ChunkRef from "../../src/format/manifest/ChunkRef.ts"
 import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
@@ -508,6 +510,28 @@ describe("a manifest with compressed locations", () => {
     const manifest = Result.getOrThrow(Manifest.decode("m", payload, counting))
     expect(manifest.rows(node)!.virtualLocations(0, 40)).toStrictEqual(Result.succeed(locations))
     expect(calls).toBe(20)
+  })
+
+  it("is shown with how many there are, and what each location is", () => {
+    const payload = forged({ locations, dictionary, compress: compressWith(dictionary) })
+    const manifest = Result.getOrThrow(decode(payload))
+    const budget = new Budget({ maxItems: 3 })
+    const steps = ManifestJson.part(manifest, manifest.nodes[0]!, budget)
+    let step = steps.next()
+    while (step.done !== true) step = steps.next()
+    const part = Result.getOrThrow(step.value)
+    const shown = ManifestJson.manifestJson(manifest, payload.length, [part], 1, budget)
+    expect(shown).toMatchObject({
+      total_chunk_refs: 40,
+      total_virtual: 40,
+      arrays: [{ num_virtual: 40, refs: locations.slice(0, 3).map((location) => ({ type: "virtual", location })) }],
+      compression: {
+        uses_location_compression: true,
+        dictionary_size_bytes: dictionary.length,
+        num_compressed_refs: 40
+      }
+    })
+    expect(budget.leftOut()).toStrictEqual({ left_out: { "arrays.refs": 37 } })
   })
 
   it("keeps them and the dictionary when it is written again, and all that is `extra`", () => {

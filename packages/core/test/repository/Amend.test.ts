@@ -414,12 +414,7 @@ describe("the log of an amended snapshot", () => {
         newArrays: names(newArrays),
         deletedGroups: names(deletedGroups),
         deletedArrays: names(deletedArrays),
-        movedNodes: movedNodes.map(({ from, node, to, type }) => [
-          from,
-          to,
-          type,
-          name(node)
-        ])
+        movedNodes: movedNodes.map(({ from, node, to, type }) => [from, to, type, name(node)])
       },
       updated: [...names(updatedGroups), ...names(updatedArrays)],
       chunks: updatedChunks.flatMap(({ coords, node }) => [...coords].map((i) => `${name(node)} ${i}`)).toSorted()

@@ -10,6 +10,7 @@ import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
 import * as SnapshotTable from "../../format/SnapshotTable.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
+import * as FeatureFlags from "./FeatureFlags.ts"
 
 /**
  * A branch, tag or snapshot does not exist.
@@ -239,7 +240,7 @@ export const forbiddenMove = (
   branch: string,
   options: CommitOptions | undefined
 ): RefForbidden | undefined => {
-  const because = options?.moves === true ? featureProblem(info, featureFlags.moveNode, "move_node") : undefined
+  const because = options?.moves === true ? FeatureFlags.problem(info, "move_node") : undefined
   return because === undefined ? undefined : new RefForbidden({ kind: "branch", name: branch, because })
 }
 
@@ -409,7 +410,7 @@ export const createTag =
           ? "it exists already, and tags do not move"
           : info.deletedTags.has(name)
             ? "a tag of this name was deleted, and its name is not used again"
-            : featureProblem(info, featureFlags.createTag, "create_tag"))
+            : FeatureFlags.problem(info, "create_tag"))
       if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
       return Result.succeed({
         info: { ...info, tags: withEntry(info.tags, name, target) },
@@ -427,7 +428,7 @@ export const deleteTag =
   (name: string): Change<RefNotFound | RefForbidden> =>
   (info) =>
     Result.flatMap(tagTarget(info, name), (previousSnapshotId): Result.Result<Changed, RefForbidden> => {
-      const because = featureProblem(info, featureFlags.deleteTag, "delete_tag")
+      const because = FeatureFlags.problem(info, "delete_tag")
       if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
       return Result.succeed({
         info: {
@@ -449,12 +450,6 @@ export const setConfig =
   (config: Uint8Array): Change<never> =>
   (info) =>
     Result.succeed({ info: { ...info, config }, update: { _tag: "ConfigChanged" } })
-
-/** Numbers of Icechunk's feature flags, all of them on unless turned off. */
-const featureFlags = { moveNode: 3, createTag: 4, deleteTag: 5 }
-
-const featureProblem = (info: RepoInfo, flag: number, name: string): string | undefined =>
-  info.disabledFeatureFlags?.includes(flag) === true ? `the repository's feature flag \`${name}\` is off` : undefined
 
 /**
  * Adds the entry of a change to the operations log: `backup` names the copy of the object that is
