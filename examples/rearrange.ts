@@ -62,7 +62,7 @@ const program = Effect.gen(function* () {
     yield* Console.log(`${path}${chunks === undefined ? "" : `  ${chunks} chunks`}`)
   }
   for (const { message, metadata } of (yield* repository.history({ branch: "main" })).slice(0, -1)) {
-    yield* Console.log(`${message} (${String(metadata["author"])})`)
+    yield* Console.log(`${message} ${JSON.stringify(metadata)}`)
   }
 })
 

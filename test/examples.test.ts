@@ -179,10 +179,10 @@ describe("rearrange", () => {
         "/archive/gusts  1000 chunks\n" +
         "/archive/wind  4 chunks\n" +
         "/archive/wind-as-it-was  4 chunks\n" +
-        "gusts (rearrange.ts)\n" +
-        "archived, with the array as it was (rearrange.ts)\n" +
-        "a day later (rearrange.ts)\n" +
-        "four days (rearrange.ts)\n"
+        'gusts {"author":"rearrange.ts"}\n' +
+        'archived, with the array as it was {"author":"rearrange.ts"}\n' +
+        'a day later {"author":"rearrange.ts"}\n' +
+        'four days {"author":"rearrange.ts"}\n'
     )
     expect(code).toBe(0)
   })

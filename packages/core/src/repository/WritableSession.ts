@@ -18,12 +18,8 @@ import type { JsonObject } from "../values/Json.ts"
 import type * as NodePath from "../values/NodePath.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
-import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
-import * as VirtualChunkRefs from "../values/VirtualChunkRef.ts"
 import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import * as ChunkIndices from "../values/ChunkIndex.ts"
-import type { InvalidLocation } from "../values/Location.ts"
-import type { MissingContainer } from "../virtual/ContainerMatch.ts"
 import type { AssetError } from "./Assets.ts"
 import { Deferred, type WritableAssets } from "./AssetWrites.ts"
 import { ChangedSnapshot, type Status } from "./changes/ChangedSnapshot.ts"
@@ -34,6 +30,7 @@ import * as Commit from "./changes/Commit.ts"
 import * as Continued from "./changes/Continued.ts"
 import * as NativeChunks from "./changes/NativeChunks.ts"
 import * as Uploads from "./changes/Uploads.ts"
+import * as ChunkChanges from "./ChunkChanges.ts"
 import * as Layout from "./Layout.ts"
 import * as OpenSessions from "./OpenSessions.ts"
 import * as RandomId from "./RandomId.ts"
@@ -45,15 +42,20 @@ import {
   InvalidChunk,
   type InvalidIndex,
   type InvalidPath,
-  InvalidVirtualRef,
   NodeAlreadyExists,
   NodeNotFound,
   NothingToCommit
 } from "./SessionError.ts"
-import { gridShape } from "./ChunkReads.ts"
 import type { Node } from "./SnapshotView.ts"
-import * as VirtualRefStream from "./VirtualRefStream.ts"
-import * as VirtualRefs from "./VirtualRefs.ts"
+import * as VirtualRefEdits from "./VirtualRefEdits.ts"
+
+/**
+ * Why virtual refs can be refused. Nothing was set then.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetVirtualRefError = VirtualRefEdits.SetVirtualRefError
 
 /**
  * Why a commit can fail. Nothing of it is visible then, except that with `CommitOutcomeUnknown` it may be, and the
@@ -101,26 +103,12 @@ export interface CommitOptions {
 }
 
 /**
- * Why virtual refs can be refused. Nothing was set then.
- *
- * @category errors
- * @since 0.1.0
- */
-export type SetVirtualRefError =
-  | NodeNotFound
-  | InvalidPath
-  | InvalidIndex
-  | InvalidVirtualRef
-  | InvalidLocation
-  | MissingContainer
-
-/**
  * A session with a branch to write to. After a commit it goes on from the new snapshot.
  *
  * @category models
  * @since 0.1.0
  */
-export interface WritableSession extends Session.Session, NodeEdits.NodeEdits {
+export interface WritableSession extends Session.Session, NodeEdits.NodeEdits, VirtualRefEdits.VirtualRefEdits {
   readonly branch: string
   /** Creates a group; attributes are JSON. */
   readonly createGroup: (
@@ -160,53 +148,6 @@ export interface WritableSession extends Session.Session, NodeEdits.NodeEdits {
     path: string,
     index: ChunkIndex
   ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex>
-  /** Points a chunk at bytes outside the repository. Makes a request only to capture a checksum. */
-  readonly setVirtualRef: {
-    (
-      path: string,
-      index: ChunkIndex,
-      ref: VirtualChunkRef,
-      options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-    ): Effect.Effect<void, SetVirtualRefError>
-    (
-      path: string,
-      index: ChunkIndex,
-      ref: VirtualChunkRef,
-      options?: VirtualRefs.SetOptions
-    ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
-  }
-  /**
-   * Points many chunks of an array at bytes outside the repository: all of them or none. The columns are copied.
-   * Makes requests only to capture checksums.
-   */
-  readonly setVirtualRefs: {
-    (
-      path: string,
-      refs: VirtualRefs.VirtualRefs,
-      options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-    ): Effect.Effect<void, SetVirtualRefError>
-    (
-      path: string,
-      refs: VirtualRefs.VirtualRefs,
-      options?: VirtualRefs.SetOptions
-    ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
-  }
-  /**
-   * The same for refs that come one by one, from a stream or an iterable: all of them or none, also when the stream fails.
-   * Of two for one chunk the later counts. Only columns of them are held.
-   */
-  readonly setVirtualRefsFrom: {
-    <E = never, R = never>(
-      path: string,
-      refs: VirtualRefStream.Source<E, R>,
-      options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-    ): Effect.Effect<void, SetVirtualRefError | E, R>
-    <E = never, R = never>(
-      path: string,
-      refs: VirtualRefStream.Source<E, R>,
-      options?: VirtualRefs.SetOptions
-    ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError | E, R>
-  }
   /**
    * What changed since the session was opened or last committed. Metadata and refs that were written over the same do
    * not count; to tell, the manifests are read that cover changed chunks.
@@ -351,105 +292,8 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  /** The array as it is now, unless it is gone, also where another one has its path. */
-  const stillThere = (array: Session.ArrayNode): Effect.Effect<Session.ArrayNode, NodeNotFound | InvalidPath> =>
-    Effect.filterOrFail(
-      Session.findArray(changes, array.path),
-      ({ id }) => id === array.id,
-      () => new NodeNotFound({ path: array.path, wanted: "array" })
-    )
-
-  /**
-   * Prepares a change of a chunk and makes it. It may have to wait, and is about the array and the index that were
-   * there when it began: both are looked at before anything is prepared, and again when the change is made.
-   */
-  const changeChunk = Effect.fnUntraced(function* <E>(
-    path: string,
-    given: ChunkIndex,
-    prepare: (at: {
-      readonly array: Session.ArrayNode
-      readonly index: ChunkIndex
-    }) => Effect.Effect<(columns: ChunkRefColumns) => void, E>
-  ): Effect.fn.Return<void, NodeNotFound | InvalidPath | InvalidIndex | E> {
-    const index = Array.from(given)
-    const array = yield* Session.findArray(changes, path)
-    yield* Session.checkIndex(array, index)
-    const set = yield* prepare({ array, index })
-    yield* exclusive(
-      Effect.gen(function* () {
-        yield* Session.checkIndex(yield* stillThere(array), index)
-        set(changes.chunksForWriting(array.id, () => new ChunkRefColumns(index.length)))
-      })
-    )
-  })
-
-  function setVirtualRef(
-    path: string,
-    index: ChunkIndex,
-    ref: VirtualChunkRef,
-    options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-  ): Effect.Effect<void, SetVirtualRefError>
-  function setVirtualRef(
-    path: string,
-    index: ChunkIndex,
-    ref: VirtualChunkRef,
-    options?: VirtualRefs.SetOptions
-  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
-  function setVirtualRef(
-    path: string,
-    index: ChunkIndex,
-    ref: VirtualChunkRef,
-    options?: VirtualRefs.SetOptions
-  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError> {
-    return changeChunk(
-      path,
-      index,
-      Effect.fnUntraced(function* ({ array, index }) {
-        const { checksum: given, length, location: wanted, offset } = ref
-        const problem = VirtualChunkRefs.problem(offset, length)
-        if (problem !== undefined) {
-          return yield* new InvalidVirtualRef({ path: array.path, at: ChunkIndices.format(index), problem })
-        }
-        const resolver = yield* virtual.resolver
-        const { checksum, location } = yield* VirtualRefs.prepare(resolver, array.path, wanted, given, options)
-        return (columns: ChunkRefColumns) => columns.setVirtual(index, { location, offset, length, checksum })
-      })
-    )
-  }
-
-  function setVirtualRefs(
-    path: string,
-    refs: VirtualRefs.VirtualRefs,
-    options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-  ): Effect.Effect<void, SetVirtualRefError>
-  function setVirtualRefs(
-    path: string,
-    refs: VirtualRefs.VirtualRefs,
-    options?: VirtualRefs.SetOptions
-  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
-  function setVirtualRefs(
-    path: string,
-    refs: VirtualRefs.VirtualRefs,
-    options?: VirtualRefs.SetOptions
-  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError> {
-    return Effect.gen(function* () {
-      const array = yield* Session.findArray(changes, path)
-      const grid = gridShape(array.data)
-      const prepared = yield* VirtualRefs.prepareAll(yield* virtual.resolver, array.path, refs, grid, options)
-      yield* exclusive(
-        Effect.gen(function* () {
-          const now = gridShape((yield* stillThere(array)).data)
-          const problem = now.every((chunks, axis) => chunks >= grid[axis]!)
-            ? undefined
-            : VirtualRefs.indexProblem(array.path, prepared.indices, now)
-          if (problem !== undefined) return yield* problem
-          changes
-            .chunksForWriting(array.id, () => new ChunkRefColumns(grid.length))
-            .setVirtualBulk(prepared, { keep: true })
-        })
-      )
-    }).pipe(Effect.withSpan("Session.setVirtualRefs"))
-  }
+  const editing = { store, assets: context.assets, current: () => changes, exclusive }
+  const { changeChunk } = ChunkChanges.make(editing)
 
   const metadataOf = (metadata: JsonObject | undefined): Effect.Effect<JsonObject, ZarrMetadata.InvalidMetadata> =>
     Effect.suspend(() => Effect.fromResult(ZarrMetadata.ofCommit({ ...context.commitMetadata(), ...metadata })))
@@ -604,7 +448,8 @@ export const make = Effect.fnUntraced(function* (
 
   const session: WritableSession = {
     ...Session.make(context, branch, () => changes),
-    ...NodeEdits.make({ store, assets: context.assets, current: () => changes, exclusive }),
+    ...NodeEdits.make(editing),
+    ...VirtualRefEdits.make(editing, virtual),
     branch,
     mode: "writable",
     createGroup: (path, attributes) => create(path, (path) => ZarrMetadata.group(path, attributes), undefined, false),
@@ -654,19 +499,6 @@ export const make = Effect.fnUntraced(function* (
     ),
     deleteChunk: (path, index) =>
       changeChunk(path, index, ({ index }) => Effect.succeed((columns: ChunkRefColumns) => columns.setDeleted(index))),
-    setVirtualRef,
-    setVirtualRefs,
-    setVirtualRefsFrom: <E, R>(
-      path: string,
-      refs: VirtualRefStream.Source<E, R>,
-      options?: VirtualRefs.SetOptions
-    ): Effect.Effect<void, SetVirtualRefError | E, R> =>
-      Effect.gen(function* () {
-        const array = yield* Session.findArray(changes, path)
-        const columns = yield* VirtualRefStream.gather(array.path, gridShape(array.data), refs)
-        // What capturing can meet is said by the types of those who capture.
-        yield* setVirtualRefs(path, columns, options as VirtualRefs.SetOptions & { readonly capture?: false })
-      }),
     status: Effect.suspend(() => Effect.map(Commit.settle(context.assets, changes), (settled) => settled.status())),
     discard: alone(
       Effect.sync(() => {
