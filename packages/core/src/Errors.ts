@@ -11,6 +11,7 @@ export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
 export { NotInspectable } from "./repository/inspection/NotInspectable.ts"
 export { NotAnAncestor } from "./repository/versions/Diff.ts"
 export { OperationsLogIncomplete } from "./repository/versions/OperationsLog.ts"
+export { InvalidCutoff } from "./repository/upkeep/Cutoff.ts"
 export {
   AmendRefused,
   CommitConflict,
@@ -23,6 +24,7 @@ export { NoSnapshotAsOf } from "./repository/versions/Version.ts"
 export {
   ClockSkew,
   ConfigNotPublished,
+  NothingToMigrate,
   OutcomeUnknown,
   RepositoryAlreadyExists,
   RepositoryBusy,
@@ -30,6 +32,7 @@ export {
   RepositoryOffline,
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
+export { MigrationDiverged } from "./repository/upkeep/MigrationPlan.ts"
 export {
   InvalidChunk,
   InvalidIndex,

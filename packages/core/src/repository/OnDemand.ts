@@ -17,6 +17,7 @@ import type * as ChunkStream from "./ChunkStream.ts"
 import type { DependencyQueries } from "./Dependencies.ts"
 import type { SnapshotView } from "./SnapshotView.ts"
 import type { Versioned } from "./versions/RepoObject.ts"
+import type * as Spec1 from "./versions/Spec1.ts"
 import type * as Virtual from "./Virtual.ts"
 
 const loaded = Effect.promise(() => import("./Queries.ts"))
@@ -51,6 +52,15 @@ export const chunkIndices = (
  */
 export const attributes = (path: string, zarrJson: Uint8Array): Effect.Effect<JsonObject, InvalidMetadata> =>
   Effect.flatMap(loaded, ({ Attributes }) => Effect.fromResult(Attributes.of(path, zarrJson)))
+
+/**
+ * `Spec1.open`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const openSpec1 = (...options: Parameters<typeof Spec1.open>): ReturnType<typeof Spec1.open> =>
+  Effect.flatMap(loaded, ({ Spec1 }) => Spec1.open(...options))
 
 const queries = <E>(load: Effect.Effect<DependencyQueries, AssetError | E>): DependencyQueries<E> => ({
   virtualLocations: (query) => Stream.unwrap(Effect.map(load, ({ virtualLocations }) => virtualLocations(query))),

@@ -139,7 +139,10 @@ type Services = ObjectStore.ObjectStore | Platforms | Zstd
  */
 export const exists: Effect.Effect<boolean, ObjectStoreError, ObjectStore.ObjectStore> = Effect.flatMap(
   ObjectStore.ObjectStore,
-  (store) => ObjectStore.exists(store, Layout.repo)
+  (store) =>
+    Effect.flatMap(ObjectStore.exists(store, Layout.repo), (isThere) =>
+      isThere ? Effect.succeed(true) : Opening.hasSpec1(store)
+    )
 )
 
 /**

@@ -107,6 +107,13 @@ export const InvalidLocationQuery = of(Errors.InvalidLocationQuery, {
 })
 
 /** @category schemas @since 0.1.0 */
+export const InvalidCutoff = of(Errors.InvalidCutoff, {
+  cutoff: Schema.String,
+  latest: Schema.optional(Schema.Number),
+  problem: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
 export const RebaseConflict = of(Errors.RebaseConflict, {
   branch: Schema.String,
   expected: Schema.String,
@@ -184,6 +191,17 @@ export const ConfigNotPublished = of(Errors.ConfigNotPublished, {
   store: Schema.String,
   problem: Schema.String,
   cause: Schema.Defect()
+})
+
+/** @category schemas @since 0.1.0 */
+export const NothingToMigrate = of(Errors.NothingToMigrate, { store: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const MigrationDiverged = of(Errors.MigrationDiverged, {
+  store: Schema.String,
+  branch: Schema.String,
+  spec1: Schema.String,
+  spec2: Schema.String
 })
 
 /** @category schemas @since 0.1.0 */

@@ -13,6 +13,7 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
   ConfigConflict: new Errors.ConfigConflict({ store: "memory://", attempts: 5 }),
   ConfigOutcomeUnknown: new Errors.ConfigOutcomeUnknown({ store: "memory://", problem: "lost", cause: "gone" }),
   InvalidLocationQuery: new Errors.InvalidLocationQuery({ field: "glob", value: "[", problem: "it is not closed" }),
+  InvalidCutoff: new Errors.InvalidCutoff({ cutoff: "`2030`", latest: 7, problem: "it is not a time" }),
   CommitConflict: new Errors.CommitConflict({ branch: "main", expected: "A", actual: "B" }),
   CommitOutcomeUnknown: new Errors.CommitOutcomeUnknown({
     branch: "main",
@@ -33,6 +34,13 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
   RepositoryAlreadyExists: new Errors.RepositoryAlreadyExists({ store: "memory://", found: "repo" }),
   RepositoryBusy: new Errors.RepositoryBusy({ store: "memory://", attempts: 3 }),
   RepositoryNotFound: new Errors.RepositoryNotFound({ store: "memory://" }),
+  NothingToMigrate: new Errors.NothingToMigrate({ store: "memory://" }),
+  MigrationDiverged: new Errors.MigrationDiverged({
+    store: "memory://",
+    branch: "main",
+    spec1: "1CECHNKREP0F1RSTCMT0",
+    spec2: "VY76P925PRY57WFEK410"
+  }),
   RepositoryOffline: new Errors.RepositoryOffline({ store: "memory://", reason: "it is moved" }),
   NoSnapshotAsOf: new Errors.NoSnapshotAsOf({ branch: "main", asOf: 1.5e12, oldest: 1.6e12 }),
   NotAnAncestor: new Errors.NotAnAncestor({ from: "A", to: "B", isDescendant: true }),

@@ -107,19 +107,26 @@ const writeArray = Effect.fnUntraced(function* (
   expressions: SplitExpressions.Expressions,
   changed: ChunkRefColumns | undefined,
   node: ArrayNode,
+  rewrite: "all" | "unfit" | undefined,
   noteStored: (id: ObjectId.ManifestId) => void
 ): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge> {
   const grid = gridShape(node.data)
-  const plan = yield* planned({
+  const options = {
     manifests: node.data.manifests,
     gridShape: grid,
     sizes: ManifestSplit.boxSizes(config, expressions, {
       path: node.path,
       gridShape: grid,
       dimensionNames: node.data.dimensionNames
-    }),
-    changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
-  })
+    })
+  }
+  const plan =
+    rewrite === undefined
+      ? yield* planned({
+          ...options,
+          changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
+        })
+      : ManifestSplit.rewritePlan(options, rewrite)
   if (!plan.writes) return { node, files: [] }
   const bases = yield* Effect.forEach(
     plan.replaced,
@@ -227,6 +234,8 @@ export interface FlushOptions {
   readonly made: Manifests
   /** What the base did, when the new snapshot takes its place. */
   readonly amends?: TransactionLog.TransactionLog | undefined
+  /** Writes manifests that nobody changed; only without changes. */
+  readonly rewrite?: "all" | "unfit" | undefined
 }
 
 /**
@@ -248,7 +257,8 @@ export const flush = Effect.fn("Commit.flush")(function* (
   const expressions = yield* SplitExpressions.load(options.config)
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>
-    node.data._tag === "Array" && (changes.chunks.has(node.id) || changes.updated.has(node.id))
+    node.data._tag === "Array" &&
+    (options.rewrite !== undefined || changes.chunks.has(node.id) || changes.updated.has(node.id))
   // The log comes second: it is encoded while the first manifest, which takes longer, is compressed elsewhere.
   const [written] = yield* Effect.all(
     [
@@ -257,7 +267,7 @@ export const flush = Effect.fn("Commit.flush")(function* (
         (node) => {
           const refs = changes.chunks.get(node.id)
           return writeOnce(options.made, refs, node, (noteStored) =>
-            writeArray(assets, uploads, options.config, expressions, refs, node, noteStored)
+            writeArray(assets, uploads, options.config, expressions, refs, node, options.rewrite, noteStored)
           )
         },
         { concurrency: 2 }

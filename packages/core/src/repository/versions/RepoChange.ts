@@ -10,27 +10,10 @@ import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
 import * as SnapshotTable from "../../format/SnapshotTable.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
+import { RefNotFound } from "./RefNotFound.ts"
 import * as FeatureFlags from "./FeatureFlags.ts"
 
-/**
- * A branch, tag or snapshot does not exist.
- *
- * @category errors
- * @since 0.1.0
- */
-export class RefNotFound
-  extends /*#__PURE__*/ Data.TaggedError("RefNotFound")<{
-    readonly kind: "branch" | "tag" | "snapshot"
-    readonly name: string
-    /** Names that do exist; empty for snapshots. */
-    readonly known: ReadonlyArray<string>
-  }>
-{
-  override get message(): string {
-    const known = this.known.length === 0 ? "" : ` There are: ${this.known.map((name) => `\`${name}\``).join(", ")}.`
-    return `There is no ${this.kind} \`${this.name}\`.${known}`
-  }
-}
+export { RefNotFound }
 
 /**
  * A branch or tag cannot get this name.
@@ -194,13 +177,21 @@ const withoutEntry = <A>(map: ReadonlyMap<string, A>, name: string): ReadonlyMap
  * @category changes
  * @since 0.1.0
  */
-export const commit =
-  (
-    branch: string,
-    snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>],
-    options?: CommitOptions
-  ): Change<RefNotFound | RefForbidden | CommitConflict> =>
-  (info) =>
+export function commit(
+  branch: string,
+  snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>]
+): Change<RefNotFound | CommitConflict>
+export function commit(
+  branch: string,
+  snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>],
+  options: CommitOptions
+): Change<RefNotFound | RefForbidden | CommitConflict>
+export function commit(
+  branch: string,
+  snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>],
+  options?: CommitOptions
+): Change<RefNotFound | RefForbidden | CommitConflict> {
+  return (info) =>
     Result.flatMap(branchTip(info, branch), (tip): Result.Result<Changed, RefForbidden | CommitConflict> => {
       const [{ parentId }] = snapshots
       if (tip !== parentId) return Result.fail(new CommitConflict({ branch, expected: parentId, actual: tip }))
@@ -217,6 +208,7 @@ export const commit =
         earlier: updates.slice(0, -1)
       })
     })
+}
 
 /**
  * What is new in snapshots, as far as a repository can forbid it.
