@@ -47,6 +47,7 @@ it("there are no examples that are not run here", () => {
     "inspect.ts",
     "many-chunks.ts",
     "quickstart.ts",
+    "rearrange.ts",
     "s3-and-gcs.ts",
     "s3-endpoint.ts",
     "s3-region.ts",
@@ -167,6 +168,27 @@ describe("together", () => {
   })
 
   it("has every program of the guide to writing together", () => expectPrograms("together.ts", "docs/transactions.md"))
+})
+
+describe("rearrange", () => {
+  it("shifts, moves, copies, flushes and amends", async () => {
+    const { code, output } = await run("rearrange.ts", { output: "rearrange" })
+    expect(output).toBe(
+      "for review: day 4 comes first\n" +
+        "/archive\n" +
+        "/archive/gusts  1000 chunks\n" +
+        "/archive/wind  4 chunks\n" +
+        "/archive/wind-as-it-was  4 chunks\n" +
+        'gusts {"author":"rearrange.ts"}\n' +
+        'archived, with the array as it was {"author":"rearrange.ts"}\n' +
+        'a day later {"author":"rearrange.ts"}\n' +
+        'four days {"author":"rearrange.ts"}\n'
+    )
+    expect(code).toBe(0)
+  })
+
+  it("has every program of the guide to changing what is there", () =>
+    expectPrograms("rearrange.ts", "docs/editing.md"))
 })
 
 describe("environments", () => {

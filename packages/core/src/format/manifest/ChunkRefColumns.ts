@@ -259,6 +259,18 @@ export class ChunkRefColumns {
     this.#append(index, Kind.Deleted, 0, 0, 0, 0)
   }
 
+  /** A ref of any kind. */
+  set(index: ChunkIndex, ref: ChunkRef.ChunkRef): void {
+    switch (ref._tag) {
+      case "Inline":
+        return this.setInline(index, ref.bytes)
+      case "Native":
+        return this.setNative(index, ObjectId.bytes12(ref.id), ref.offset, ref.length)
+      case "Virtual":
+        return this.setVirtual(index, ref.ref)
+    }
+  }
+
   /**
    * Many virtual refs: all, or none when the columns do not fit together, which is a defect. They are
    * copied, unless they may be kept: nobody else has them then.
@@ -417,6 +429,13 @@ export class ChunkRefColumns {
     this.#checksums = new Uint32Array(0)
   }
 
+  /** Whether a row has an index: a ref or a tombstone. */
+  has(index: ChunkIndex): boolean {
+    if (this.#count === 0 || index.length !== this.rank) return false
+    this.#lookUpAll()
+    return this.#slots[this.#slot(index, 0)] !== 0
+  }
+
   /** The ref at an index, `"Deleted"` for a tombstone, `undefined` when no row has that index. */
   get(index: ChunkIndex): ChunkRef.ChunkRef | "Deleted" | undefined {
     if (this.#count === 0 || index.length !== this.rank) return undefined
@@ -451,7 +470,9 @@ export class ChunkRefColumns {
 
   /** The index of a row. */
   indexAt(row: number): ChunkIndex {
-    return Array.from(this.#indices.subarray(row * this.rank, (row + 1) * this.rank))
+    const index = new Array<number>(this.rank)
+    for (let axis = 0; axis < this.rank; axis++) index[axis] = this.#indices[row * this.rank + axis]!
+    return index
   }
 
   /**

@@ -27,6 +27,8 @@ export interface Status {
   readonly updatedArrays: ReadonlyArray<NodePath.NodePath>
   readonly deletedGroups: ReadonlyArray<NodePath.NodePath>
   readonly deletedArrays: ReadonlyArray<NodePath.NodePath>
+  /** Nodes that have another path, those below a group that was moved too, in the order of the new paths. */
+  readonly movedNodes: ReadonlyArray<{ readonly from: NodePath.NodePath; readonly to: NodePath.NodePath }>
   /** Chunks that were written or deleted, counted per array. */
   readonly updatedChunks: ReadonlyMap<NodePath.NodePath, number>
 }
@@ -215,8 +217,13 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
     return columns
   }
 
+  /** Puts other columns in their place. */
+  setChunks(id: NodeId, columns: ChunkRefColumns): void {
+    this.#changes.chunks.set(id, columns)
+  }
+
   status(): Status {
-    const { chunks, created, deleted, updated } = this.#changes
+    const { chunks, created, deleted, moved, updated } = this.#changes
     const sorted = (paths: ReadonlyArray<NodePath.NodePath>): ReadonlyArray<NodePath.NodePath> =>
       paths.toSorted(NodePath.compare)
     const changed = (ids: ReadonlyMap<NodeId, unknown>, type: ChangeSet.NodeType): ReadonlyArray<NodePath.NodePath> =>
@@ -237,6 +244,9 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
       updatedArrays: changed(updated, "Array"),
       deletedGroups: gone("Group"),
       deletedArrays: gone("Array"),
+      movedNodes: [...moved.values()]
+        .map(({ from, to }) => ({ from, to }))
+        .toSorted((a, b) => NodePath.compareSegments(a.to, b.to)),
       updatedChunks
     }
   }
