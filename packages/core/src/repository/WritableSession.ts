@@ -296,7 +296,12 @@ export const make = Effect.fnUntraced(function* (
   const { changeChunk } = ChunkChanges.make(editing)
 
   const metadataOf = (metadata: JsonObject | undefined): Effect.Effect<JsonObject, ZarrMetadata.InvalidMetadata> =>
-    Effect.suspend(() => Effect.fromResult(ZarrMetadata.ofCommit({ ...context.commitMetadata(), ...metadata })))
+    Effect.suspend(() =>
+      Effect.map(Effect.fromResult(ZarrMetadata.ofCommit(metadata ?? {})), (own) => ({
+        ...context.commitMetadata(),
+        ...own
+      }))
+    )
 
   /** Icechunk commits only on top of what is older, whatever the clocks of others say. */
   const flushedAt = (now: number, base: ChangedSnapshot["base"]): number => Math.max(now * 1000, base.flushedAt + 1)
