@@ -413,7 +413,14 @@ export const make = Effect.fnUntraced(function* (
         placed = Rebase.inPlace(settled)
         if (snapshot.id === parent) return settled
         if (solver === undefined) return yield* new CommitConflict({ branch, expected: parent, actual: snapshot.id })
-        placed = yield* Rebase.rebase({ branch, changed: settled, onto: snapshot, history, solver })
+        placed = yield* Rebase.rebase({
+          assets: context.assets,
+          branch,
+          changed: settled,
+          onto: snapshot,
+          history,
+          solver
+        })
         // Others did the same, or won everywhere.
         if (ChangeSet.isEmpty(placed.changed.changes) && allowEmpty !== true)
           return yield* new NothingToCommit({ branch })
@@ -439,7 +446,7 @@ export const make = Effect.fnUntraced(function* (
         changes =
           mine?.revision === revision
             ? new ChangedSnapshot(snapshot)
-            : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot)
+            : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot, mine?.adopted)
         tried.clear()
       }
     }
@@ -532,7 +539,14 @@ export const make = Effect.fnUntraced(function* (
               "it is not known yet what became of an earlier `commit`; call `commit` again, which finds out"
             return yield* new Rebase.RebaseImpossible({ branch, expected: id, actual: snapshot.id, because })
           }
-          const rebased = yield* Rebase.rebase({ branch, changed: changes, onto: snapshot, history, solver })
+          const rebased = yield* Rebase.rebase({
+            assets: context.assets,
+            branch,
+            changed: changes,
+            onto: snapshot,
+            history,
+            solver
+          })
           changes = rebased.changed
           return snapshot.id
         })
