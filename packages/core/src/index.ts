@@ -36,6 +36,7 @@ export * as Platform from "./virtual/Platform.ts"
 
 export * as ChunkCache from "./repository/ChunkCache.ts"
 export * as Conflict from "./repository/changes/Conflict.ts"
+export * as Pieces from "./repository/changes/Pieces.ts"
 export * as Rebase from "./repository/changes/Rebase.ts"
 export * as Dependencies from "./repository/Dependencies.ts"
 export * as LocationQuery from "./repository/LocationQuery.ts"

@@ -35,6 +35,7 @@ import * as Layout from "./Layout.ts"
 import * as RandomId from "./RandomId.ts"
 import { CommitConflict, type RefNotFound } from "./versions/RepoChange.ts"
 import * as Session from "./Session.ts"
+import * as SessionInternals from "./SessionInternals.ts"
 import {
   InvalidChunk,
   type InvalidIndex,
@@ -213,7 +214,7 @@ const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
   data._tag === "Array" ? data.shape.length : 0
 
 /**
- * Opens a writable session on a snapshot that is the tip of `branch`.
+ * Opens a writable session on a snapshot that is the tip of `branch`, with changes that are made already.
  *
  * @category constructors
  * @since 0.1.0
@@ -223,12 +224,15 @@ export const make = Effect.fnUntraced(function* (
     readonly assets: WritableAssets
     readonly config: () => Config.RepositoryConfig
     readonly branches: BranchWriter
+    /** As `Origin.identify` says. */
+    readonly repositoryId: string
   },
   branch: string,
-  snapshot: ChangedSnapshot["base"]
+  snapshot: ChangedSnapshot["base"],
+  begun?: ChangeSet.ChangeSet
 ): Effect.fn.Return<WritableSession> {
   const { store, virtual } = context
-  let changes = new ChangedSnapshot(snapshot)
+  let changes = new ChangedSnapshot(snapshot, begun)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
   const alone = lock.withPermits(1)
@@ -475,7 +479,7 @@ export const make = Effect.fnUntraced(function* (
   // Without `rebase` nothing is rebased, with it no commit fails because the branch has moved.
   const commit = commitAs as WritableSession["commit"]
 
-  return {
+  const session: WritableSession = {
     ...Session.make(context, branch, () => changes),
     branch,
     createGroup: (path, attributes) => create(path, (path) => ZarrMetadata.group(path, attributes), undefined, false),
@@ -553,4 +557,14 @@ export const make = Effect.fnUntraced(function* (
       )
     )
   }
+  SessionInternals.remember(session, {
+    repositoryId: context.repositoryId,
+    store,
+    assets: context.assets,
+    config: context.config,
+    changed: () => changes,
+    exclusive,
+    durable: Effect.suspend(() => NativeChunks.settle(chunks, changes))
+  })
+  return session
 })

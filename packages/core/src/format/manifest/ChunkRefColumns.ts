@@ -412,8 +412,13 @@ export class ChunkRefColumns {
 
   /** Appends rows of other columns of the same rank, or all that count, which are copied. */
   append(from: ChunkRefColumns, rows: Uint32Array = from.rowsInOrder()): void {
+    this.appendFrom(from.columns(), rows)
+  }
+
+  /** Appends rows, which are copied. */
+  appendFrom(from: Columns, rows: Uint32Array): void {
     this.#reserve(rows.length)
-    this.#take(from.columns(), rows)
+    this.#take(from, rows)
   }
 
   /** Whether a row, a tombstone too, has the index whose numbers stand in `indices` from `at` on. */

@@ -197,7 +197,13 @@ export const union = (
     all.set(set.indices, at)
     at += set.count * rank
   }
-  const total = rank === 0 ? Math.min(1, sets.reduce((sum, { count }) => sum + count, 0)) : all.length / rank
+  const total =
+    rank === 0
+      ? Math.min(
+          1,
+          sets.reduce((sum, { count }) => sum + count, 0)
+        )
+      : all.length / rank
   const order = ChunkOrder.sort(all, rank, total)
   const sorted = new Uint32Array(order.length * rank)
   for (let i = 0; i < order.length; i++) {

@@ -93,8 +93,7 @@ const inTheWay = (
       count: 1,
       coords: Uint32Array.from(extents, ({ to }) => to - 1)
     }))
-    const isSame =
-      updated.has(node) || RebasePlan.isSameArray(was.userData, now.userData, gridShape(now.data), corners)
+    const isSame = updated.has(node) || RebasePlan.isSameArray(was.userData, now.userData, gridShape(now.data), corners)
     const meets = written.some(({ coords, count, rank }) =>
       manifests.some(({ runs }) => {
         if (runs.rank !== rank) return false

@@ -278,7 +278,10 @@ const withManifests = (node: Node, manifests: ReadonlyArray<Adopted> | undefined
     ? node
     : {
         ...node,
-        data: { ...node.data, manifests: [...manifests.map(({ extents, id }) => ({ id, extents })), ...node.data.manifests] }
+        data: {
+          ...node.data,
+          manifests: [...manifests.map(({ extents, id }) => ({ id, extents })), ...node.data.manifests]
+        }
       }
 
 const withMetadata = (node: Node, now: ChangeSet.NodeMetadata | undefined): Node =>

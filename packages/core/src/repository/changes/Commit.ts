@@ -116,14 +116,12 @@ const writeArray = Effect.fnUntraced(function* (
   const stay = Adopted.asTheyAre({ adopted, manifests: before, changed, gridShape: grid })
   const own = adopted.filter(({ id }) => stay.has(id))
   const manifests: Array<Snapshot.ManifestRef> = own.map(({ extents, id }) => ({ id, extents }))
-  const files = own.map(
-    ({ id, runs, sizeBytes }): Snapshot.ManifestFileInfo => ({
-      id,
-      sizeBytes,
-      numChunkRefs: runs.count,
-      extra: undefined
-    })
-  )
+  const files = own.map(({ id, runs, sizeBytes }): Snapshot.ManifestFileInfo => ({
+    id,
+    sizeBytes,
+    numChunkRefs: runs.count,
+    extra: undefined
+  }))
   const plan = yield* planned({
     manifests: node.data.manifests.filter(({ id }) => !stay.has(id)),
     merged: byWorkers,

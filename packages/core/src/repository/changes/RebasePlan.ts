@@ -492,7 +492,8 @@ export const decide = (
     }
     const dropUpdate = (node: NodeId): void => {
       const update = draft.updated.get(node)
-      if (update !== undefined && (draft.chunks.has(node) || draft.adopted.has(node))) writtenAs.set(node, update.userData)
+      if (update !== undefined && (draft.chunks.has(node) || draft.adopted.has(node)))
+        writtenAs.set(node, update.userData)
       draft.updated.delete(node)
     }
 
