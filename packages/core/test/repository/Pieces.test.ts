@@ -57,7 +57,11 @@ const contents = (world: World, path = "/a") =>
 
 /** A repository with an array `/a` that is committed, and a session on it. */
 const begun = Effect.fnUntraced(function* <A, E>(
-  f: (world: World, session: WritableSession, repository: Repository.RepositoryShape) => Effect.Effect<A, E, Scope.Scope>,
+  f: (
+    world: World,
+    session: WritableSession,
+    repository: Repository.RepositoryShape
+  ) => Effect.Effect<A, E, Scope.Scope>,
   options: { readonly shape?: ReadonlyArray<number>; readonly persist?: Parameters<typeof Repository.create>[0] } = {}
 ) {
   const world = yield* worldInMemory
