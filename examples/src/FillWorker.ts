@@ -18,7 +18,10 @@ const handlers = group.toLayer(
     const context = yield* Effect.context<Effect.Services<typeof opened>>()
     return {
       Fill: ({ piece }) =>
-        Effect.flatMap(opened, (repository) => fill(repository, piece)).pipe(Effect.orDie, Effect.provideContext(context))
+        Effect.flatMap(opened, (repository) => fill(repository, piece)).pipe(
+          Effect.orDie,
+          Effect.provideContext(context)
+        )
     }
   })
 )

@@ -1,5 +1,5 @@
 /** What workers do, wherever they are: they fill pieces of a session, each in a repository that it opens itself. */
-import { Pieces, Platform, Repository } from "@effect-icechunk/core"
+import { Pieces, Platform, type Repository } from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import * as PieceSchema from "@effect-icechunk/core/schema/PieceSchema"
 import { FsObjectStore, FsPlatform } from "@effect-icechunk/fs"

@@ -621,7 +621,7 @@ it.live("any distribution of writes over pieces is the same as the writes in one
           assert.deepStrictEqual(many, { seen: one.seen, session: one.seen, read: one.seen })
         }
       ),
-      { numRuns: Number(process.env["PIECES_RUNS"] ?? 60) }
+      { numRuns: Number(process.env["PIECES_RUNS"] ?? 25) }
     )
   )
 )

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import { attempt } from "../../encoding/Attempt.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import * as ChunkOrder from "./ChunkOrder.ts"
@@ -163,48 +163,60 @@ export const common = (a: IndexRuns, b: IndexRuns): IndexRuns => {
   return { rank, count, runs: Uint32Array.from(found) }
 }
 
+/** Writes the indices, one by one, as far as there is room. */
+const write = ({ rank, runs }: IndexRuns, to: Uint32Array): void => {
+  for (let run = 0, at = 0; run < runs.length && at < to.length; run += rank + 1) {
+    for (let i = 0; i < runs[run + rank]! && at < to.length; i++) {
+      for (let axis = 0; axis < rank; axis++) to[at++] = runs[run + axis]!
+      to[at - 1]! += i
+    }
+  }
+}
+
 /**
  * The indices one by one, or the first `limit` of them: `rank` numbers each.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const indices = ({ count, rank, runs }: IndexRuns, limit = count): Uint32Array => {
-  const found = new Uint32Array(Math.min(limit, count) * rank)
-  for (let run = 0, at = 0; run < runs.length && at < found.length; run += rank + 1) {
-    for (let i = 0; i < runs[run + rank]! && at < found.length; i++) {
-      for (let axis = 0; axis < rank; axis++) found[at++] = runs[run + axis]!
-      found[at - 1]! += i
-    }
-  }
+export const indices = (runs: IndexRuns, limit = runs.count): Uint32Array => {
+  const found = new Uint32Array(Math.min(limit, runs.count) * runs.rank)
+  write(runs, found)
   return found
 }
 
+/** Compares indices, all numbers of them. */
+const compare = (a: Uint32Array, i: number, b: Uint32Array, j: number, rank: number): number =>
+  rank === 0 ? 0 : comparePrefix(a, i, b, j, rank) || a[i + rank - 1]! - b[j + rank - 1]!
+
 /**
- * The indices of several sets, each once, in order.
+ * The indices of several sets and of a list that ascends, each once, in order. Where one ends before the next begins, as
+ * those of workers do, nothing is sorted.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const union = (
   rank: number,
-  sets: ReadonlyArray<{ readonly count: number; readonly indices: Uint32Array }>
+  sets: ReadonlyArray<IndexRuns>,
+  list: { readonly count: number; readonly indices: Uint32Array } = { count: 0, indices: new Uint32Array(0) }
 ): { readonly count: number; readonly indices: Uint32Array } => {
-  if (sets.length === 1) return sets[0]!
-  const all = new Uint32Array(sets.reduce((sum, { count }) => sum + count, 0) * rank)
+  const some = sets.filter(({ count }) => count > 0).toSorted((a, b) => compare(a.runs, 0, b.runs, 0, rank))
+  if (some.length === 0) return list
+  const count = some.reduce((sum, set) => sum + set.count, list.count)
+  if (rank === 0) return { count: Math.min(1, count), indices: list.indices }
+  const all = new Uint32Array(count * rank)
   let at = 0
-  for (const set of sets) {
-    all.set(set.indices, at)
-    at += set.count * rank
+  let isInOrder = true
+  const add = (size: number, put: (to: Uint32Array) => void): void => {
+    put(all.subarray(at, at + size))
+    isInOrder &&= at === 0 || size === 0 || compare(all, at - rank, all, at, rank) < 0
+    at += size
   }
-  const total =
-    rank === 0
-      ? Math.min(
-          1,
-          sets.reduce((sum, { count }) => sum + count, 0)
-        )
-      : all.length / rank
-  const order = ChunkOrder.sort(all, rank, total)
+  for (const set of some) add(set.count * rank, (to) => write(set, to))
+  add(list.count * rank, (to) => to.set(list.indices))
+  if (isInOrder) return { count, indices: all }
+  const order = ChunkOrder.sort(all, rank, count)
   const sorted = new Uint32Array(order.length * rank)
   for (let i = 0; i < order.length; i++) {
     for (let axis = 0; axis < rank; axis++) sorted[i * rank + axis] = all[order[i]! * rank + axis]!

@@ -119,11 +119,8 @@ export const changedChunks = (
   const columns = chunks.get(node)
   const manifests = adopted.get(node) ?? []
   const rank = columns?.rank ?? manifests[0]?.runs.rank ?? 0
-  const sets = [
-    ...(columns === undefined ? [] : [columns.indicesInOrder()]),
-    ...manifests.map(({ runs }) => ({ count: runs.count, indices: IndexRuns.indices(runs) }))
-  ]
-  return { rank, ...IndexRuns.union(rank, sets) }
+  const sets = manifests.map(({ runs }) => runs)
+  return { rank, ...IndexRuns.union(rank, sets, columns?.indicesInOrder()) }
 }
 
 /**

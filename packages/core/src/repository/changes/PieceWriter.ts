@@ -214,7 +214,7 @@ export const fill: (
       const extents = encoded?.extents[0]
       if (encoded === undefined || extents === undefined) continue
       const manifest = yield* assets.encodeManifest(id, encoded.payload)
-      yield* assets.writeManifest(manifest)
+      yield* assets.writeManifest(manifest, { keep: false })
       const own = new Uint32Array(positions.length * grid.length)
       for (const [i, position] of positions.entries()) {
         const at = all.rows[position]! * grid.length
@@ -267,7 +267,10 @@ export const fill: (
 
   /** The array that has the most in memory, where there is too much. */
   const largest = (limit: Held, sizeOf: (id: NodeId, columns: ChunkRefColumns) => Held): NodeId | undefined => {
-    const arrays = [...changed().changes.chunks].map(([id, columns]) => ({ id, ...sizeOf(id, columns) }))
+    const arrays = [...changed().changes.chunks].map(([id, columns]) => {
+      const { bytes, refs } = sizeOf(id, columns)
+      return { id, bytes, refs }
+    })
     if (arrays.length === 0) return undefined
     const most = (of: (one: Held) => number) => arrays.reduce((a, b) => (of(b) > of(a) ? b : a))
     const sum = (of: (one: Held) => number): number => arrays.reduce((all, one) => all + of(one), 0)

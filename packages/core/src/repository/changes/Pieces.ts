@@ -282,8 +282,8 @@ export const split: (
     zarrJson: new Uint8Array(userData),
     metadata
   }))
-  const moved = [...changes.moved].map(([node, move]) => ({ node, ...move }))
-  const deleted = [...changes.deleted].map(([node, one]) => ({ node, ...one }))
+  const moved = [...changes.moved].map(([node, { from, to, type }]) => ({ node, from, to, type }))
+  const deleted = [...changes.deleted].map(([node, { path, type }]) => ({ node, path, type }))
   return yield* Effect.forEach(regions ?? Array.from({ length: into as number }, () => undefined), (own) =>
     Effect.map(RandomId.writeId, (id): Piece => {
       const nodes = own === undefined ? undefined : new Set(own.map(({ node }) => node))
@@ -385,31 +385,34 @@ interface Changes {
 }
 
 /** The chunks that are in both, in any order, some more than once. */
-const overlaps = (a: Changes, b: Changes, rank: number): ReadonlyArray<Uint32Array> => {
-  const found: Array<Uint32Array> = []
+const overlaps = (a: Changes, b: Changes, rank: number): ReadonlyArray<IndexRuns.IndexRuns> => {
+  const found: Array<IndexRuns.IndexRuns> = []
+  const one = (indices: Uint32Array, at: number): void => {
+    found.push(IndexRuns.of(rank, 1, indices.subarray(at, at + rank)))
+  }
   const inRuns = (columns: ChunkRefColumns, { extents, runs }: Adopted.Adopted): void => {
     const rows = columns.rowsInOrder()
     const plain = columns.columns()
     if (!EffectiveRows.touches(plain, rank, rows, extents)) return
     for (const row of rows) {
       const at = row * rank
-      if (IndexRuns.has(runs, plain.indices, at)) found.push(plain.indices.slice(at, at + rank))
+      if (IndexRuns.has(runs, plain.indices, at)) one(plain.indices, at)
     }
   }
   if (a.columns !== undefined && b.columns !== undefined) {
     const [few, many] = a.columns.size < b.columns.size ? [a.columns, b.columns] : [b.columns, a.columns]
     const { indices } = few.columns()
     for (const row of few.rowsInOrder()) {
-      if (many.has(indices, row * rank)) found.push(indices.slice(row * rank, (row + 1) * rank))
+      if (many.has(indices, row * rank)) one(indices, row * rank)
     }
   }
-  for (const one of b.adopted) if (a.columns !== undefined) inRuns(a.columns, one)
-  for (const one of a.adopted) {
-    if (b.columns !== undefined) inRuns(b.columns, one)
+  for (const manifest of b.adopted) if (a.columns !== undefined) inRuns(a.columns, manifest)
+  for (const manifest of a.adopted) {
+    if (b.columns !== undefined) inRuns(b.columns, manifest)
     for (const other of b.adopted) {
-      if (!Adopted.meet(one.extents, other.extents)) continue
-      const common = IndexRuns.common(one.runs, other.runs)
-      if (common.count > 0) found.push(IndexRuns.indices(common))
+      if (!Adopted.meet(manifest.extents, other.extents)) continue
+      const common = IndexRuns.common(manifest.runs, other.runs)
+      if (common.count > 0) found.push(common)
     }
   }
   return found
@@ -476,7 +479,7 @@ const read = Effect.fnUntraced(function* (
     one.manifests,
     Effect.fnUntraced(function* ({ id, sizeBytes }) {
       const key = Layout.manifest(id)
-      const manifest = yield* Effect.catchIf(assets.manifest(id), isNotFound, () => Effect.fail(elsewhere(key)))
+      const manifest = yield* Effect.catchIf(assets.scannedManifest(id), isNotFound, () => Effect.fail(elsewhere(key)))
       const rows = manifest.rows(array.id)
       if (rows === undefined || manifest.nodes.length !== 1) {
         return yield* invalid(`\`${key}\` does not have refs of this array, and of no other`)
@@ -561,10 +564,7 @@ export const merge: (
             before === undefined ? [] : overlaps(before, now, rank)
           )
           if (found.length === 0) continue
-          const { count, indices } = IndexRuns.union(
-            rank,
-            found.map((indices) => ({ count: rank === 0 ? 1 : indices.length / rank, indices }))
-          )
+          const { count, indices } = IndexRuns.union(rank, found)
           const first = formatted(rank, indices.subarray(0, named * rank))
           return yield* new PieceOverlap({ path, indices: first, count, piece: one.piece })
         }
