@@ -45,6 +45,7 @@ it("there are no examples that are not run here", () => {
     "distributed-threads.ts",
     "egm96.ts",
     "environments.ts",
+    "history.ts",
     "inspect.ts",
     "many-chunks.ts",
     "quickstart.ts",
@@ -52,7 +53,8 @@ it("there are no examples that are not run here", () => {
     "s3-endpoint.ts",
     "s3-region.ts",
     "s3.ts",
-    "three-credentials.ts"
+    "three-credentials.ts",
+    "together.ts"
   ])
 })
 
@@ -107,6 +109,19 @@ describe("inspect", () => {
   })
 })
 
+describe("history", () => {
+  it("prints what was done and what changed", async () => {
+    await run("quickstart.ts", { output: "history" })
+    const { code, output } = await run("history.ts", { output: "history" })
+    expect(output).toMatch(/^status {4}Online\nfile {6}\{"key":"repo",/)
+    expect(output).toMatch(/operations\n {2}\S+Z {2}NewCommit\n {2}\S+Z {2}RepoInitialized\n/)
+    expect(output).toMatch(/snapshots\n {2}\w{20} {2}main {2}EGM96, not copied\n/)
+    expect(output).toContain("    new      /\n    new      /heights\n    chunks   /heights: 1, [0,0]…\n")
+    expect(output).toMatch(/ {2}1CECHNKREP0F1RSTCMT0 {2}.*\n$/)
+    expect(code).toBe(0)
+  })
+})
+
 describe("quickstart", () => {
   it("reads the geoid through zarrita", async () => {
     const { code, output } = await run("quickstart.ts", { output: "quickstart" })
@@ -123,6 +138,14 @@ describe("quickstart", () => {
 /** The lines of a program, wherever it is in another one. */
 const unindented = (program: string): string => program.replaceAll(/^ +/gm, "")
 
+const expectPrograms = (file: string, page: string): void => {
+  const guide = fs.readFileSync(path.join(root, page), "utf8")
+  const programs = Array.from(guide.matchAll(/```ts\n([^]*?)```/g), ([, program]) => program!)
+  expect(programs.length).toBeGreaterThan(2)
+  const example = unindented(fs.readFileSync(path.join(examples, file), "utf8"))
+  for (const program of programs) expect(example).toContain(unindented(program))
+}
+
 describe("many-chunks", () => {
   it("reads the chunks of an array at once, and as a stream", async () => {
     const { code, output } = await run("many-chunks.ts", { output: "many-chunks" })
@@ -130,13 +153,22 @@ describe("many-chunks", () => {
     expect(code).toBe(0)
   })
 
-  it("has every program of the guide to reading", () => {
-    const guide = fs.readFileSync(path.join(root, "docs/reading.md"), "utf8")
-    const programs = Array.from(guide.matchAll(/```ts\n([^]*?)```/g), ([, program]) => program!)
-    expect(programs.length).toBeGreaterThan(2)
-    const example = unindented(fs.readFileSync(path.join(examples, "many-chunks.ts"), "utf8"))
-    for (const program of programs) expect(example).toContain(unindented(program))
+  it("has every program of the guide to reading", () => expectPrograms("many-chunks.ts", "docs/reading.md"))
+})
+
+describe("together", () => {
+  it("commits at the same time, tells of a conflict, and merges", async () => {
+    const { code, output } = await run("together.ts", { output: "together" })
+    expect(output).toBe(
+      "committed at the same time: 12\n" +
+        "conflict: chunk [0] of `/bremen` was written here and by others\n" +
+        'merged: {"by":"other","title":"stations","licence":"CC0-1.0"}\n' +
+        "commits: 19\n"
+    )
+    expect(code).toBe(0)
   })
+
+  it("has every program of the guide to writing together", () => expectPrograms("together.ts", "docs/transactions.md"))
 })
 
 describe("distributed", () => {

@@ -224,7 +224,7 @@ describe("a file that is a directory, or another file", () => {
 
 describe("a repository of another version", () => {
   for (const [version, advice] of [
-    [1, "Migrate it"],
+    [1, "newest copy in `overwritten/`"],
     [3, "newer version of this library"],
     [255, "newer version of this library"]
   ] as const) {

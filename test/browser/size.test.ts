@@ -10,7 +10,7 @@ const loaded = (repository: "ReadonlyRepository" | "Repository") =>
 
 /** What few readers need, which is loaded when it is asked for. */
 const onDemand =
-  /\/(?:ChunkStream|SessionQueries|Dependencies|LocationQuery|Glob|History|ZarrStore|ChunkResolver|ContainerMatch|ContainerStores|ContainerAccess|CredentialsPolicy|ObjectPlace|VirtualReadError|Msgpack)\.ts$/
+  /\/(?:ChunkStream|Spec1|Spec1Refs|Spec1History|ConfigYaml|SessionQueries|Dependencies|LocationQuery|Glob|History|ZarrStore|ChunkResolver|ContainerMatch|ContainerStores|ContainerAccess|CredentialsPolicy|ObjectPlace|VirtualReadError|Msgpack)\.ts$/
 
 /**
  * Modules that are there to write, and packages that only those need. `FlatWriter` is not one of them: what was read of a
@@ -20,7 +20,9 @@ const writers =
   /\/(?:FlatBuilder|SnapshotWriter|ManifestWriter|TextPlaces|PlainDirectory|ArrayRefsWriter|MergedRefs|EffectiveRows|ChunkRefColumns|TransactionLog|AssetWrites|WritableSession|VirtualRefs|Creation|Publication|ConfigControl|SplitExpressions|OwnWrite|RandomId|Commit|ManifestSplit|Repository|ChangedSnapshot|ChangeSet)\.ts$|\/re2js\//
 
 describe("a page that only reads", () => {
-  it.live("loads nothing that writes or that few need, and less than 41.5 kB besides `effect` and zarrita", () =>
+  let plain = 0
+
+  it.live("loads nothing that writes or that few need, and less than 44 kB besides `effect` and zarrita", () =>
     Effect.gen(function* () {
       const { later, modules, size } = yield* loaded("ReadonlyRepository")
       const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(1)} kB`
@@ -39,7 +41,29 @@ describe("a page that only reads", () => {
         later.map(({ module }) => module),
         ["packages/core/src/repository/Queries.ts", "packages/core/src/repository/Virtual.ts"]
       )
-      assert.isBelow(size, 41_500)
+      assert.isTrue(later.some(({ module }) => module.startsWith("yaml/")))
+      assert.isBelow(size, 44_000)
+      plain = size
+    })
+  )
+
+  it.live("and shows the history and the status of a repository loads nothing that writes either", () =>
+    Effect.gen(function* () {
+      const history = `
+        export { ancestry, graph, operations, snapshot } from "@effect-icechunk/core/History"
+        export { featureFlags, metadata, status } from "@effect-icechunk/core/RepositoryState"
+        ${readingPage("ReadonlyRepository")}
+      `
+      const { modules, size } = yield* Effect.promise(() =>
+        loadedOf({ text: history, directory: import.meta.dirname, external: besides })
+      )
+      assert.include(modules, "packages/core/src/repository/versions/OperationsLog.ts")
+      assert.deepStrictEqual(
+        modules.filter((module) => writers.test(`/${module}`)),
+        []
+      )
+      assert.isBelow(size - plain, 4000)
+      console.log(`  ${((size - plain) / 1000).toFixed(1)} kB more with its history and status`)
     })
   )
 

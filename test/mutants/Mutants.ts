@@ -180,6 +180,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     tests: ["packages/fs/test/HeldFiles.test.ts"]
   },
   {
+    name: "on files of this machine: what is read of memory is checked as all else is",
+    file: "packages/fs/src/internal/HeldFile.ts",
+    find: "if (count === length) check(bytes)",
+    replace: "if (count === length) finish(Effect.succeed({ bytes, span, meta: checked.meta }))",
+    tests: ["packages/fs/test/HeldFiles.test.ts"]
+  },
+  {
     name: "on files: an open file is not closed while it is read",
     file: "packages/fs/src/internal/HeldFile.ts",
     find: "if (readers === 0) end()",

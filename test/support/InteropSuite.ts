@@ -121,7 +121,7 @@ const key = (at: string, ...rest: ReadonlyArray<string | number>): string =>
   [at.slice(1), ...rest].filter((part) => part !== "").join("/")
 
 /** Everything that the cases hold, by Zarr key. */
-const contents: ReadonlyMap<string, Uint8Array> = new Map([
+export const contents: ReadonlyMap<string, Uint8Array> = new Map([
   ...groups.map((at) => [key(at, "zarr.json"), json(groupJson(at))] as const),
   ...cases.map((array) => [key(array.path, "zarr.json"), json(zarrJson(array))] as const),
   ...cases.flatMap((array, seed) =>
@@ -154,7 +154,7 @@ export const readTheirs = async (
   return new Map(await Promise.all(keys.map(async (one) => [one, buffer(await store.get(one))] as const)))
 }
 
-const assertSame = (
+export const assertSame = (
   found: ReadonlyMap<string, Buffer | undefined>,
   expected: ReadonlyMap<string, Uint8Array>,
   what: string

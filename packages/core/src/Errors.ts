@@ -15,16 +15,24 @@ export {
 export { RebaseConflict, RebaseImpossible } from "./repository/changes/Rebase.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
+export { NotInspectable } from "./repository/inspection/NotInspectable.ts"
+export { NotAnAncestor } from "./repository/versions/Diff.ts"
+export { OperationsLogIncomplete } from "./repository/versions/OperationsLog.ts"
 export { CommitConflict, CommitOutcomeUnknown, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
+export { InvalidSetting } from "./repository/versions/Settings.ts"
+export { NoSnapshotAsOf } from "./repository/versions/Version.ts"
 export {
   ClockSkew,
   ConfigNotPublished,
+  NothingToMigrate,
   OutcomeUnknown,
   RepositoryAlreadyExists,
   RepositoryBusy,
   RepositoryNotFound,
+  RepositoryOffline,
   UnsupportedSpecVersion
 } from "./repository/RepositoryError.ts"
+export { MigrationDiverged } from "./repository/upkeep/MigrationPlan.ts"
 export {
   InvalidChunk,
   InvalidIndex,

@@ -36,6 +36,7 @@ import * as FileRemoval from "./internal/FileRemoval.ts"
 import { failed, inRequest, locationOf } from "./internal/FileRequest.ts"
 import * as FileWriter from "./internal/FileWriter.ts"
 import * as HeldFiles from "./internal/HeldFiles.ts"
+import * as LocalDirectories from "./internal/LocalDirectories.ts"
 import * as LockOwner from "./internal/LockOwner.ts"
 import * as Placement from "./internal/Placement.ts"
 import * as StagedFiles from "./internal/StagedFiles.ts"
@@ -98,12 +99,13 @@ export const make = Effect.fnUntraced(function* (
     timeout: options.lockTimeout ?? "30 seconds",
     heartbeatLimit: options.heartbeatLimit ?? "10 seconds"
   })
-  const confinement = Confinement.make({ path, root, followLinks: options.followLinks ?? false })
+  const locals = LocalDirectories.make()
+  const confinement = Confinement.make({ path, root, followLinks: options.followLinks ?? false, locals })
   const { confine, find } = confinement
   const held = yield* HeldFiles.make
-  const directories = Directories.make({ fs, path, root, isFlushed: flush, confine })
+  const directories = Directories.make({ fs, path, root, isFlushed: flush, confine, locals })
   const stagedFiles = StagedFiles.make({ fs, path, root, here, lock })
-  const placement = Placement.make({ fs, path, root, lock, directories, stagedFiles })
+  const placement = Placement.make({ fs, path, root, lock, directories, stagedFiles, locals })
   const writer = FileWriter.make({
     fs,
     path,
@@ -113,6 +115,7 @@ export const make = Effect.fnUntraced(function* (
     directories,
     placement,
     stagedFiles,
+    locals,
     failed: (file, reason) => failed(description, "put", path.relative(root, file).replaceAll(path.sep, "/"), reason)
   })
   const removal = FileRemoval.make({ path, root, lock, confine, directories, stagedFiles })
@@ -147,7 +150,7 @@ export const make = Effect.fnUntraced(function* (
     get: (key, getOptions) =>
       pathOf(key).pipe(
         Effect.tap(directories.settleDoubt),
-        Effect.flatMap((file) => FileReader.read(fs, held, key, find(file), getOptions)),
+        Effect.flatMap((file) => FileReader.read(fs, held, key, () => find(file), getOptions)),
         Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
         request("get", key)
       ),
@@ -159,7 +162,8 @@ export const make = Effect.fnUntraced(function* (
           writer.write(file, bytes, {
             mode: putOptions?.mode ?? ObjectStore.overwrite,
             defer: putOptions?.defer,
-            after: putOptions?.after
+            after: putOptions?.after,
+            isUnique: putOptions?.isUnique
           })
         ),
         Effect.tap(RequestSpan.bytes(bytes.length)),

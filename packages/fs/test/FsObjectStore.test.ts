@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as DeferredWrites from "@effect-icechunk/core/DeferredWrites"
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import type * as Errors from "@effect-icechunk/core/ObjectStoreError"
 import * as ObjectStoreConformance from "@effect-icechunk/core/testing/ObjectStoreConformance"
@@ -412,6 +413,31 @@ describe("FsObjectStore", () => {
       yield* store.put("key", text("new"), { mode: ObjectStore.update(version) })
     }).pipe(Effect.provide(NodeServices.layer))
   })
+
+  for (const flush of [true, false]) {
+    it.live(`what nobody else writes gets its name in one step, ${flush ? "with" : "without"} flushes`, () =>
+      Effect.gen(function* () {
+        const links: Array<string> = []
+        const { directory, fs, store } = yield* opened({ flush }, (fs) => ({
+          link: (from, to) => Effect.tap(fs.link(from, to), () => Effect.sync(() => links.push(to)))
+        }))
+        const writes = DeferredWrites.make()
+        const { etag } = yield* store.put("chunks/a", text("a"), { isUnique: true })
+        yield* store.put("chunks/b", text("b"), { isUnique: true, defer: writes.defer("b") })
+        yield* writes.settle()
+        assert.isEmpty(links)
+        assert.strictEqual((yield* store.head("chunks/a")).version.etag, etag)
+        assert.strictEqual(textOf(yield* store.get("chunks/b")), "b")
+        assert.deepStrictEqual(yield* fs.readDirectory(directory), ["chunks"])
+        // It says nothing against conditions, nor of a directory.
+        const create = store.put("chunks/a", text("c"), { isUnique: true, mode: ObjectStore.create })
+        assert.strictEqual((yield* reasonOf(create))._tag, "AlreadyExists")
+        assert.strictEqual((yield* reasonOf(store.put("chunks", text("c"), { isUnique: true })))._tag, "Unsupported")
+        assert.deepStrictEqual(yield* keysOf(store), ["chunks/a", "chunks/b"])
+        assert.deepStrictEqual(yield* fs.readDirectory(directory), ["chunks"])
+      }).pipe(Effect.provide(NodeServices.layer))
+    )
+  }
 
   it.live("a copy is another name for the file, as long as nothing is there, and stays as it is", () =>
     Effect.gen(function* () {

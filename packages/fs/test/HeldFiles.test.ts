@@ -75,7 +75,7 @@ const onThisMachine = {
  */
 const heldBack = Effect.gen(function* () {
   const module = process.getBuiltinModule("node:fs")
-  const { lstat, lstatSync, read } = module
+  const { lstat, lstatSync, read, readSync } = module
   const native = module.realpathSync.native
   const state = {
     isHolding: false,
@@ -83,6 +83,10 @@ const heldBack = Effect.gen(function* () {
     looks: 0,
     places: 0,
     waits: 0,
+    /** Bytes of each read by a thread, and of each on the program's own. */
+    threads: [] as Array<number>,
+    here: [] as Array<number>,
+    afterReadHere: undefined as (() => void) | undefined,
     release: (): void => {
       for (const tell of state.come.splice(0)) tell()
     }
@@ -99,14 +103,23 @@ const heldBack = Effect.gen(function* () {
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       module.realpathSync.native = native
-      swap({ lstat, lstatSync, read })
+      swap({ lstat, lstatSync, read, readSync })
     })
   )
   module.realpathSync.native = counted(native, () => state.places++)
   swap({
     lstat: counted(lstat as (...parameters: Array<never>) => void, () => state.waits++),
     lstatSync: counted(lstatSync as (...parameters: Array<never>) => unknown, () => state.looks++),
+    readSync: (fd: number, bytes: Uint8Array, at: number, length: number, position?: number) => {
+      // `readFileSync` says no position.
+      if (position === undefined) return readSync(fd, bytes, at, length, null)
+      state.here.push(length)
+      const count = readSync(fd, bytes, at, length, position)
+      state.afterReadHere?.()
+      return count
+    },
     read: (...parameters: Array<unknown>) => {
+      state.threads.push(parameters[3] as number)
       const done = parameters.pop() as (...outcome: Array<unknown>) => void
       const tell = (...outcome: Array<unknown>): void => {
         if (state.isHolding) state.come.push(() => done(...outcome))
@@ -353,12 +366,78 @@ describe.runIf(process.platform === "linux" || process.platform === "darwin")("f
         for (const [i, reader] of readers.entries()) assert.strictEqual(textOf(yield* Fiber.join(reader)), names[i % 2])
         assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks + 2, places + 1, waits])
         // Those that come later are not told what was found out for others.
-        const late = yield* Effect.forkChild(store.get("sub/a"))
-        yield* until(() => calls.come.length === 1)
-        calls.release()
-        yield* Fiber.join(late)
+        yield* store.get("sub/a")
         assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks + 3, places + 2, waits])
       }).pipe(Effect.provideService(NodeCalls, onThisMachine), withPool(), Effect.provide(NodeServices.layer))
+  )
+
+  it.live("what the system has in memory is read without a thread, once a block was read twice", () =>
+    Effect.gen(function* () {
+      const calls = yield* heldBack
+      const { confined, data, store } = yield* world()
+      NodeFs.writeFileSync(
+        `${data}/a`,
+        Uint8Array.from({ length: 100_000 }, (_, i) => i % 251)
+      )
+      for (const from of [store, confined]) {
+        calls.threads = []
+        calls.here = []
+        const read = Effect.fnUntraced(function* (offset: number, length: number) {
+          const { bytes, span } = yield* from.get("a", { range: ByteRange.bounded(offset, length) })
+          assert.deepStrictEqual(span, { start: offset, end: offset + length })
+          assert.deepStrictEqual(
+            Array.from(bytes),
+            Array.from({ length }, (_, i) => (offset + i) % 251)
+          )
+          assert.strictEqual(bytes.buffer.byteLength, length, "bytes of its own")
+          bytes.fill(0)
+        })
+        yield* read(0, 5)
+        yield* read(10, 5)
+        yield* read(20, 5)
+        for (const offset of [0, 7, 65_530]) yield* read(offset, 6)
+        assert.deepStrictEqual(calls.threads.slice(-2), [5, 65_536])
+        assert.deepStrictEqual(calls.here, [6, 6, 6])
+        // The end of the file is a block, too.
+        for (const offset of [70_000, 99_990, 80_000]) yield* read(offset, 10)
+        assert.deepStrictEqual(calls.threads.slice(-2), [10, 100_000 - 65_536])
+        assert.deepStrictEqual(calls.here, [6, 6, 6, 10])
+      }
+    }).pipe(Effect.provideService(NodeCalls, onThisMachine), withPool(), Effect.provide(NodeServices.layer))
+  )
+
+  it.live("what was read without a thread is served only when the file is looked at afterwards and is the same", () =>
+    Effect.gen(function* () {
+      const calls = yield* heldBack
+      const { confined, data, store } = yield* world()
+      const changes: Readonly<Record<string, readonly [change: () => void, seen: string]>> = {
+        write: [() => NodeFs.writeFileSync(`${data}/sub/a`, "other text"), "other text"],
+        replace: [
+          () => {
+            NodeFs.writeFileSync(`${data}/sub/new`, "third text")
+            NodeFs.renameSync(`${data}/sub/new`, `${data}/sub/a`)
+          },
+          "third text"
+        ],
+        append: [() => NodeFs.appendFileSync(`${data}/sub/a`, " and more"), "first text and more"],
+        truncate: [() => NodeFs.truncateSync(`${data}/sub/a`, 3), "fir"],
+        remove: [() => NodeFs.unlinkSync(`${data}/sub/a`), "NotFound"]
+      }
+      for (const from of [store, confined]) {
+        for (const [name, [change, seen]] of Object.entries(changes)) {
+          NodeFs.writeFileSync(`${data}/sub/a`, "first text")
+          for (let i = 0; i < 4; i++) yield* from.get("sub/a")
+          const before = calls.here.length
+          calls.afterReadHere = () => {
+            calls.afterReadHere = undefined
+            change()
+          }
+          const outcome = yield* Effect.result(from.get("sub/a"))
+          assert.strictEqual(calls.here.length, before + 1, name)
+          assert.strictEqual(outcome._tag === "Success" ? textOf(outcome.success) : outcome.failure.reason._tag, seen)
+        }
+      }
+    }).pipe(Effect.provideService(NodeCalls, onThisMachine), withPool(), Effect.provide(NodeServices.layer))
   )
 
   for (const [name, misbehave, calls] of [
@@ -377,8 +456,9 @@ describe.runIf(process.platform === "linux" || process.platform === "darwin")("f
         NodeFs.writeFileSync(`${data}/a`, "text")
         yield* store.get("a")
         const { looks, places, waits } = calls
-        assert.strictEqual(textOf(yield* store.get("a")), "text")
-        assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks, places, waits + 1])
+        for (let i = 0; i < 4; i++) assert.strictEqual(textOf(yield* store.get("a")), "text")
+        assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks, places, waits + 4])
+        assert.deepStrictEqual(calls.here, [], "nor for its bytes")
         assert.strictEqual(files.opened, 1)
       }).pipe(
         Effect.provideService(NodeCalls, { ...onThisMachine, ...calls }),
@@ -396,8 +476,9 @@ describe.runIf(process.platform === "linux" || process.platform === "darwin")("f
       NodeFs.symlinkSync("sub", `${data}/way`)
       yield* store.get("way/a")
       const { looks, places, waits } = calls
-      assert.strictEqual(textOf(yield* store.get("way/a")), "text")
-      assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks, places, waits + 1])
+      for (let i = 0; i < 4; i++) assert.strictEqual(textOf(yield* store.get("way/a")), "text")
+      assert.deepStrictEqual([calls.looks, calls.places, calls.waits], [looks, places, waits + 4])
+      assert.deepStrictEqual(calls.here, [])
     }).pipe(Effect.provideService(NodeCalls, onThisMachine), withPool(), Effect.provide(NodeServices.layer))
   )
 
@@ -674,22 +755,23 @@ describe.runIf(process.platform === "linux" || process.platform === "darwin")("f
 
 /** What other programs do between two reads. */
 type Step =
-  | { readonly _tag: "Write" | "Replace"; readonly name: string; readonly text: string }
+  | { readonly _tag: "Write" | "Replace" | "Append"; readonly name: string; readonly text: string }
   | { readonly _tag: "Rename" | "Link"; readonly name: string; readonly to: string }
-  | { readonly _tag: "Unlink" | "Truncate"; readonly name: string }
+  | { readonly _tag: "Unlink" | "Truncate" | "Touch"; readonly name: string }
   | {
       readonly _tag: "Read"
       readonly name: string
       readonly offset: number
       readonly length: number
       readonly times: number
+      readonly rounds: number
     }
 
 const name = fc.constantFrom("a", "b", "sub/c")
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ _tag: fc.constantFrom("Write", "Replace"), name, text: fc.string({ maxLength: 6 }) }),
+  fc.record({ _tag: fc.constantFrom("Write", "Replace", "Append"), name, text: fc.string({ maxLength: 6 }) }),
   fc.record({ _tag: fc.constantFrom("Rename", "Link"), name, to: name }),
-  fc.record({ _tag: fc.constantFrom("Unlink", "Truncate"), name }),
+  fc.record({ _tag: fc.constantFrom("Unlink", "Truncate", "Touch"), name }),
   {
     weight: 4,
     arbitrary: fc.record({
@@ -697,7 +779,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       name,
       offset: fc.nat(5),
       length: fc.nat(5),
-      times: fc.integer({ min: 1, max: 4 })
+      times: fc.integer({ min: 1, max: 4 }),
+      rounds: fc.integer({ min: 1, max: 4 })
     })
   }
 ) as fc.Arbitrary<Step>
@@ -707,6 +790,7 @@ describe("reads among writes, replacements, renamings, links and removals", () =
     "are as those of a program that opens the file each time",
     () =>
       Effect.gen(function* () {
+        const calls = yield* heldBack
         const { confined, data, store } = yield* world()
         const at = (name: string): string => `${data}/${name}`
         const attempt = (run: () => void): void => {
@@ -751,7 +835,7 @@ describe("reads among writes, replacements, renamings, links and removals", () =
           for (const step of steps) {
             switch (step._tag) {
               case "Read":
-                yield* read(step)
+                for (let round = 0; round < step.rounds; round++) yield* read(step)
                 break
               case "Write":
                 NodeFs.writeFileSync(at(step.name), step.text)
@@ -774,6 +858,12 @@ describe("reads among writes, replacements, renamings, links and removals", () =
               case "Unlink":
                 attempt(() => NodeFs.unlinkSync(at(step.name)))
                 break
+              case "Append":
+                NodeFs.appendFileSync(at(step.name), step.text)
+                break
+              case "Touch":
+                attempt(() => NodeFs.utimesSync(at(step.name), new Date(), new Date()))
+                break
               case "Truncate":
                 attempt(() => NodeFs.truncateSync(at(step.name), 1))
             }
@@ -785,7 +875,13 @@ describe("reads among writes, replacements, renamings, links and removals", () =
             { numRuns: 60 }
           )
         )
-      }).pipe(withPool({ limit: 3 }), Effect.provide(NodeServices.layer)),
+        assert.isAbove(calls.here.length, 0, "some were read without a thread")
+        assert.isAbove(calls.threads.length, 0)
+      }).pipe(
+        Effect.provideService(NodeCalls, onThisMachine),
+        withPool({ limit: 3 }),
+        Effect.provide(NodeServices.layer)
+      ),
     120_000
   )
 })

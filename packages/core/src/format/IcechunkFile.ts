@@ -133,6 +133,14 @@ export const decodeHeader = (file: string, bytes: Uint8Array): Result.Result<Hea
   })
 
 /**
+ * The version of the specification in a header of the right length, whether it is a known one or not.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const specVersionOf = (header: Uint8Array): number => header[specVersionAt]!
+
+/**
  * A file, decoded as far as all types share: its header and its decompressed payload.
  *
  * @category models

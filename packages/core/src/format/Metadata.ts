@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import type { Json } from "../values/Json.ts"
+import { canonical, type Json } from "../values/Json.ts"
 import * as NodePath from "../values/NodePath.ts"
 import type { FormatError } from "../encoding/FormatError.ts"
 import type { FlatBuilder } from "../encoding/FlatBuilder.ts"
@@ -66,6 +66,23 @@ const of = (
   )
   if (decodeValue === Flexbuffer.decode) origins.set(metadata, bytes)
   return metadata
+}
+
+/**
+ * Metadata that was made from other metadata: what is the same in both is written back as it was.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const keepingOrigin = (before: Metadata, after: Metadata): Metadata => {
+  const origin = origins.get(before)
+  if (origin === undefined) return after
+  const same = Array.from(origin).filter(
+    ([name]) => Object.hasOwn(after, name) && canonical(after[name]) === canonical(before[name])
+  )
+  const copy = { ...after }
+  origins.set(copy, new Map(same))
+  return copy
 }
 
 /**

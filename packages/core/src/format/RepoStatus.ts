@@ -28,7 +28,13 @@ export interface RepoStatus {
   readonly reason: string | undefined
 }
 
-const availabilities: ReadonlyArray<Availability> = ["Online", "ReadOnly", "Offline"]
+/**
+ * Every availability, in the order of the codes in the schema.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const availabilities: ReadonlyArray<Availability> = ["Online", "ReadOnly", "Offline"]
 
 const Status = fields("availability", "set_at", "limited_availability_reason")
 

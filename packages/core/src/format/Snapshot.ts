@@ -269,6 +269,17 @@ const decodeManifestFiles = (root: FlatTable.FlatTable): ReadonlyArray<ManifestF
   }))
 }
 
+const headingOf = (file: string, decodeValue: Metadata.DecodeValue, root: FlatTable.FlatTable): Heading => {
+  const parentId = root.optionalStruct(Fields.Root.parent_id, 12)
+  return {
+    id: ObjectId.snapshotId(root.struct(Fields.Root.id, 12)),
+    parentId: parentId === undefined ? undefined : ObjectId.snapshotId(parentId),
+    flushedAt: root.u64(Fields.Root.flushed_at),
+    message: root.string(Fields.Root.message),
+    metadata: Metadata.decode(file, Fields.Root.metadata.name, decodeValue, root.vector(Fields.Root.metadata, 4))
+  }
+}
+
 /**
  * The snapshot in a payload. `file` is its key, for the error; `decodeValue` is what its metadata is decoded with,
  * which the version in its header tells: a repository that was migrated has snapshots of both versions.
@@ -288,21 +299,36 @@ export const decode = (
   FlatTable.decode(
     file,
     payload,
-    (root) => {
-      const parentId = root.optionalStruct(Fields.Root.parent_id, 12)
-      return {
-        id: ObjectId.snapshotId(root.struct(Fields.Root.id, 12)),
-        parentId: parentId === undefined ? undefined : ObjectId.snapshotId(parentId),
-        nodes: decodeNodes(root),
-        flushedAt: root.u64(Fields.Root.flushed_at),
-        message: root.string(Fields.Root.message),
-        metadata: Metadata.decode(file, Fields.Root.metadata.name, decodeValue, root.vector(Fields.Root.metadata, 4)),
-        manifestFiles: decodeManifestFiles(root),
-        extra: root.optionalBytes(Fields.Root.extra)
-      }
-    },
+    (root) => ({
+      ...headingOf(file, decodeValue, root),
+      nodes: decodeNodes(root),
+      manifestFiles: decodeManifestFiles(root),
+      extra: root.optionalBytes(Fields.Root.extra)
+    }),
     bounds
   )
+
+/**
+ * What a snapshot says of itself: all but its nodes and manifests.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Heading = Pick<Snapshot, "id" | "parentId" | "flushedAt" | "message" | "metadata">
+
+/**
+ * What the snapshot in a payload says of itself, without looking at its nodes. As `decode` otherwise.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeHeading = (
+  file: string,
+  decodeValue: Metadata.DecodeValue,
+  payload: Uint8Array,
+  bounds?: FlatTable.Bounds
+): Result.Result<Heading, FormatError> =>
+  FlatTable.decode(file, payload, (root) => headingOf(file, decodeValue, root), bounds)
 
 /**
  * The payload of a snapshot in spec version 2, nodes by path and manifest files by id, without the parent.

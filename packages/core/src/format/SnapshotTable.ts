@@ -202,6 +202,22 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
     return ObjectId.snapshotIdAt(this.#block, this.#idAt(place))
   }
 
+  /** When the snapshot at a place was written, in microseconds since 1970. */
+  flushedAt(place: number): number {
+    const position = this.#tables[place]! + at.flushed
+    return this.#view.getUint32(position + 4, true) * 2 ** 32 + this.#view.getUint32(position, true)
+  }
+
+  /** The place of the parent of the snapshot at a place, or -1. */
+  parentOf(place: number): number {
+    return this.#parents[place]!
+  }
+
+  /** The snapshot at a place. */
+  infoOf(place: number): SnapshotInfo {
+    return this.#info(place, this.idOf(place), this.#parentId(place))
+  }
+
   #info(place: number, id: SnapshotId, parentId: SnapshotId | undefined): SnapshotInfo {
     const table = this.#tables[place]!
     const message = this.#follow(table + at.message)
@@ -209,8 +225,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
     return {
       id,
       parentId,
-      flushedAt:
-        this.#view.getUint32(table + at.flushed + 4, true) * 2 ** 32 + this.#view.getUint32(table + at.flushed, true),
+      flushedAt: this.flushedAt(place),
       message: FlatTable.text(this.#block, message + 4, this.#view.getUint32(message, true)),
       metadata: this.#view.getUint32(metadata, true) === 0 ? {} : Metadata.at(this.#block, metadata),
       prunedAncestorTxLogs: this.#isPlain(table) ? [] : this.#ids(this.#follow(table + at.pruned))
@@ -234,21 +249,19 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
 
   get(id: SnapshotId): SnapshotInfo | undefined {
     const place = this.placeOf(id)
-    return place < 0 ? undefined : this.#info(place, this.idOf(place), this.#parentId(place))
+    return place < 0 ? undefined : this.infoOf(place)
   }
 
   /** A snapshot and those before it, newest first; none when there is no such snapshot. */
-  ancestry(id: SnapshotId): ReadonlyArray<SnapshotInfo> {
-    const found: Array<SnapshotInfo> = []
+  *ancestors(id: SnapshotId): Generator<SnapshotInfo> {
     let place = this.placeOf(id)
     let own = place < 0 ? undefined : this.idOf(place)
     while (own !== undefined) {
       const parentId = this.#parentId(place)
-      found.push(this.#info(place, own, parentId))
+      yield this.#info(place, own, parentId)
       place = this.#parents[place]!
       own = parentId
     }
-    return found
   }
 
   *keys(): MapIterator<SnapshotId> {
@@ -256,7 +269,7 @@ export class SnapshotTable implements ReadonlyMap<SnapshotId, SnapshotInfo> {
   }
 
   *values(): MapIterator<SnapshotInfo> {
-    for (let place = 0; place < this.size; place++) yield this.#info(place, this.idOf(place), this.#parentId(place))
+    for (let place = 0; place < this.size; place++) yield this.infoOf(place)
   }
 
   *entries(): MapIterator<[SnapshotId, SnapshotInfo]> {
@@ -346,6 +359,19 @@ export const including = (snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>, info
   of(snapshots).inserted(partsOf(info), info.parentId)
 
 /**
+ * A snapshot and those before it, newest first, each made when it is asked for; none when there is no such snapshot.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export function* ancestors(snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>, id: SnapshotId): Generator<SnapshotInfo> {
+  if (snapshots instanceof SnapshotTable) return yield* snapshots.ancestors(id)
+  for (let info = snapshots.get(id); info !== undefined; info = info.parentId && snapshots.get(info.parentId)) {
+    yield info
+  }
+}
+
+/**
  * A snapshot and those before it, newest first; none when there is no such snapshot.
  *
  * @category accessors
@@ -354,14 +380,7 @@ export const including = (snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>, info
 export const ancestry = (
   snapshots: ReadonlyMap<SnapshotId, SnapshotInfo>,
   id: SnapshotId
-): ReadonlyArray<SnapshotInfo> => {
-  if (snapshots instanceof SnapshotTable) return snapshots.ancestry(id)
-  const found: Array<SnapshotInfo> = []
-  for (let info = snapshots.get(id); info !== undefined; info = info.parentId && snapshots.get(info.parentId)) {
-    found.push(info)
-  }
-  return found
-}
+): ReadonlyArray<SnapshotInfo> => Array.from(ancestors(snapshots, id))
 
 /** An index from which following parents never ends. */
 const findLoop = (parents: Int32Array): number | undefined => {

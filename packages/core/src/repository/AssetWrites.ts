@@ -17,6 +17,7 @@ import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../values/ObjectId.ts"
 import * as Assets from "./Assets.ts"
 import * as Layout from "./Layout.ts"
+import * as TransactionLogs from "./versions/TransactionLogs.ts"
 
 /**
  * A manifest and its file.
@@ -81,7 +82,13 @@ export const make = Effect.fnUntraced(function* (
 
   const put = (key: string, bytes: Uint8Array): Effect.Effect<void, ObjectStoreError | WriteForbidden> =>
     Effect.flatMap(Deferred, (deferred) =>
-      Effect.asVoid(store.put(key, bytes, { contentType: "application/octet-stream", defer: deferred?.defer(key) }))
+      Effect.asVoid(
+        store.put(key, bytes, {
+          contentType: "application/octet-stream",
+          defer: deferred?.defer(key),
+          isUnique: true
+        })
+      )
     )
 
   return {
@@ -125,15 +132,7 @@ export const make = Effect.fnUntraced(function* (
       yield* Assets.describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
       yield* put(Layout.transaction(log.id), bytes)
     }),
-    transactionLog: Effect.fn("Assets.transactionLog")(function* (id) {
-      const file = Layout.transaction(id)
-      const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("TransactionLog") })
-      yield* Assets.describeSpan(file, "TransactionLog", bytes)
-      const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "TransactionLog"))
-      const log = yield* Effect.fromResult(TransactionLog.decode(file, payload, { maxHeld }))
-      yield* Assets.ensureId(file, id, log.id)
-      return log
-    })
+    transactionLog: (id) => TransactionLogs.read({ store, withZstd }, id)
   }
 })
 

@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Flexbuffer from "../encoding/Flexbuffer.ts"
 import { FormatError } from "../encoding/FormatError.ts"
 import * as IcechunkFile from "../format/IcechunkFile.ts"
+import type { DecodeValue } from "../format/Metadata.ts"
 import * as Manifest from "../format/manifest/Manifest.ts"
 import * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../encoding/Zstd.ts"
@@ -107,6 +108,50 @@ export const ensureId = (file: string, wanted: string, found: string): Effect.Ef
 export const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
   Effect.annotateCurrentSpan({ path, kind, bytes: length })
 
+const readSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
+  store: ObjectStoreShape,
+  file: string
+): Effect.fn.Return<IcechunkFile.IcechunkFile, AssetError, Zstd> {
+  const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
+  yield* describeSpan(file, "Snapshot", bytes)
+  return yield* IcechunkFile.decode(file, bytes, "Snapshot")
+})
+
+const decodeValueOf = ({ specVersion }: IcechunkFile.Header): Effect.Effect<DecodeValue> =>
+  specVersion === 1 ? OnDemand.decodeSpec1Value : Effect.succeed(Flexbuffer.decode)
+
+/**
+ * What a snapshot says of itself, without its nodes. It is not kept.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const heading = /*#__PURE__*/ Effect.fnUntraced(function* (
+  store: ObjectStoreShape,
+  id: SnapshotId
+): Effect.fn.Return<Snapshot.Heading, AssetError, Zstd> {
+  const file = Layout.snapshot(id)
+  const { header, maxHeld, payload } = yield* readSnapshot(store, file)
+  const decodeValue = yield* decodeValueOf(header)
+  const found = yield* Effect.fromResult(Snapshot.decodeHeading(file, decodeValue, payload, { maxHeld }))
+  yield* ensureId(file, id, found.id)
+  return found
+})
+
+/**
+ * The snapshot in a file, of either version of the specification.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
+  file: string,
+  { header, maxHeld, payload }: IcechunkFile.IcechunkFile
+): Effect.fn.Return<Snapshot.Snapshot, FormatError> {
+  const decodeValue = yield* decodeValueOf(header)
+  return yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
+})
+
 /**
  * The files of the repository in `store`.
  *
@@ -121,11 +166,7 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
 
   const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
     const file = Layout.snapshot(id)
-    const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
-    yield* describeSpan(file, "Snapshot", bytes)
-    const { header, maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Snapshot"))
-    const decodeValue = header.specVersion === 1 ? yield* OnDemand.decodeSpec1Value : Flexbuffer.decode
-    const snapshot = yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
+    const snapshot = yield* decodeSnapshot(file, yield* withZstd(readSnapshot(store, file)))
     yield* ensureId(file, id, snapshot.id)
     return snapshot
   })

@@ -31,7 +31,7 @@ import * as Publication from "./config/Publication.ts"
 import * as Layout from "./Layout.ts"
 import * as Opening from "./Opening.ts"
 import * as RandomId from "./RandomId.ts"
-import { OutcomeUnknown, RepositoryAlreadyExists, UnsupportedSpecVersion } from "./RepositoryError.ts"
+import { OutcomeUnknown, RepositoryAlreadyExists } from "./RepositoryError.ts"
 import * as Origin from "./versions/Origin.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 
@@ -46,12 +46,7 @@ const initialFiles: ReadonlySet<string> = new Set([Layout.snapshot(id), Layout.t
  * @category errors
  * @since 0.1.0
  */
-export type CreationError =
-  | RepositoryAlreadyExists
-  | UnsupportedSpecVersion
-  | OutcomeUnknown
-  | ObjectStore.WriteForbidden
-  | ObjectStoreError
+export type CreationError = RepositoryAlreadyExists | OutcomeUnknown | ObjectStore.WriteForbidden | ObjectStoreError
 
 /** Fails unless there is nothing but what creators leave that were stopped half-way. */
 const ensureEmpty = Effect.fnUntraced(function* (
@@ -70,8 +65,7 @@ const ensureEmpty = Effect.fnUntraced(function* (
   )
   if (found !== undefined) {
     if (yield* ObjectStore.exists(store, Layout.repo)) return yield* alreadyExists(Layout.repo)
-    if (yield* Opening.hasSpec1(store))
-      return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
+    if (yield* Opening.hasSpec1(store)) return yield* alreadyExists(Layout.spec1Main)
     return yield* alreadyExists(found.key)
   }
   if (hasConfig) yield* creators(store)

@@ -325,17 +325,17 @@ export interface ContainerAccess {
  * @category models
  * @since 0.1.0
  */
-export interface DependencyQueries {
+export interface DependencyQueries<E = never> {
   /** The location of each virtual chunk, as it is stored; with `distinct` each location once. */
   readonly virtualLocations: (
     query?: LocationQuery.LocationQuery
-  ) => Stream.Stream<string, AssetError | LocationQuery.InvalidLocationQuery>
+  ) => Stream.Stream<string, AssetError | LocationQuery.InvalidLocationQuery | E>
   /** How much of each container is referred to, and which locations belong to none. */
-  readonly dependencies: Effect.Effect<Dependencies, AssetError>
+  readonly dependencies: Effect.Effect<Dependencies, AssetError | E>
   /** Asks each distinct object once whether it still is what its refs say. */
   readonly verifyVirtualChunks: (options?: {
     readonly concurrency?: number | undefined
-  }) => Stream.Stream<ObjectCheck, AssetError>
+  }) => Stream.Stream<ObjectCheck, AssetError | E>
 }
 
 /**

@@ -22,12 +22,52 @@ export const repo = "repo"
 export const config = "config.json"
 
 /**
- * Where a repository of spec version 1 has its branch `main`, which it cannot be without.
+ * Where spec version 1 has its branches and tags, each in a file of its own.
  *
  * @category keys
  * @since 0.1.0
  */
-export const spec1Main = "refs/branch.main/"
+export const spec1Refs = "refs/"
+
+/**
+ * A branch of spec version 1. Source: Icechunk spec 1, "Reference Files".
+ *
+ * @category keys
+ * @since 0.1.0
+ */
+export const spec1Branch = (name: string): string => `${spec1Refs}branch.${name}/ref.json`
+
+/**
+ * A tag of spec version 1.
+ *
+ * @category keys
+ * @since 0.1.0
+ */
+export const spec1Tag = (name: string): string => `${spec1Refs}tag.${name}/ref.json`
+
+/**
+ * What says that a tag of spec version 1 was deleted, beside the tag itself.
+ *
+ * @category keys
+ * @since 0.1.0
+ */
+export const spec1Tombstone = (name: string): string => `${spec1Tag(name)}.deleted`
+
+/**
+ * The branch `main` of spec version 1, which a repository cannot be without.
+ *
+ * @category keys
+ * @since 0.1.0
+ */
+export const spec1Main: string = spec1Branch("main")
+
+/**
+ * The configuration of spec version 1.
+ *
+ * @category keys
+ * @since 0.1.0
+ */
+export const spec1Config = "config.yaml"
 
 /**
  * A snapshot file.

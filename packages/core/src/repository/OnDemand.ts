@@ -15,6 +15,7 @@ import type * as ChunkStream from "./ChunkStream.ts"
 import type { DependencyQueries } from "./Dependencies.ts"
 import type { SnapshotView } from "./SnapshotView.ts"
 import type { Versioned } from "./versions/RepoObject.ts"
+import type * as Spec1 from "./versions/Spec1.ts"
 import type * as Virtual from "./Virtual.ts"
 
 const loaded = Effect.promise(() => import("./Queries.ts"))
@@ -41,7 +42,16 @@ export const chunkIndices = (
 ): Stream.Stream<ChunkIndex, AssetError> =>
   Stream.unwrap(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.indicesOf(context, array, columns)))
 
-const queries = (load: Effect.Effect<DependencyQueries>): DependencyQueries => ({
+/**
+ * `Spec1.open`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const openSpec1 = (...options: Parameters<typeof Spec1.open>): ReturnType<typeof Spec1.open> =>
+  Effect.flatMap(loaded, ({ Spec1 }) => Spec1.open(...options))
+
+const queries = <E>(load: Effect.Effect<DependencyQueries, AssetError | E>): DependencyQueries<E> => ({
   virtualLocations: (query) => Stream.unwrap(Effect.map(load, ({ virtualLocations }) => virtualLocations(query))),
   dependencies: Effect.flatMap(load, ({ dependencies }) => dependencies),
   verifyVirtualChunks: (options) =>
@@ -66,18 +76,18 @@ export const sessionDependencies = (context: ReadContext, currentChanges: () => 
   )
 
 /**
- * `HistoryDependencies.queries`.
+ * `HistoryDependencies.queries`, over the repository object that is read whenever they are asked.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const historyDependencies = (
+export const historyDependencies = <E>(
   context: ReadContext,
-  repo: Effect.Effect<Versioned, AssetError>
-): DependencyQueries =>
+  repo: Effect.Effect<Versioned, AssetError | E>
+): DependencyQueries<E> =>
   queries(
-    Effect.map(withResolver(context), ([{ HistoryDependencies }, resolver]) =>
-      HistoryDependencies.queries(context, resolver, repo)
+    Effect.zipWith(withResolver(context), repo, ([{ HistoryDependencies }, resolver], now) =>
+      HistoryDependencies.queries(context, resolver, Effect.succeed(now))
     )
   )
 

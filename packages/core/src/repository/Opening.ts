@@ -7,18 +7,16 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type * as RepoInfo from "../format/RepoInfo.ts"
-import * as SnapshotTable from "../format/SnapshotTable.ts"
 import type * as Snapshot from "../format/Snapshot.ts"
 import { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import { type Limits, RequestGate } from "../store/RequestGate.ts"
 import * as RequestMetrics from "../store/RequestMetrics.ts"
-import * as ObjectId from "../values/ObjectId.ts"
+import type * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import type { ChunkResolver } from "../virtual/ChunkResolver.ts"
 import type { ContainerStores } from "../virtual/ContainerStores.ts"
@@ -35,32 +33,17 @@ import * as Internals from "./Internals.ts"
 import * as Layout from "./Layout.ts"
 import { NativeChunks } from "./NativeChunks.ts"
 import * as OnDemand from "./OnDemand.ts"
-import type { OpenError, OpenOptions, ReadonlyRepositoryShape, VersionRef } from "./ReadonlyRepository.ts"
+import type { OpenError, OpenOptions, ReadonlyRepositoryShape } from "./ReadonlyRepository.ts"
 import { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import * as Session from "./Session.ts"
 import * as SnapshotView from "./SnapshotView.ts"
-import { branchTip, RefNotFound, tagTarget } from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
+import type { Spec1 } from "./versions/Spec1.ts"
+import * as Version from "./versions/Version.ts"
+import * as Versions from "./versions/Versions.ts"
 import type * as Virtual from "./Virtual.ts"
 
-/**
- * A snapshot's id from a user's text.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const parseSnapshotId = (text: string): Result.Result<ObjectId.SnapshotId, RefNotFound> =>
-  Result.mapError(ObjectId.parseSnapshotId(text), () => new RefNotFound({ kind: "snapshot", name: text, known: [] }))
-
-const findVersion = (info: RepoInfo.RepoInfo, version: VersionRef): Result.Result<ObjectId.SnapshotId, RefNotFound> => {
-  if ("branch" in version) return branchTip(info, version.branch)
-  if ("tag" in version) return tagTarget(info, version.tag)
-  return Result.flatMap(parseSnapshotId(version.snapshotId), (id) =>
-    info.snapshots.has(id)
-      ? Result.succeed(id)
-      : Result.fail(new RefNotFound({ kind: "snapshot", name: id, known: [] }))
-  )
-}
+export { parseSnapshotId } from "./versions/Version.ts"
 
 /**
  * The run-time override, checked.
@@ -83,20 +66,18 @@ export interface ReadTogether {
   readonly config: Result.Result<ConfigFile.Stored, ObjectStoreError | Config.InvalidConfig> | undefined
   /** The snapshot that was written with them. */
   readonly snapshot?: Snapshot.Snapshot | undefined
+  /** What is used in place of the repository object, when the repository is of spec version 1. */
+  readonly spec1?: Spec1 | undefined
 }
 
 /**
- * Whether there is a repository of spec version 1, which has no repository object.
+ * Whether there is a repository of spec version 1, which has no repository object. Lists nothing.
  *
  * @category reading
  * @since 0.1.0
  */
-export const hasSpec1: (store: ObjectStore.ObjectStoreShape) => Effect.Effect<boolean, ObjectStoreError> = (store) =>
-  store.list(Layout.spec1Main).pipe(
-    Stream.take(1),
-    Stream.runCount,
-    Effect.map((count) => count > 0)
-  )
+export const hasSpec1 = (store: ObjectStore.ObjectStoreShape): Effect.Effect<boolean, ObjectStoreError> =>
+  ObjectStore.exists(store, Layout.spec1Main)
 
 /**
  * Reads both at once; fails with `RepositoryNotFound` where there is no repository object.
@@ -122,24 +103,31 @@ export const readExisting: Effect.Effect<
 })
 
 /**
- * As `readExisting`, and says so where there is a repository of spec version 1.
+ * As `readExisting`, and also where there is a repository of spec version 1.
  *
  * @category reading
  * @since 0.1.0
  */
-export const read: Effect.Effect<
-  ReadTogether,
-  RepositoryNotFound | UnsupportedSpecVersion | Assets.AssetError,
-  ObjectStore.ObjectStore | Zstd
-> = /*#__PURE__*/ Effect.catchTag(
-  readExisting,
-  "RepositoryNotFound",
-  /*#__PURE__*/ Effect.fnUntraced(function* (error) {
-    const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
-    if (!(yield* hasSpec1(store))) return yield* error
-    return yield* new UnsupportedSpecVersion({ store: store.description, version: 1 })
-  })
-)
+export const read: Effect.Effect<ReadTogether, RepositoryNotFound | Assets.AssetError, ObjectStore.ObjectStore | Zstd> =
+  /*#__PURE__*/ Effect.catchTag(
+    readExisting,
+    "RepositoryNotFound",
+    /*#__PURE__*/ Effect.fnUntraced(function* () {
+      const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
+      // It may have been migrated just now.
+      if (!(yield* hasSpec1(store))) return yield* readExisting
+      const zstd = yield* Zstd
+      const withZstd = Effect.provideService(Zstd, zstd)
+      const opened = yield* OnDemand.openSpec1(store, {
+        readRepo: (store) => withZstd(RepoObject.read(store)),
+        heading: (store, id) => withZstd(Assets.heading(store, id)),
+        carried: ConfigState.carried,
+        find: Version.find,
+        inRepoObject: Versions.inRepoObject
+      })
+      return { ...opened, config: undefined }
+    })
+  )
 
 const saysOfContainers = ({ credentials, withoutContainers }: OpenOptions): boolean =>
   Object.keys(credentials ?? {}).length > 0 || (withoutContainers ?? []).length > 0
@@ -161,14 +149,15 @@ export interface Opened {
   readonly withZstd: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Zstd>>
   readonly assets: Assets.Assets
   readonly config: ConfigState.ConfigState
-  /** The repository object as it is now. */
+  /** The repository object as it is now; of spec version 1, one that is made of all its refs and snapshots. */
   readonly readRepo: Effect.Effect<RepoObject.Versioned, Assets.AssetError>
   /**
    * The newest snapshot that `find` finds, and what is read with it. The one that is known is fetched while it is asked
-   * whether it still is the newest.
+   * whether it still is the newest. `read` reads what `find` needs (default: all).
    */
   readonly newest: <E>(
-    find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>
+    find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>,
+    read?: Effect.Effect<RepoObject.Versioned, Assets.AssetError>
   ) => Effect.Effect<
     { readonly context: Session.SessionContext; readonly snapshot: Snapshot.Snapshot },
     E | Config.InvalidConfig | Assets.AssetError
@@ -196,19 +185,21 @@ export const connect: (
   virtual: Effect.Effect<typeof Virtual>
 ) => Effect.Effect<Opened, OpenError, ObjectStore.ObjectStore | Platforms | Zstd | Scope.Scope> =
   /*#__PURE__*/ Effect.fnUntraced(function* (options, known, virtual) {
-    const store = RequestMetrics.counted(yield* ObjectStore.ObjectStore)
+    const { spec1 } = known
+    const store = spec1?.store ?? RequestMetrics.counted(yield* ObjectStore.ObjectStore)
     const platforms = yield* Platforms
     const zstd = yield* Zstd
     const withZstd = Effect.provideService(Zstd, zstd)
-    const readRepo = withZstd(RepoObject.read(store))
+    const versions = spec1?.versions ?? Versions.inRepoObject(withZstd(RepoObject.read(store)))
+    const readRepo = versions.all
     const { info } = known.repo
-    if (info.specVersion !== 2) {
+    if (spec1 === undefined && info.specVersion !== 2) {
       return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
     }
     const override = yield* Effect.fromResult(checkOverride(options))
     const stored =
       known.config === undefined ? yield* ConfigFile.readStored(store) : yield* Effect.fromResult(known.config)
-    const config = yield* ConfigState.make(store, { info, stored }, override)
+    const config = yield* ConfigState.make(store, { info, stored }, override, spec1?.carried)
     const policy: CredentialsPolicy.CredentialsPolicy = {
       byContainer: options.credentials ?? {},
       fallback: options.credentialsFallback ?? "same-endpoint",
@@ -275,12 +266,13 @@ export const connect: (
     }
 
     const newest: Opened["newest"] = Effect.fnUntraced(function* <E>(
-      find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>
+      find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>,
+      read = readRepo
     ) {
       const known = RepoObject.known(store)
       const guess = known === undefined ? Option.none() : yield* Effect.option(find(known.info))
       const early = Option.isNone(guess) ? undefined : yield* Effect.forkScoped(assets.snapshot(guess.value))
-      const { info } = yield* config.beside(readRepo)
+      const { info } = yield* config.beside(read)
       const id = yield* find(info)
       const context = sessionContext()
       const isGuessed = early !== undefined && Option.contains(guess, id)
@@ -301,19 +293,27 @@ export const connect: (
         containerAccess: Effect.map(Effect.all([virtualParts, containerSet]), ([{ modules }, set]) =>
           modules.ContainerAccess.access(set, policy, platforms)
         ),
-        wholeHistory: OnDemand.historyDependencies(sessionContext(), readRepo),
+        wholeHistory: OnDemand.historyDependencies(
+          sessionContext(),
+          Effect.tap(readRepo, ({ info }) => Effect.fromResult(Version.ensureReadable(store.description, info)))
+        ),
         readonlySession: Effect.fn("Repository.readonlySession")(function* (version) {
-          const { context, snapshot } = yield* newest((info) => Effect.fromResult(findVersion(info, version)))
+          const { find, info } = versions.search(version)
+          const { context, snapshot } = yield* newest(
+            (now) =>
+              Effect.andThen(
+                Effect.fromResult(Version.ensureReadable(store.description, now)),
+                Effect.suspend(() => find(now))
+              ),
+            info
+          )
           const view = SnapshotView.unchanged(snapshot)
-          return Session.make(context, "branch" in version ? version.branch : undefined, () => view)
+          const branch = "branch" in version && version.asOf === undefined ? version.branch : undefined
+          return Session.make(context, branch, () => view)
         }),
-        // What is known is kept; each caller gets a map of its own.
-        branches: Effect.map(readRepo, ({ info }) => new Map(info.branches)),
-        tags: Effect.map(readRepo, ({ info }) => new Map(info.tags)),
-        history: Effect.fnUntraced(function* (version) {
-          const { info } = yield* readRepo
-          return SnapshotTable.ancestry(info.snapshots, yield* Effect.fromResult(findVersion(info, version)))
-        })
+        branches: versions.branches,
+        tags: versions.tags,
+        history: versions.history
       }
     }
     Internals.rememberReading(opened.shape, opened)

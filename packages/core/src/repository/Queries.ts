@@ -6,3 +6,4 @@
 export * as ChunkStream from "./ChunkStream.ts"
 export * as SessionQueries from "./SessionQueries.ts"
 export * as HistoryDependencies from "./versions/HistoryDependencies.ts"
+export * as Spec1 from "./versions/Spec1.ts"

@@ -27,17 +27,12 @@ import type * as Dependencies from "./Dependencies.ts"
 import * as Layout from "./Layout.ts"
 import * as OnDemand from "./OnDemand.ts"
 import * as Opening from "./Opening.ts"
-import type { RepositoryNotFound, UnsupportedSpecVersion } from "./RepositoryError.ts"
+import type { RepositoryNotFound, RepositoryOffline, UnsupportedSpecVersion } from "./RepositoryError.ts"
 import type * as Session from "./Session.ts"
 import type { RefNotFound } from "./versions/RepoChange.ts"
+import type { NoSnapshotAsOf, VersionRef } from "./versions/Version.ts"
 
-/**
- * Which version of a repository to read: the tip of a branch, a tag, or any snapshot.
- *
- * @category models
- * @since 0.1.0
- */
-export type VersionRef = { readonly branch: string } | { readonly tag: string } | { readonly snapshotId: string }
+export type { VersionRef } from "./versions/Version.ts"
 
 /**
  * How a repository is opened. Nothing of this is persisted.
@@ -102,20 +97,24 @@ export interface ReadonlyRepositoryShape {
    */
   readonly containerAccess: Effect.Effect<ReadonlyArray<Dependencies.ContainerAccess>>
   /** What all snapshots together depend on; a session has the same of its snapshot alone. */
-  readonly wholeHistory: Dependencies.DependencyQueries
+  readonly wholeHistory: Dependencies.DependencyQueries<RepositoryOffline>
   /**
-   * Opens a version to read, with the configuration as it is now. Fails with `InvalidConfig` when `config.json` is
+   * Opens a version to read, with the configuration as it is now. Fails with `RepositoryOffline` when the repository has
+   * been set offline: sessions that are open then stay so. Fails with `InvalidConfig` when `config.json` is
    * damaged: which bytes a virtual chunk is read from depends on it.
    */
   readonly readonlySession: (
     version: VersionRef
-  ) => Effect.Effect<Session.Session, RefNotFound | Config.InvalidConfig | AssetError>
+  ) => Effect.Effect<
+    Session.Session,
+    RefNotFound | NoSnapshotAsOf | RepositoryOffline | Config.InvalidConfig | AssetError
+  >
   readonly branches: Effect.Effect<ReadonlyMap<string, ObjectId.SnapshotId>, AssetError>
   readonly tags: Effect.Effect<ReadonlyMap<string, ObjectId.SnapshotId>, AssetError>
   /** A version and those before it, newest first. */
   readonly history: (
     version: VersionRef
-  ) => Effect.Effect<ReadonlyArray<RepoInfo.SnapshotInfo>, RefNotFound | AssetError>
+  ) => Effect.Effect<ReadonlyArray<RepoInfo.SnapshotInfo>, RefNotFound | NoSnapshotAsOf | AssetError>
 }
 
 /**
@@ -140,7 +139,10 @@ type Services = ObjectStore.ObjectStore | Platforms | Zstd
  */
 export const exists: Effect.Effect<boolean, ObjectStoreError, ObjectStore.ObjectStore> = Effect.flatMap(
   ObjectStore.ObjectStore,
-  (store) => ObjectStore.exists(store, Layout.repo)
+  (store) =>
+    Effect.flatMap(ObjectStore.exists(store, Layout.repo), (isThere) =>
+      isThere ? Effect.succeed(true) : Opening.hasSpec1(store)
+    )
 )
 
 /**

@@ -240,8 +240,9 @@ export const openOrCreate: (options?: Parameters<typeof create>[0]) => ReturnTyp
   if (known !== undefined) return yield* connect(options, known)
   return yield* Effect.catchIf(
     create(options),
-    // Somebody else was faster.
-    (error) => error._tag === "RepositoryAlreadyExists" && error.found === Layout.repo,
+    // Somebody else was faster, or it is of spec version 1.
+    (error) =>
+      error._tag === "RepositoryAlreadyExists" && (error.found === Layout.repo || error.found === Layout.spec1Main),
     () => open(options)
   )
 })

@@ -35,7 +35,7 @@ export class RepositoryAlreadyExists
   }>
 {
   override get message(): string {
-    return this.found === "repo"
+    return this.found === "repo" || this.found === "refs/branch.main/ref.json"
       ? `There is an Icechunk repository in \`${this.store}\` already. Open it, or choose another place.`
       : `\`${this.store}\` is not empty: it has \`${this.found}\`. Choose an empty place for a new repository.`
   }
@@ -56,9 +56,44 @@ export class UnsupportedSpecVersion
   override get message(): string {
     const what =
       this.version < 2
-        ? "Migrate it with another Icechunk client first."
+        ? "Repositories of version 1 have no object `repo`, so that it is damaged: restore it from its newest copy in `overwritten/`."
         : "A newer version of this library may open it."
-    return `The repository in \`${this.store}\` has Icechunk spec version ${this.version}; this library opens version 2. ${what}`
+    return `The repository in \`${this.store}\` has Icechunk spec version ${this.version}; this library opens versions 1 and 2. ${what}`
+  }
+}
+
+/**
+ * A repository is of spec version 2 already, and nothing is left of version 1. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NothingToMigrate
+  extends /*#__PURE__*/ Data.TaggedError("NothingToMigrate")<{
+    readonly store: string
+  }>
+{
+  override get message(): string {
+    return `The repository in \`${this.store}\` has Icechunk spec version 2 already: there is nothing to migrate. Open it.`
+  }
+}
+
+/**
+ * A repository has been set offline, so that nothing of it is read.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RepositoryOffline
+  extends /*#__PURE__*/ Data.TaggedError("RepositoryOffline")<{
+    readonly store: string
+    /** What was said when it was set offline. */
+    readonly reason?: string | undefined
+  }>
+{
+  override get message(): string {
+    const reason = this.reason === undefined ? "" : ` (${this.reason})`
+    return `The repository in \`${this.store}\` has been set offline${reason}, and is not read. Set it online again with \`RepositoryState.setStatus\`.`
   }
 }
 

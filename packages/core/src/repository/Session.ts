@@ -39,7 +39,7 @@ export type ArrayNode = ChunkReads.ArrayNode
  */
 export interface Session extends Dependencies.DependencyQueries {
   readonly snapshotId: Effect.Effect<SnapshotId>
-  /** The branch that it was opened at, if any. */
+  /** The branch at whose tip it was opened, if any. */
   readonly branch: string | undefined
   /** The node at a path. */
   readonly node: (path: string) => Effect.Effect<Node, NodeNotFound | InvalidPath>

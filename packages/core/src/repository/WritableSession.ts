@@ -516,7 +516,7 @@ export const make = Effect.fnUntraced(function* (
           const { length } = bytes
           const id = yield* RandomId.chunkId
           const defer = chunks.defer(id)
-          yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream", defer })
+          yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream", defer, isUnique: true })
           return (columns: ChunkRefColumns) => columns.setNative(index, ObjectId.bytes12(id), 0, length)
         })
       )

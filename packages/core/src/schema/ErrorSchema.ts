@@ -162,6 +162,17 @@ export const ConfigNotPublished = of(Errors.ConfigNotPublished, {
 })
 
 /** @category schemas @since 0.1.0 */
+export const NothingToMigrate = of(Errors.NothingToMigrate, { store: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const MigrationDiverged = of(Errors.MigrationDiverged, {
+  store: Schema.String,
+  branch: Schema.String,
+  spec1: Schema.String,
+  spec2: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
 export const OutcomeUnknown = of(Errors.OutcomeUnknown, {
   store: Schema.String,
   problem: Schema.String,
@@ -179,6 +190,42 @@ export const RepositoryBusy = of(Errors.RepositoryBusy, { store: Schema.String, 
 
 /** @category schemas @since 0.1.0 */
 export const RepositoryNotFound = of(Errors.RepositoryNotFound, { store: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const RepositoryOffline = of(Errors.RepositoryOffline, {
+  store: Schema.String,
+  reason: Schema.optional(Schema.String)
+})
+
+/** @category schemas @since 0.1.0 */
+export const NoSnapshotAsOf = of(Errors.NoSnapshotAsOf, {
+  branch: Schema.String,
+  asOf: Schema.Number,
+  oldest: Schema.Number
+})
+
+/** @category schemas @since 0.1.0 */
+export const NotAnAncestor = of(Errors.NotAnAncestor, {
+  from: Schema.String,
+  to: Schema.String,
+  isDescendant: Schema.Boolean
+})
+
+/** @category schemas @since 0.1.0 */
+export const OperationsLogIncomplete = of(Errors.OperationsLogIncomplete, {
+  store: Schema.String,
+  file: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const InvalidSetting = of(Errors.InvalidSetting, {
+  setting: Schema.Literals(["status", "reason", "feature flag", "value of a feature flag"]),
+  value: Schema.String,
+  problem: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const NotInspectable = of(Errors.NotInspectable, { key: Schema.String, problem: Schema.String })
 
 /** @category schemas @since 0.1.0 */
 export const UnsupportedSpecVersion = of(Errors.UnsupportedSpecVersion, { store: Schema.String, version: Schema.Int })

@@ -140,6 +140,11 @@ export interface PutOptions {
    * work. Who wraps a store passes on both, or neither.
    */
   readonly after?: Effect.Effect<void, ObjectStoreError.ObjectStoreError> | undefined
+  /**
+   * Nobody else writes this key, as where it is a random id: a store that would have to look for an object to overwrite
+   * need not.
+   */
+  readonly isUnique?: boolean | undefined
 }
 
 /**

@@ -2,7 +2,8 @@
  * Which requests to make for many ranges of one object. Pure.
  *
  * Adjacent and overlapping ranges are always read together; ranges with a gap between them when the gap
- * is small enough to be cheaper than another request, the smallest gaps first.
+ * is small enough to be cheaper than another request, the smallest gaps first. What is read together is then cut again
+ * where parts side by side are there sooner.
  *
  * @since 0.1.0
  */
@@ -24,6 +25,15 @@ export interface Options {
   readonly maxOverRead?: number | undefined
   /** Largest request that is made by merging (default 16 MiB); a larger single range is read whole. */
   readonly maxRequest?: number | undefined
+  /**
+   * Requests into which what is read at once is cut, about, when fewer of them would be slower (default: what was seen of the
+   * store, see `RequestCost`; 1 where nothing is known of it, and on local files). Never cuts a range.
+   */
+  readonly parallel?: number | undefined
+  /** The smallest request that is made by cutting (default: what was seen of the store; 1 MiB where nothing is known of it). */
+  readonly minPart?: number | undefined
+  /** Bytes that may be asked for at once (default: unbounded): so many are divided among the `parallel` requests. */
+  readonly maxBytesInFlight?: number | undefined
 }
 
 /**
@@ -43,6 +53,9 @@ export interface Group extends Span {
  * @since 0.1.0
  */
 export const defaultMaxRequest: number = 16 * 1024 * 1024
+
+/** The smallest request that is made by cutting, unless an option says otherwise. */
+const defaultMinPart = 1024 * 1024
 
 /** Ranges without a gap between them: those at positions `from` to before `to` in the order of their starts. */
 interface Run {
@@ -153,5 +166,49 @@ export const plan = (ranges: ReadonlyArray<Span>, options?: Options): ReadonlyAr
   for (const [i, { end, from, start, to }] of runs.entries()) {
     if (heads[i] === i) groups.push({ start, end, members: Array.from(order.subarray(from, to)) })
   }
-  return groups
+  return cut(ranges, groups, options)
+}
+
+/** Cuts large groups, so that about as many requests as help are under way at once, each with a share of what may be. */
+const cut = (
+  ranges: ReadonlyArray<Span>,
+  groups: ReadonlyArray<Group>,
+  options: Options | undefined
+): ReadonlyArray<Group> => {
+  const parallel = options?.parallel ?? 1
+  if (!(parallel > 1)) return groups
+  const minPart = Math.max(1, options?.minPart ?? defaultMinPart)
+  const bytes = groups.reduce((sum, { end, start }) => sum + end - start, 0)
+  const fair = Math.min(bytes, options?.maxBytesInFlight ?? bytes) / parallel
+  return groups.flatMap((group) => {
+    const size = group.end - group.start
+    const parts = Math.min(Math.round(size / fair), Math.floor(size / minPart))
+    return !(parts > 1) ? [group] : cutInto(ranges, group, parts, minPart)
+  })
+}
+
+/** Cuts a group between ranges, into so many parts of about the same size, or fewer where ranges are large. */
+const cutInto = (
+  ranges: ReadonlyArray<Span>,
+  { end, members, start }: Group,
+  count: number,
+  minPart: number
+): ReadonlyArray<Group> => {
+  const size = (end - start) / count
+  const parts: Array<Group> = []
+  let part = { start, end: start, from: 0 }
+  for (const [i, member] of members.entries()) {
+    const range = ranges[member]!
+    const reached = part.end - part.start
+    const next = range.end - part.start
+    // As near to the size as ranges allow, and what is left is worth a request.
+    const isNearest = reached + next >= 2 * size
+    const isBetween = i > 0 && range.start >= part.end
+    if (isBetween && isNearest && reached >= minPart && end - range.start >= minPart && parts.length < count - 1) {
+      parts.push({ start: part.start, end: part.end, members: members.slice(part.from, i) })
+      part = { start: range.start, end: range.end, from: i }
+    } else part.end = Math.max(part.end, range.end)
+  }
+  parts.push({ start: part.start, end, members: members.slice(part.from) })
+  return parts
 }

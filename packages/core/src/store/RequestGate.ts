@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Line } from "../values/Line.ts"
 import type { ObjectStoreShape } from "./ObjectStore.ts"
+import type * as RangePlan from "./RangePlan.ts"
 import * as RequestCost from "./RequestCost.ts"
 import * as RequestMetrics from "./RequestMetrics.ts"
 
@@ -104,6 +105,13 @@ export class RequestGate {
     let lane = this.#lanes.get(store)
     if (lane === undefined) this.#lanes.set(store, (lane = new Lane(store)))
     return lane
+  }
+
+  /** How a read of many bytes is cut, by what is free now; what passes no wire comes no sooner in parts. */
+  cutting(lane: Lane): Pick<RangePlan.Options, "parallel" | "minPart" | "maxBytesInFlight"> {
+    if (lane.store.isLocal === true) return { parallel: 1 }
+    const free = Math.min(lane.places - lane.active, this.limits.requests - this.#requests) - lane.waiting.size
+    return { ...RequestCost.parts(lane.cost, free), maxBytesInFlight: this.limits.bytes }
   }
 
   /** Lets a request pass as soon as there is room: at once, or when others have left. */

@@ -75,11 +75,27 @@ const isCount = (n: number): boolean => Number.isSafeInteger(n) && n >= 0
  * @category predicates
  * @since 0.1.0
  */
-export const isValid: (range: ByteRange) => boolean = Range.$match({
-  Bounded: ({ offset, length }) => isCount(offset) && isCount(length) && isCount(offset + length),
-  From: ({ offset }) => isCount(offset),
-  Suffix: ({ length }) => isCount(length)
-})
+export const isValid = (range: ByteRange): boolean => {
+  switch (range._tag) {
+    case "Bounded":
+      return isCount(range.offset) && isCount(range.length) && isCount(range.offset + range.length)
+    case "From":
+      return isCount(range.offset)
+    case "Suffix":
+      return isCount(range.length)
+  }
+}
+
+const spanOf = (range: ByteRange, size: number): Span => {
+  switch (range._tag) {
+    case "Bounded":
+      return { start: range.offset, end: range.offset + range.length }
+    case "From":
+      return { start: range.offset, end: size }
+    case "Suffix":
+      return { start: Math.max(0, size - range.length), end: size }
+  }
+}
 
 /**
  * The positions that a range means in an object of `size` bytes, or `undefined` when the range is
@@ -93,11 +109,7 @@ export const isValid: (range: ByteRange) => boolean = Range.$match({
 export const resolve = (range: ByteRange | undefined, size: number): Span | undefined => {
   if (range === undefined) return { start: 0, end: size }
   if (!isValid(range)) return undefined
-  const span = Range.$match(range, {
-    Bounded: ({ offset, length }): Span => ({ start: offset, end: offset + length }),
-    From: ({ offset }): Span => ({ start: offset, end: size }),
-    Suffix: ({ length }): Span => ({ start: Math.max(0, size - length), end: size })
-  })
+  const span = spanOf(range, size)
   return span.start <= span.end && span.end <= size ? span : undefined
 }
 

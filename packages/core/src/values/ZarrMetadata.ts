@@ -40,15 +40,15 @@ export type ZarrMetadata =
     }
 
 /**
- * Metadata that cannot be stored: a `zarr.json` that does not describe a node, or metadata of a commit that is not
- * JSON. Nothing was changed.
+ * Metadata that cannot be stored: a `zarr.json` that does not describe a node, or metadata of a commit or of the repository
+ * that is not JSON. Nothing was changed.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InvalidMetadata
   extends /*#__PURE__*/ Data.TaggedError("InvalidMetadata")<{
-    /** The node's path, or `commit`. */
+    /** The node's path, `commit` or `repository`. */
     readonly path: string
     readonly field: string
     readonly problem: string
@@ -252,6 +252,18 @@ export const group = (
   attributes: Readonly<Record<string, Json>> = {}
 ): Result.Result<Uint8Array, InvalidMetadata> => encode(path, { zarr_format: 3, node_type: "group", attributes })
 
+const ofOwner = (
+  owner: "commit" | "repository",
+  metadata: Readonly<Record<string, Json>>
+): Result.Result<JsonObject, InvalidMetadata> =>
+  attempt(owner, () => {
+    const copy = orRefuse(JsonDocument.fromValue(metadata), "metadata")
+    // What is left is what the format itself cannot hold.
+    const problem = problemOf(copy)
+    if (problem !== undefined) refuse(problem, "metadata")
+    return ZarrExtension.isObject(copy) ? copy : refuse("it is not an object", "metadata")
+  })
+
 /**
  * A commit's metadata: a copy of the JSON that a program gave.
  *
@@ -259,13 +271,16 @@ export const group = (
  * @since 0.1.0
  */
 export const ofCommit = (metadata: Readonly<Record<string, Json>>): Result.Result<JsonObject, InvalidMetadata> =>
-  attempt("commit", () => {
-    const copy = orRefuse(JsonDocument.fromValue(metadata), "metadata")
-    // What is left is what the format itself cannot hold.
-    const problem = problemOf(copy)
-    if (problem !== undefined) refuse(problem, "metadata")
-    return ZarrExtension.isObject(copy) ? copy : refuse("it is not an object", "metadata")
-  })
+  ofOwner("commit", metadata)
+
+/**
+ * A repository's metadata: a copy of the JSON that a program gave.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ofRepository = (metadata: Readonly<Record<string, Json>>): Result.Result<JsonObject, InvalidMetadata> =>
+  ofOwner("repository", metadata)
 
 /**
  * Lengths of chunks along a dimension: one for all, or those of each chunk, a run of them as `[length, count]`.

@@ -383,7 +383,14 @@ export class ObjectReads {
 
   /** Makes the requests for ranges of a target. */
   #request(batch: Batch, lane: Lane, readers: ReadonlyArray<Reader>, isRepetition: boolean): void {
-    const groups = RangePlan.plan(readers, { maxGap: lane.worthwhileGap, ...batch.manner.plan })
+    const { plan } = batch.manner
+    const groups = RangePlan.plan(readers, {
+      maxGap: lane.worthwhileGap,
+      ...this.gate.cutting(lane),
+      ...plan,
+      // One for more would wait until all others are done.
+      maxRequest: Math.min(plan?.maxRequest ?? RangePlan.defaultMaxRequest, this.gate.limits.bytes)
+    })
     batch.outstanding += groups.length
     // All of them before the first is made: who is answered at once may make others leave.
     const requests = groups.map((group) => {

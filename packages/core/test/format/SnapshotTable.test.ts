@@ -90,7 +90,7 @@ describe("SnapshotTable", () => {
         const all = mapOf(infos)
         const expected: Array<SnapshotTable.SnapshotInfo> = []
         for (let at = infos.at(-1); at !== undefined; at = at.parentId && all.get(at.parentId)) expected.push(at)
-        assert.deepStrictEqual(SnapshotTable.of(all).ancestry(infos.at(-1)!.id), expected)
+        assert.deepStrictEqual(SnapshotTable.ancestry(SnapshotTable.of(all), infos.at(-1)!.id), expected)
       })
     )
   })
@@ -100,7 +100,7 @@ describe("SnapshotTable", () => {
     const other = id(new Uint8Array(12).fill(7))
     assert.isFalse(table.has(other))
     assert.isUndefined(table.get(other))
-    assert.deepStrictEqual(table.ancestry(other), [])
+    assert.deepStrictEqual(SnapshotTable.ancestry(table, other), [])
   })
 
   it("sorts what another client has not sorted, and knows the numbers that the file gives", () => {
@@ -124,7 +124,7 @@ describe("SnapshotTable", () => {
     assert.deepStrictEqual([0, 1, 2, 3].map(numbered), [id(a!), id(b!), id(c!), undefined])
     assert.deepStrictEqual(Array.from(table.keys()), [id(b!), id(c!), id(a!)])
     assert.deepStrictEqual(
-      table.ancestry(id(c!)).map((info) => info.id),
+      SnapshotTable.ancestry(table, id(c!)).map((info) => info.id),
       [id(c!), id(b!), id(a!)]
     )
   })

@@ -5,6 +5,8 @@ import * as fc from "fast-check"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
+import * as ManifestJson from "../../src/repository/inspection/ManifestJson.ts"
+import { Budget } from "../../src/repository/inspection/Shown.ts"
 import * as ChunkRef from "../../src/format/manifest/ChunkRef.ts"
 import { ChunkRefColumns } from "../../src/format/manifest/ChunkRefColumns.ts"
 import { FlatBuilder } from "../../src/encoding/FlatBuilder.ts"
@@ -289,6 +291,51 @@ describe("a manifest", () => {
     )
   })
 
+  it("finds each ref and no other, whether they fill a box, are spread over it, or lie anywhere", () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 3 })
+    const picks = fc.oneof(
+      fc.constant(() => true),
+      fc.integer({ min: 1, max: 4 }).map((step) => (n: number) => n % step === 0),
+      fc.array(fc.boolean(), { minLength: 1, maxLength: 50 }).map((list) => (n: number) => list[n % list.length]!)
+    )
+    fc.assert(
+      fc.property(sizes, fc.nat({ max: 3 }), picks, (shape, from, isPicked) => {
+        const grid = shape.map((size) => size + from + 1)
+        const changes = new ChunkRefColumns(grid.length)
+        const all = shape.reduce((count, size) => count * size, 1)
+        const present = new Map<string, ChunkRef.ChunkRef>()
+        for (let n = 0; n < all; n++) {
+          if (!isPicked(n)) continue
+          let rest = n
+          const index = shape.toReversed().map((size) => {
+            const at = rest % size
+            rest = (rest - at) / size
+            return at + from
+          })
+          const bytes = Uint8Array.of(n, n >> 8)
+          const ref = ChunkRef.inline(bytes)
+          changes.setInline(index.toReversed(), bytes)
+          present.set(index.toReversed().join(), ref)
+        }
+        const payload = payloadOf(grid, changes)
+        if (payload === undefined) return
+        const manifest = Result.getOrThrow(decode(payload))
+        const cells = grid.reduce((count, size) => count * size, 1)
+        for (let n = 0; n < cells; n++) {
+          let rest = n
+          const index = grid.map((size) => {
+            const at = rest % size
+            rest = (rest - at) / size
+            return at
+          })
+          expect(manifest.get(node, index)).toStrictEqual(Result.succeed(present.get(index.join())))
+        }
+        const short = manifest.get(node, grid.slice(1))
+        expect(short).toMatchObject({ failure: { field: expect.stringMatching(/^arrays\[0\]\.refs\[\d+\]\.index$/) } })
+      })
+    )
+  })
+
   it("holds several arrays, by their ids", () => {
     const refs = [3, 250, 100].map((n) => {
       const columns = new ChunkRefColumns(1)
@@ -463,6 +510,28 @@ describe("a manifest with compressed locations", () => {
     const manifest = Result.getOrThrow(Manifest.decode("m", payload, counting))
     expect(manifest.rows(node)!.virtualLocations(0, 40)).toStrictEqual(Result.succeed(locations))
     expect(calls).toBe(20)
+  })
+
+  it("is shown with how many there are, and what each location is", () => {
+    const payload = forged({ locations, dictionary, compress: compressWith(dictionary) })
+    const manifest = Result.getOrThrow(decode(payload))
+    const budget = new Budget({ maxItems: 3 })
+    const steps = ManifestJson.part(manifest, manifest.nodes[0]!, budget)
+    let step = steps.next()
+    while (step.done !== true) step = steps.next()
+    const part = Result.getOrThrow(step.value)
+    const shown = ManifestJson.manifestJson(manifest, payload.length, [part], 1, budget)
+    expect(shown).toMatchObject({
+      total_chunk_refs: 40,
+      total_virtual: 40,
+      arrays: [{ num_virtual: 40, refs: locations.slice(0, 3).map((location) => ({ type: "virtual", location })) }],
+      compression: {
+        uses_location_compression: true,
+        dictionary_size_bytes: dictionary.length,
+        num_compressed_refs: 40
+      }
+    })
+    expect(budget.leftOut()).toStrictEqual({ left_out: { "arrays.refs": 37 } })
   })
 
   it("keeps them and the dictionary when it is written again, and all that is `extra`", () => {

@@ -1,5 +1,3 @@
-import * as fs from "node:fs"
-import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
 import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
@@ -33,9 +31,6 @@ const hooked = (
       )
   }
 }
-
-/** A repository that an older Icechunk wrote, where it is at hand. */
-const spec1 = path.resolve(import.meta.dirname, "../../../../../shared/data/icechunk-repositories/test-repo-v1")
 
 const none = Effect.void
 const first = "1CECHNKREP0F1RSTCMT0"
@@ -229,28 +224,26 @@ describe("creating a repository", () => {
 })
 
 describe("a repository of spec version 1", () => {
-  it.effect("is neither opened nor written into, and called what it is", () =>
+  it.effect("is no place for another one, nor written into", () =>
     Effect.gen(function* () {
       const store = yield* MemoryObjectStore.make()
-      const files = new Map<string, Uint8Array>(
-        fs.existsSync(spec1)
-          ? fs
-              .readdirSync(spec1, { recursive: true, withFileTypes: true })
-              .filter((entry) => entry.isFile())
-              .map((entry) => path.join(entry.parentPath, entry.name))
-              .map((file) => [path.relative(spec1, file), new Uint8Array(fs.readFileSync(file))])
-          : ["refs/branch.main/ref.json", "config.yaml", `snapshots/${first}`].map((key) => [key, text("{}")])
-      )
-      for (const [key, bytes] of files) yield* store.put(key, bytes)
+      const files = [
+        ["refs/branch.main/ref.json", `{"snapshot":"${first}"}`],
+        ["config.yaml", "inline_chunk_threshold_bytes: 7"],
+        [`snapshots/${first}`, "a snapshot"]
+      ] as const
+      for (const [key, content] of files) yield* store.put(key, text(content))
       const within = inWorld({ store, objects: store })
-      for (const use of [Repository.open(), Repository.create(), Repository.openOrCreate()]) {
-        const error = yield* Effect.flip(within(use))
-        assert.strictEqual(error._tag, "UnsupportedSpecVersion")
-        assert.include(error, { version: 1 })
-        assert.include(error.message, "Migrate it")
+      const error = yield* Effect.flip(within(Repository.create()))
+      assert.deepInclude(error, { _tag: "RepositoryAlreadyExists", found: "refs/branch.main/ref.json" })
+      assert.include(error.message, "Open it")
+      assert.isTrue(yield* within(Repository.exists))
+      for (const use of [Repository.open(), Repository.openOrCreate()]) {
+        const effective = yield* within(Effect.flatMap(use, ({ config }) => config.effective))
+        assert.strictEqual(effective.inline_chunk_threshold_bytes, 7)
       }
       const keys = yield* Stream.runCollect(store.list(""))
-      assert.deepStrictEqual(keys.map(({ key }) => key).toSorted(), [...files.keys()].toSorted())
+      assert.deepStrictEqual(keys.map(({ key }) => key).toSorted(), files.map(([key]) => key).toSorted())
     })
   )
 })

@@ -42,6 +42,35 @@ describe("RequestGate", () => {
     })
   )
 
+  it.effect("cuts reads into as many requests as there are places for, and none where no wire is passed", () =>
+    Effect.gen(function* () {
+      const [one] = yield* two
+      const store = { ...one, isLocal: false, maxConcurrentRequests: 4 }
+      const gate = new RequestGate({ requests: 6, bytes: 100 })
+      const lane = gate.lane(store)
+      const other = gate.lane({ ...store })
+      const parallel = (): number | undefined => gate.cutting(lane).parallel
+      assert.deepStrictEqual(gate.cutting(lane), { parallel: 4, minPart: 1_000_000, maxBytesInFlight: 100 })
+      lane.cost = { ...lane.cost, line: 2 * lane.cost.alone }
+      assert.strictEqual(parallel(), 2)
+      lane.cost = { ...lane.cost, line: 9 * lane.cost.alone }
+      const enter = (lane: Passenger["lane"], bytes = 1): Passenger => {
+        const passenger: Passenger = { lane, bytes, context, pass: () => undefined }
+        gate.enter(passenger)
+        return passenger
+      }
+      const first = enter(lane)
+      assert.strictEqual(parallel(), 3)
+      for (let i = 0; i < 3; i++) enter(other)
+      assert.strictEqual(parallel(), 2, "of all places")
+      enter(lane, 1000)
+      assert.strictEqual(parallel(), 1, "others wait already")
+      gate.leave(first)
+      assert.strictEqual(parallel(), 2)
+      assert.deepStrictEqual(gate.cutting(gate.lane({ ...store, isLocal: true })), { parallel: 1 })
+    })
+  )
+
   it.effect("goes on when somebody who stood in the way withdraws", () =>
     Effect.gen(function* () {
       const [store] = yield* two

@@ -8,6 +8,7 @@ import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import type * as Platform from "@effect-icechunk/core/Platform"
 import * as RequestMetrics from "@effect-icechunk/core/RequestMetrics"
 import type * as RangePlan from "@effect-icechunk/core/RangePlan"
+import type * as RequestCost from "../../src/store/RequestCost.ts"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -120,7 +121,7 @@ const world = Effect.fnUntraced(function* (options?: {
   const gate = new RequestGate(options?.limits ?? { requests: 256, bytes: 1e9 })
   const reads = new ObjectReads(stores.scope, gate, options?.plan)
   const resolver = ChunkResolver.make({ containers: ContainerMatch.make({}), stores, reads })
-  return { ...script, resolver }
+  return { ...script, gate, resolver }
 })
 
 const settle = Effect.forEach(Array.from({ length: 6 }), () => Effect.yieldNow, { discard: true })
@@ -163,7 +164,9 @@ const readers: fc.Arbitrary<ReadonlyArray<Scripted>> = fc.array(
 const plans: fc.Arbitrary<RangePlan.Options> = fc.record({
   maxGap: fc.constantFrom(0, 20, 500),
   maxOverRead: fc.constantFrom(0.5, 0.9),
-  maxRequest: fc.constantFrom(100, 800, 1e6)
+  maxRequest: fc.constantFrom(100, 800, 1e6),
+  parallel: fc.constantFrom(1, 2, 5),
+  minPart: fc.constantFrom(1, 100)
 })
 
 describe("reads of many ranges at once", () => {
@@ -260,6 +263,29 @@ describe("reads of many ranges at once", () => {
       assert.isUndefined(first.pollUnsafe())
       pending[0]!.answer()
       assert.deepStrictEqual(yield* Fiber.join(first), object.slice(0, 10))
+    })
+  )
+
+  it.effect("are cut by what was seen of the store, and are never larger than what may be asked for at once", () =>
+    Effect.gen(function* () {
+      const asked = Effect.fnUntraced(function* (cost: RequestCost.RequestCost, bytes: number) {
+        const { gate, log, pending, resolver, store } = yield* world({ limits: { requests: 256, bytes } })
+        gate.lane(RequestMetrics.counted(store)).cost = cost
+        const offsets = Array.from({ length: 40 }, (_, i) => i * 100)
+        const fibers = yield* Effect.forEach(offsets, (offset) => Effect.forkChild(read(resolver, offset, 100)))
+        yield* settle
+        while (pending.length > 0) {
+          pending[0]!.answer()
+          yield* settle
+        }
+        for (const fiber of fibers) yield* Fiber.join(fiber)
+        return log.asked.map(([start, end]) => end - start)
+      })
+      const quick = { latency: 0.01, throughput: 4000, alone: 1000, line: 4000 }
+      assert.deepStrictEqual(yield* asked(quick, 1e9), [1300, 1300, 1400])
+      assert.deepStrictEqual(yield* asked({ ...quick, line: 1000 }, 1e9), [4000])
+      assert.deepStrictEqual(yield* asked({ ...quick, latency: 10 }, 1e9), [4000])
+      assert.deepStrictEqual(yield* asked({ ...quick, line: 1000 }, 2000), [2000, 2000])
     })
   )
 

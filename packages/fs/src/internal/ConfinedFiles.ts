@@ -106,7 +106,7 @@ export const make = Effect.fnUntraced(function* (options: {
     },
     readOnlyBecause: because,
     get: (key, getOptions) =>
-      FileReader.read(fs, held, key, find(key), getOptions).pipe(
+      FileReader.read(fs, held, key, () => find(key), getOptions).pipe(
         Effect.tap(({ bytes }) => RequestSpan.bytes(bytes.length)),
         (effect) => inRequest(description, "get", key, effect)
       ),

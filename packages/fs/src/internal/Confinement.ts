@@ -12,6 +12,7 @@ import type * as Path from "effect/Path"
 import * as FileIdentity from "../FileIdentity.ts"
 import { asReason, type Source } from "./FileReader.ts"
 import type { Looks } from "./HeldFile.ts"
+import type { LocalDirectories } from "./LocalDirectories.ts"
 import { node, NodeCalls, nodeRealPath } from "./NodeCalls.ts"
 import * as SharedCall from "./SharedCall.ts"
 
@@ -55,8 +56,9 @@ export const make = (options: {
   readonly path: Path.Path
   readonly root: string
   readonly followLinks: boolean
+  readonly locals: LocalDirectories
 }): Confinement => {
-  const { followLinks, path, root } = options
+  const { followLinks, locals, path, root } = options
 
   const regular = (file: string, identity: FileIdentity.FileIdentity): Effect.Effect<void, Errors.Reason> => {
     if (identity.type === "File") return Effect.void
@@ -109,6 +111,8 @@ export const make = (options: {
   const realDirectory = (directory: string): Effect.Effect<string, Errors.Reason> =>
     Effect.flatMap(NodeCalls, (calls) => {
       if (calls.realPath !== node.realPath) return realPath(directory)
+      const real = locals.of(directory, calls)?.realPath(directory)
+      if (real !== undefined) return Effect.succeed(real)
       let question = questions.get(directory)
       if (question === undefined) {
         if (questions.size >= mostQuestions) questions.clear()

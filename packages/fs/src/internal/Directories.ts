@@ -17,6 +17,7 @@ import { codeOf } from "../FileError.ts"
 import * as FileIdentity from "../FileIdentity.ts"
 import { isWithin } from "./Confinement.ts"
 import { asReason, reasonOfWrite } from "./FileReader.ts"
+import type { LocalDirectories } from "./LocalDirectories.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 
 export interface Directories {
@@ -57,8 +58,9 @@ export const make = (options: {
   /** Whether to flush at all. */
   readonly isFlushed: boolean
   readonly confine: (directory: string) => Effect.Effect<void, Errors.Reason>
+  readonly locals: LocalDirectories
 }): Directories => {
-  const { confine, fs, isFlushed, path, root } = options
+  const { confine, fs, isFlushed, locals, path, root } = options
   /** Those that are known to exist and to be on the disk, with all above them. */
   const settled = new Set<string>()
   /** Windows opens no directory, and needs no flush of it. */
@@ -136,7 +138,7 @@ export const make = (options: {
   const settle = (directory: string): Effect.Effect<void, Errors.Reason> =>
     Effect.suspend(() => {
       if (settled.has(directory)) {
-        return Effect.catchIf(confine(directory), isMissing, () => {
+        return Effect.catchIf(Effect.andThen(locals.learn(directory), confine(directory)), isMissing, () => {
           settled.delete(directory)
           return settle(directory)
         })

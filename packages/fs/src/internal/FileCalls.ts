@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import * as NodeFs from "node:fs"
 import * as FileIdentity from "../FileIdentity.ts"
+import { identityOf } from "./FileStats.ts"
 import { node, NodeCalls, nodeRealPath, type NodeCallsShape } from "./NodeCalls.ts"
 
 /** Reads a part of a file into `bytes`, from `at` on, and says how many bytes came. */
@@ -38,6 +39,10 @@ export interface FileCalls {
 export interface LocalCalls {
   readonly isUnchanged: (path: string, identity: FileIdentity.FileIdentity) => boolean
   readonly realPath: (path: string) => string | undefined
+  /** Reads a part of a file, of Node's own, into all of `bytes`, and says how many bytes came. */
+  readonly read: (fd: number, bytes: Uint8Array, position: number) => number | undefined
+  /** The file at a path, which may be a symbolic link. */
+  readonly identityAt: (path: string) => FileIdentity.FileIdentity | undefined
 }
 
 /**
@@ -83,8 +88,27 @@ const local: LocalCalls = {
     } catch {
       return undefined
     }
+  },
+  read: (fd, bytes, position) => {
+    try {
+      return NodeFs.readSync(fd, bytes, 0, bytes.length, position)
+    } catch {
+      return undefined
+    }
+  },
+  identityAt: (path) => {
+    try {
+      const stats = NodeFs.lstatSync(path, statsAtOnce)
+      return stats === undefined ? undefined : identityOf(stats)
+    } catch {
+      return undefined
+    }
   }
 }
+
+/** Where Node's own calls are used. */
+export const localOf = (calls: NodeCallsShape): LocalCalls | undefined =>
+  calls.lstat === node.lstat && calls.stat === node.stat && calls.realPath === node.realPath ? local : undefined
 
 const from = (calls: NodeCallsShape): FileCalls => ({
   reads: (file) => {
@@ -110,7 +134,7 @@ const from = (calls: NodeCallsShape): FileCalls => ({
     calls.realPath === node.realPath
       ? (path, done) => nodeRealPath(path, (error, real) => done(error === null ? real : undefined))
       : (path, done) => run(calls.realPath(path), done),
-  local: calls.lstat === node.lstat && calls.realPath === node.realPath ? local : undefined
+  local: localOf(calls)
 })
 
 /** Those of the `FileSystem` that there is. */

@@ -30,7 +30,8 @@ const wroteNothing = PlatformError.systemError({
  */
 const written = (
   fd: number,
-  bytes: Uint8Array
+  bytes: Uint8Array,
+  isLocal: boolean
 ): Effect.Effect<FileIdentity.FileIdentity, PlatformError.PlatformError> =>
   Effect.callback((resume) => {
     const { length } = bytes
@@ -41,10 +42,14 @@ const written = (
       if (onInterrupted === undefined) resume(result)
       else onInterrupted()
     }
-    const identify = (): void =>
-      NodeFs.fstat(fd, { bigint: true }, (error, stats) =>
-        end(error === null ? Effect.succeed(identityOf(stats)) : Effect.fail(platformError("fstat", fd, error)))
-      )
+    const identified = (error: NodeJS.ErrnoException | null, stats: NodeFs.BigIntStats): void =>
+      end(error === null ? Effect.succeed(identityOf(stats)) : Effect.fail(platformError("fstat", fd, error)))
+    const identify = (): void => {
+      // An open file has its inode in memory; see `LocalDirectories`.
+      const stats = isLocal ? statsOf(fd) : undefined
+      if (stats === undefined) NodeFs.fstat(fd, { bigint: true }, identified)
+      else identified(null, stats)
+    }
     const write = (at: number): void => {
       try {
         NodeFs.write(fd, bytes, at, Math.min(length - at, largestWrite), null, (error, count) => {
@@ -67,12 +72,23 @@ const written = (
     })
   })
 
+/** `undefined` where it fails: the same call with a callback says why. */
+const statsOf = (fd: number): NodeFs.BigIntStats | undefined => {
+  try {
+    return NodeFs.fstatSync(fd, { bigint: true })
+  } catch {
+    return undefined
+  }
+}
+
+/** Writes all bytes of a file, which `isLocal` says to be on a file system of this machine. */
 export const fill = (
   file: FileSystem.File,
-  bytes: Uint8Array
+  bytes: Uint8Array,
+  isLocal: boolean
 ): Effect.Effect<FileIdentity.FileIdentity, PlatformError.PlatformError> =>
   Effect.flatMap(NodeCalls, (calls) =>
-    calls.fstat === node.fstat && isPlain(file) ? written(file.fd, bytes) : writtenByItself(file, bytes)
+    calls.fstat === node.fstat && isPlain(file) ? written(file.fd, bytes, isLocal) : writtenByItself(file, bytes)
   )
 
 const writtenByItself = Effect.fnUntraced(function* (file: FileSystem.File, bytes: Uint8Array) {

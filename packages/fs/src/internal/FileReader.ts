@@ -59,12 +59,12 @@ export const read = (
   fs: FileSystem.FileSystem,
   held: HeldFiles,
   key: string,
-  find: Effect.Effect<Source, Errors.Reason>,
+  find: () => Effect.Effect<Source, Errors.Reason>,
   options: GetOptions | undefined
 ): Effect.Effect<GetResult, Errors.Reason> =>
   Effect.suspend(() => {
     const file = held.get(key)
-    const anew = readAnew(fs, held, key, find, options)
+    const anew = Effect.suspend(() => readAnew(fs, held, key, find(), options))
     if (file === undefined) return anew
     const span = spanOf(file.checked.meta, options)
     // What does not fit the file as it was may fit it as it is.

@@ -24,10 +24,12 @@ import * as Scope from "effect/Scope"
 import * as FileIdentity from "../FileIdentity.ts"
 import type { Confinement } from "./Confinement.ts"
 import * as Directories from "./Directories.ts"
+import type { LocalCalls } from "./FileCalls.ts"
 import * as FileFill from "./FileFill.ts"
 import * as FileReader from "./FileReader.ts"
 import * as Flushes from "./Flushes.ts"
-import { NodeCalls } from "./NodeCalls.ts"
+import type { LocalDirectories } from "./LocalDirectories.ts"
+import { NodeCalls, type NodeCallsShape } from "./NodeCalls.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 import { isElsewhere, isVersion, type Placement } from "./Placement.ts"
 import type { StagedFiles } from "./StagedFiles.ts"
@@ -86,6 +88,8 @@ interface WriteOptions {
   readonly mode: ObjectStore.PutMode
   readonly defer: DeferredWrites.Defer | undefined
   readonly after?: Effect.Effect<void, Errors.ObjectStoreError> | undefined
+  /** Nobody else writes the file. */
+  readonly isUnique?: boolean | undefined
 }
 
 const asWrite = FileReader.asReason("write")
@@ -99,10 +103,11 @@ export const make = (options: {
   readonly directories: Directories.Directories
   readonly placement: Placement
   readonly stagedFiles: StagedFiles
+  readonly locals: LocalDirectories
   /** The error about a file or a directory of which something was deferred. */
   readonly failed: (file: string, reason: Errors.Reason) => Errors.ObjectStoreError
 }): FileWriter => {
-  const { directories, failed, fs, isFlushed, path, root, stagedFiles } = options
+  const { directories, failed, fs, isFlushed, locals, path, root, stagedFiles } = options
   const { confine, find } = options.confinement
   const { place } = options.placement
   /** Directories that files of the store's own cannot be moved to, for they are on another file system. */
@@ -113,13 +118,17 @@ export const make = (options: {
   const mayDefer = isFlushed && path.sep !== "\\"
   let mayLink = true
 
+  const localOf = (file: string, calls: NodeCallsShape): LocalCalls | undefined => locals.of(path.dirname(file), calls)
+
   const filled =
     (bytes: Uint8Array): Fill =>
     (temporary) =>
       asWrite(
-        Effect.flatMap(OpenFiles.open(fs, temporary, { flag: "wx" }), (file) =>
-          Effect.map(FileFill.fill(file, bytes), (identity) => ({ identity, flush: file.sync }))
-        )
+        Effect.gen(function* () {
+          const file = yield* OpenFiles.open(fs, temporary, { flag: "wx" })
+          const isLocal = localOf(temporary, yield* NodeCalls) !== undefined
+          return { identity: yield* FileFill.fill(file, bytes, isLocal), flush: file.sync }
+        })
       )
 
   /** Copies with `make`. */
@@ -162,7 +171,9 @@ export const make = (options: {
           })
         )
       )
-      const now = yield* asWrite(FileIdentity.ofPathNoFollow(temporary))
+      const now =
+        localOf(temporary, yield* NodeCalls)?.identityAt(temporary) ??
+        (yield* asWrite(FileIdentity.ofPathNoFollow(temporary)))
       if (FileIdentity.equals(before, now)) return now
       yield* asWrite(Effect.flatMap(NodeCalls, ({ unlink }) => Effect.uninterruptible(unlink(temporary))))
       if (now.type === "File") return undefined
@@ -200,7 +211,7 @@ export const make = (options: {
   const writeTo = (
     file: string,
     fill: Fill,
-    { after, defer, mode }: WriteOptions
+    { after, defer, isUnique = false, mode }: WriteOptions
   ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason | Errors.ObjectStoreError> => {
     const directory = path.dirname(file)
 
@@ -220,7 +231,7 @@ export const make = (options: {
       const [{ identity }] = yield* after === undefined
         ? Effect.map(whole, (filled) => [filled] as const)
         : Effect.all([whole, after], { concurrency: 2 })
-      const placed = yield* place({ path: temporary, identity, settle: Effect.void }, file, mode)
+      const placed = yield* place({ path: temporary, identity, settle: Effect.void, isUnique }, file, mode)
       yield* settled
       return placed
     })
@@ -239,7 +250,7 @@ export const make = (options: {
           })
         )
       )
-      const placed = yield* place({ path: temporary, identity, settle }, file, mode)
+      const placed = yield* place({ path: temporary, identity, settle, isUnique }, file, mode)
       yield* isOpen ? flushLater(file, flush, open, defer) : settled
       return placed
     })
@@ -248,7 +259,9 @@ export const make = (options: {
       Effect.gen(function* () {
         yield* directories.settle(directory)
         yield* stagedFiles.sweep
-        const temporary = yield* stagedFiles.stage(elsewhere.has(directory) ? directory : root)
+        const staging = elsewhere.has(directory) ? directory : root
+        yield* locals.learn(staging)
+        const temporary = yield* stagedFiles.stage(staging)
         return yield* defer !== undefined && mayDefer && mode._tag !== "Update"
           ? later(temporary, defer)
           : now(temporary)

@@ -21,6 +21,7 @@ import type * as FileIdentity from "../FileIdentity.ts"
 import * as FileBytes from "./FileBytes.ts"
 import type { FileCalls } from "./FileCalls.ts"
 import type { FilePool, Member } from "./FilePool.ts"
+import type { NearBytes } from "./NearBytes.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 import type { Check } from "./TurnChecks.ts"
 
@@ -57,6 +58,13 @@ export interface HeldFile extends Member {
   readonly drop: () => void
 }
 
+/** How parts of a file are read that the system has in memory. */
+export interface Near {
+  readonly bytes: NearBytes
+  /** Reads into all of `bytes`, and says how many came. */
+  readonly read: (bytes: Uint8Array, position: number) => number | undefined
+}
+
 /** Between two reads there may be an interruption. */
 const largestRead = 8 * 1024 * 1024
 
@@ -67,10 +75,13 @@ export const make = (options: {
   readonly checked: Checked
   /** Whether the file that is open is still the one that the key names, asked from then on. */
   readonly isSame: Check
+  /** Reads what is in memory at once, where that is known. */
+  readonly near: Near | undefined
   /** The file is not to be found any more. */
   readonly onDrop: (self: HeldFile) => void
 }): HeldFile => {
-  const { calls, checked, isSame, lease, pool } = options
+  const { calls, checked, isSame, lease, near, pool } = options
+  const mannerOf = near?.bytes.ofFile(checked.identity.size)
   const readPart = calls.reads(lease.file)
   let readers = 0
   let isDropped = false
@@ -112,35 +123,59 @@ export const make = (options: {
         leave()
         if (!isAbandoned) resume(outcome)
       }
+      const check = (bytes: Uint8Array): void =>
+        isSame((isSo) => {
+          if (!isSo) drop()
+          finish(isSo ? Effect.succeed({ bytes, span, meta: checked.meta }) : otherwise)
+        })
+      const fail = (): void => {
+        drop()
+        finish(otherwise)
+      }
+      const manner = mannerOf?.(span)
+      if (manner?._tag === "Here") {
+        const bytes = FileBytes.allocate(length)
+        const since = performance.now()
+        const count = near!.read(bytes, span.start)
+        near!.bytes.took(performance.now() - since)
+        if (count === length) check(bytes)
+        else fail()
+        return Effect.sync(() => {
+          isAbandoned = true
+        })
+      }
+      // More than what is wanted may be read along.
+      const along = manner?._tag === "Along" ? manner : undefined
+      const { end, start } = along?.span ?? span
       const begin = (turn: OpenFiles.Turn): void => {
         let bytes: Uint8Array
         try {
-          bytes = FileBytes.allocate(length)
+          bytes = FileBytes.allocate(end - start)
         } catch {
           OpenFiles.leave(turn)
+          along?.done(false)
           finish(otherwise)
           return
         }
         const part = (filled: number): void => {
-          if (filled === length) {
+          if (filled === bytes.length) {
             OpenFiles.leave(turn)
-            isSame((isSo) => {
-              if (!isSo) drop()
-              finish(isSo ? Effect.succeed({ bytes, span, meta: checked.meta }) : otherwise)
-            })
+            along?.done(true)
+            check(along === undefined ? bytes : new Uint8Array(bytes.subarray(span.start - start, span.end - start)))
           } else if (isAbandoned) {
             OpenFiles.leave(turn)
+            along?.done(false)
             leave()
           } else {
-            const wanted = Math.min(length - filled, largestRead)
-            readPart(bytes, filled, wanted, span.start + filled, (count) => {
+            const wanted = Math.min(bytes.length - filled, largestRead)
+            readPart(bytes, filled, wanted, start + filled, (count) => {
               if (count !== undefined && count > 0) {
                 part(filled + count)
                 return
               }
               OpenFiles.leave(turn)
-              drop()
-              finish(otherwise)
+              along?.done(false)
+              fail()
             })
           }
         }
@@ -151,6 +186,7 @@ export const make = (options: {
         isAbandoned = true
         if (turn.hasCome) return
         OpenFiles.leave(turn)
+        along?.done(false)
         leave()
       })
     })

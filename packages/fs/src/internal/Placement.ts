@@ -1,6 +1,6 @@
 /**
- * Gives complete files their names: new ones by a link, which fails where there is one already, others under the
- * lock of the file that they replace.
+ * Gives complete files their names: new ones by a link, which fails where there is one already, or by a rename where it
+ * is known that there is none; others under the lock of the file that they replace.
  */
 import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as Errors from "@effect-icechunk/core/ObjectStoreError"
@@ -16,6 +16,8 @@ import * as FileIdentity from "../FileIdentity.ts"
 import * as Directories from "./Directories.ts"
 import type * as FileLock from "./FileLock.ts"
 import * as FileReader from "./FileReader.ts"
+import type { LocalDirectories } from "./LocalDirectories.ts"
+import { NodeCalls } from "./NodeCalls.ts"
 import type { StagedFiles } from "./StagedFiles.ts"
 
 /** A complete file under a temporary name. */
@@ -24,6 +26,8 @@ interface Staged {
   readonly identity: FileIdentity.FileIdentity
   /** Runs before the file gets its name under a lock. */
   readonly settle: Effect.Effect<void, Errors.Reason>
+  /** Nobody else writes the file that it becomes. */
+  readonly isUnique: boolean
 }
 
 export interface Placement {
@@ -38,6 +42,9 @@ export interface Placement {
 export const isVersion = (identity: FileIdentity.FileIdentity, version: ObjectStore.Version): boolean =>
   version.etag !== undefined && Checksum.opaqueTag(version.etag) === FileIdentity.etag(identity)
 
+/** What systems say of a rename to the name of a directory. */
+const isTaken: ReadonlySet<string> = new Set(["EISDIR", "EEXIST", "ENOTEMPTY"])
+
 /** The file cannot be moved there, for that is another file system. */
 export const isElsewhere = (reason: Errors.Reason): boolean =>
   PlatformError.isPlatformError(reason.cause) && codeOf(reason.cause) === "EXDEV"
@@ -49,13 +56,23 @@ export const make = (options: {
   readonly lock: FileLock.FileLock
   readonly directories: Directories.Directories
   readonly stagedFiles: StagedFiles
+  readonly locals: LocalDirectories
 }): Placement => {
-  const { directories, fs, path, root, stagedFiles } = options
+  const { directories, fs, locals, path, root, stagedFiles } = options
   const { withLock } = options.lock
+
+  /** Where symbolic links lead, which may be to another machine. */
+  const identityOf = (file: string): Effect.Effect<FileIdentity.FileIdentity, PlatformError.PlatformError> =>
+    Effect.flatMap(NodeCalls, (calls) => {
+      const identity = locals.of(path.dirname(file), calls)?.identityAt(file)
+      return identity === undefined || identity.type === "SymbolicLink"
+        ? FileIdentity.ofPath(file)
+        : Effect.succeed(identity)
+    })
 
   /** What is at a path now; `undefined` for nothing. */
   const current = (file: string): Effect.Effect<FileIdentity.FileIdentity | undefined, Errors.Reason> =>
-    FileIdentity.ofPath(file).pipe(
+    identityOf(file).pipe(
       Effect.catchIf(
         (error) => codeOf(error) === "ENOENT",
         () => Effect.undefined
@@ -146,6 +163,28 @@ export const make = (options: {
       asWrite
     )
 
+  /** Gives a file a name that nobody else gives, in one step instead of two; `false` if there is a directory. */
+  const move = (
+    temporary: string,
+    identity: FileIdentity.FileIdentity,
+    file: string
+  ): Effect.Effect<boolean, Errors.Reason> =>
+    named(
+      Effect.tap(
+        fs.rename(temporary, file),
+        Effect.sync(() => stagedFiles.moved(temporary))
+      ),
+      file,
+      identity
+    ).pipe(
+      Effect.as(true),
+      Effect.catchIf(
+        (error) => error._tag === "PlatformError" && isTaken.has(codeOf(error) ?? ""),
+        () => Effect.succeed(false)
+      ),
+      asWrite
+    )
+
   /** Creation without hard links, which some file systems do not have: under the lock, by renaming. */
   const claimByName = (
     temporary: string,
@@ -165,7 +204,7 @@ export const make = (options: {
     directory === root ? (effect) => effect : stagedFiles.announced
 
   const place = (
-    { identity, path: temporary, settle }: Staged,
+    { identity, isUnique, path: temporary, settle }: Staged,
     file: string,
     mode: ObjectStore.PutMode
   ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> => {
@@ -182,7 +221,7 @@ export const make = (options: {
     )
     if (mode._tag === "Update") return locked
     // A new key needs no lock.
-    const claimed = claim(temporary, identity, file).pipe(
+    const claimed = (isUnique && mode._tag === "Overwrite" ? move : claim)(temporary, identity, file).pipe(
       Effect.catchIf(
         (reason) => (reason._tag === "Unsupported" && !isElsewhere(reason)) || reason._tag === "PermissionDenied",
         () => Effect.andThen(settle, announced(path.dirname(file))(claimByName(temporary, identity, file)))

@@ -81,7 +81,7 @@ export class Manifest {
   readonly #source: Source
   readonly #parts: ReadonlyMap<NodeId, ArrayPart>
   /** For `get`, which needs a cursor for a moment. */
-  readonly #cursors = new Map<NodeId, ManifestRows>()
+  readonly #cursors = new Map<NodeId, Cursor>()
 
   constructor(file: string, payload: Uint8Array, root: FlatTable.FlatTable, dictionary: Dictionary) {
     this.file = file
@@ -119,13 +119,15 @@ export class Manifest {
 
   /** The ref at an index of an array; `undefined` when there is none here. Inline bytes are a view. */
   get(node: NodeId, index: ReadonlyArray<number>): Result.Result<ChunkRef | undefined, FormatError> {
-    let rows = this.#cursors.get(node)
-    if (rows === undefined) {
-      rows = this.rows(node)
+    let cursor = this.#cursors.get(node)
+    if (cursor === undefined) {
+      const rows = this.rows(node)
       if (rows === undefined) return Result.succeed(undefined)
-      this.#cursors.set(node, rows)
+      cursor = { rows, guess: guessing(rows) }
+      this.#cursors.set(node, cursor)
     }
-    return attempt(() => find(rows, index))
+    const { guess, rows } = cursor
+    return attempt(() => find(rows, index, guess))
   }
 }
 
@@ -162,16 +164,61 @@ const lazyDecompressor = (
   }
 }
 
-const find = (rows: ManifestRows, index: ReadonlyArray<number>): ChunkRef | undefined => {
+/** Where an index may be among the rows. */
+type Guess = (index: ReadonlyArray<number>) => number
+
+interface Cursor {
+  readonly rows: ManifestRows
+  readonly guess: Guess
+}
+
+const inTheMiddle =
+  ({ count }: ManifestRows): Guess =>
+  () =>
+    count >>> 1
+
+/**
+ * Where an index is when the refs fill the box between the first and the last one, and about where it is when they are
+ * evenly spread over it. To look there first is cheap, and halving a large manifest reads all over its memory.
+ */
+const guessing = (rows: ManifestRows): Guess => {
+  const { count } = rows
+  if (count < 16) return inTheMiddle(rows)
+  const indexOf = (row: number): ReadonlyArray<number> => {
+    rows.seek(row)
+    return Array.from({ length: rows.rank }, (_, axis) => rows.coordinate(axis))
+  }
+  // A damaged row is the error of who looks for it, not of others.
+  const ends = attempt(() => [indexOf(0), indexOf(count - 1)] as const)
+  if (Result.isFailure(ends)) return inTheMiddle(rows)
+  const [first, last] = ends.success
+  const steps: Array<number> = Array.from({ length: first.length })
+  let size = 1
+  for (let axis = first.length - 1; axis >= 0; axis--) {
+    steps[axis] = size
+    size *= (last[axis] ?? 0) - first[axis]! + 1
+  }
+  if (last.length !== first.length || !(size >= count)) return inTheMiddle(rows)
+  const share = size === count ? 1 : count / size
+  return (index) => {
+    if (index.length !== steps.length) return count >>> 1
+    let at = 0
+    for (let axis = 0; axis < steps.length; axis++) at += (index[axis]! - first[axis]!) * steps[axis]!
+    return Math.min(count - 1, Math.max(0, Math.floor(at * share)))
+  }
+}
+
+const find = (rows: ManifestRows, index: ReadonlyArray<number>, guess: Guess): ChunkRef | undefined => {
   let low = 0
   let high = rows.count
+  let middle = guess(index)
   while (low < high) {
-    const middle = (low + high) >>> 1
     rows.seek(middle)
     const order = rows.compare(index)
     if (order === 0) return rows.ref()
     if (order < 0) low = middle + 1
     else high = middle
+    middle = (low + high) >>> 1
   }
   return undefined
 }

@@ -254,12 +254,12 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
         return yield* Effect.fail<HasMoved>({ _tag: "HasMoved" })
       }
     })
-    const prepare = isCertain ? RepoObject.withCopy(store, known) : withZstd(RepoObject.prepare(store, check))
     // While the files are written it is found out whether the branch still is there; when it is not, no more of them are.
-    const both = yield* Effect.all(
-      [isCertain ? Effect.andThen(check(known.info), prepare) : prepare, place(branch, known.info, tip, all)],
-      { concurrency: 2 }
-    ).pipe(Effect.catchTag("HasMoved", () => Effect.succeed(undefined)))
+    const prepare = isCertain ? RepoObject.withCopy(store, known) : withZstd(RepoObject.prepare(store, check))
+    const both = yield* (isCertain ? check(known.info) : Effect.void).pipe(
+      Effect.andThen(Effect.all([prepare, place(branch, known.info, tip, all)], { concurrency: 2 })),
+      Effect.catchTag("HasMoved", () => Effect.succeed(undefined))
+    )
     if (both === undefined) return
     const [from, { failed, placed }] = both
     for (const [wanted, error] of failed) done.set(wanted, Exit.fail(error))

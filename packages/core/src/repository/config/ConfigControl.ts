@@ -9,7 +9,7 @@ import * as Flexbuffer from "../../encoding/Flexbuffer.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
 import type { Zstd } from "../../encoding/Zstd.ts"
-import type { ObjectStoreShape, WriteForbidden } from "../../store/ObjectStore.ts"
+import { ensureWritable, type ObjectStoreShape, type WriteForbidden } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { Json, JsonObject } from "../../values/Json.ts"
 import * as Config from "../../values/RepositoryConfig.ts"
@@ -130,6 +130,7 @@ export const make = (
 
   // The repository object is read before the file: whoever publishes an older file loses the race.
   const publish = Effect.gen(function* () {
+    yield* ensureWritable(store)
     const from = yield* RepoObject.read(store)
     let published = state.read().stored
     const { info: written } = yield* RepoObject.update(

@@ -89,17 +89,19 @@ export const carried = (info: RepoInfo): Result.Result<Json, FormatError> =>
 /** What is persisted: `config.json` over what Icechunk carries. Pure. */
 const combine = (
   store: ObjectStoreShape,
+  carriedIn: typeof carried,
   info: RepoInfo,
   stored: ConfigFile.Stored
 ): Result.Result<Config.RepositoryConfig, Config.InvalidConfig | FormatError> =>
-  Result.flatMap(carried(info), (json): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
+  Result.flatMap(carriedIn(info), (json): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
     Result.map(IcechunkConfig.toConfig(`${store.description}/${Layout.repo}`, json), (base) =>
       Config.merge(base, stored.config)
     )
   )
 
 /**
- * The configuration of a repository whose object and `config.json` were read.
+ * The configuration of a repository whose object and `config.json` were read. `carriedIn` says what Icechunk's own
+ * configuration is, where the repository object does not say it itself.
  *
  * @category constructors
  * @since 0.1.0
@@ -107,16 +109,24 @@ const combine = (
 export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   read: Read,
-  override: Config.RepositoryConfig
+  override: Config.RepositoryConfig,
+  carriedIn: typeof carried = carried
 ): Effect.fn.Return<ConfigState, Config.InvalidConfig | FormatError> {
   let info = read.info
   const origin = Origin.of(info)
   let stored = yield* Effect.fromResult(ConfigFile.belonging(store, read.stored, origin))
-  let persisted = yield* Effect.fromResult(combine(store, info, stored))
-  const current = (): Config.RepositoryConfig => Config.merge(Config.merge(Config.defaults, persisted), override)
+  let persisted = yield* Effect.fromResult(combine(store, carriedIn, info, stored))
+  // Asked for several times in a commit, and with each chunk.
+  let effective: { readonly of: Config.RepositoryConfig; readonly config: Config.RepositoryConfig } | undefined
+  const current = (): Config.RepositoryConfig => {
+    if (effective?.of !== persisted) {
+      effective = { of: persisted, config: Config.merge(Config.merge(Config.defaults, persisted), override) }
+    }
+    return effective.config
+  }
 
   const take: ConfigState["take"] = Effect.fnUntraced(function* (newInfo, newStored) {
-    persisted = yield* Effect.fromResult(combine(store, newInfo, newStored))
+    persisted = yield* Effect.fromResult(combine(store, carriedIn, newInfo, newStored))
     info = newInfo
     stored = newStored
   })

@@ -47,13 +47,16 @@ const platformOfStore: ReadonlyMap<string, Container.PlatformName> = new Map([
   ["azure", "azure"]
 ])
 
+const wholeProtocols: ReadonlySet<string> = new Set(["s3", "gcs", "gs", "tigris", "file", "az", "http", "https"])
+
 /** A container of ours from an entry of Icechunk's map; `undefined` for one that no platform here could serve. */
 const containerFromIcechunk = (key: string, entry: Json): Container.VirtualChunkContainer | undefined => {
   if (!isObject(entry) || !isObject(entry["store"])) return undefined
   const urlPrefix = asString(entry["url_prefix"]) ?? key
-  const split = urlPrefix.indexOf("://")
   const [kind = "", options] = Object.entries(entry["store"])[0] ?? []
   const platform = platformOfStore.get(kind)
+  // Before Icechunk 1.0 the prefix of a container could be a protocol, all of whose locations were meant.
+  const split = wholeProtocols.has(urlPrefix) ? urlPrefix.length : urlPrefix.indexOf("://")
   if (split < 0 || platform === undefined) return undefined
   // Not percent-decoded, on files neither: Icechunk compares the prefix with decoded locations.
   const path = urlPrefix.slice(split + 3).replace(/\/+$/, "")

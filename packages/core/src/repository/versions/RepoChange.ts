@@ -10,26 +10,10 @@ import type { RepoInfo, SnapshotInfo, Update } from "../../format/RepoInfo.ts"
 import * as SnapshotTable from "../../format/SnapshotTable.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
+import { RefNotFound } from "./RefNotFound.ts"
+import * as FeatureFlags from "./FeatureFlags.ts"
 
-/**
- * A branch, tag or snapshot does not exist.
- *
- * @category errors
- * @since 0.1.0
- */
-export class RefNotFound
-  extends /*#__PURE__*/ Data.TaggedError("RefNotFound")<{
-    readonly kind: "branch" | "tag" | "snapshot"
-    readonly name: string
-    /** Names that do exist; empty for snapshots. */
-    readonly known: ReadonlyArray<string>
-  }>
-{
-  override get message(): string {
-    const known = this.known.length === 0 ? "" : ` There are: ${this.known.map((name) => `\`${name}\``).join(", ")}.`
-    return `There is no ${this.kind} \`${this.name}\`.${known}`
-  }
-}
+export { RefNotFound }
 
 /**
  * A branch or tag cannot get this name.
@@ -273,7 +257,7 @@ export const createTag =
           ? "it exists already, and tags do not move"
           : info.deletedTags.has(name)
             ? "a tag of this name was deleted, and its name is not used again"
-            : featureProblem(info, featureFlags.createTag, "create_tag"))
+            : FeatureFlags.problem(info, "create_tag"))
       if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
       return Result.succeed({
         info: { ...info, tags: withEntry(info.tags, name, target) },
@@ -291,7 +275,7 @@ export const deleteTag =
   (name: string): Change<RefNotFound | RefForbidden> =>
   (info) =>
     Result.flatMap(tagTarget(info, name), (previousSnapshotId): Result.Result<Changed, RefForbidden> => {
-      const because = featureProblem(info, featureFlags.deleteTag, "delete_tag")
+      const because = FeatureFlags.problem(info, "delete_tag")
       if (because !== undefined) return Result.fail(new RefForbidden({ kind: "tag", name, because }))
       return Result.succeed({
         info: {
@@ -313,12 +297,6 @@ export const setConfig =
   (config: Uint8Array): Change<never> =>
   (info) =>
     Result.succeed({ info: { ...info, config }, update: { _tag: "ConfigChanged" } })
-
-/** Numbers of Icechunk's feature flags, all of them on unless turned off. */
-const featureFlags = { createTag: 4, deleteTag: 5 }
-
-const featureProblem = (info: RepoInfo, flag: number, name: string): string | undefined =>
-  info.disabledFeatureFlags?.includes(flag) === true ? `the repository's feature flag \`${name}\` is off` : undefined
 
 /**
  * Adds the entry of a change to the operations log: `backup` names the copy of the object that is

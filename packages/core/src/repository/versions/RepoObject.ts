@@ -37,7 +37,13 @@ export interface Versioned {
   readonly version: ObjectStore.Version
 }
 
-const readAt = /*#__PURE__*/ Effect.fnUntraced(function* (
+/**
+ * Reads the repository object, or the copy of an older one, from a key.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readAt = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStore.ObjectStoreShape,
   key: string,
   known?: Versioned
