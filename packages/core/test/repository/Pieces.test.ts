@@ -8,10 +8,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import * as Pieces from "../../src/repository/changes/Pieces.ts"
+import * as Internals from "../../src/repository/Internals.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import type { Session } from "../../src/repository/Session.ts"
 import type { WritableSession } from "../../src/repository/WritableSession.ts"
 import * as PieceSchema from "../../src/schema/PieceSchema.ts"
+import type { ObjectStoreShape } from "../../src/store/ObjectStore.ts"
+import * as Errors from "../../src/store/ObjectStoreError.ts"
 import { inWorld, text, type World, worldInMemory } from "./Fixture.ts"
 
 const array = (shape: ReadonlyArray<number> = [8]) => ({
@@ -497,6 +500,64 @@ describe("manifests of workers", () => {
         }),
       { shape: [1000], ...splitting }
     )
+  )
+
+  it.live("are committed once, also when the answer to the commit was lost and the session has gone on", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      const state = { isLost: false, isBlind: false }
+      const failed = (operation: "get" | "put", reason: Errors.Reason) =>
+        Effect.fail(new Errors.ObjectStoreError({ store: "memory://", operation, key: "repo", reason }))
+      const inner = world.store
+      const store: ObjectStoreShape = {
+        ...inner,
+        get: (key, options) =>
+          key === "repo" && state.isBlind ? failed("get", new Errors.PermissionDenied({})) : inner.get(key, options),
+        put: (key, bytes, options) =>
+          Effect.suspend(() => {
+            if (key !== "repo" || !state.isLost) return inner.put(key, bytes, options)
+            state.isLost = false
+            state.isBlind = true
+            return Effect.andThen(inner.put(key, bytes, options), failed("put", new Errors.Unavailable({})))
+          })
+      }
+      yield* inWorld({ ...world, store })(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create(splitting.persist)
+          const session = yield* repository.writableSession("main")
+          yield* session.createArray("/a", array([1000]))
+          yield* session.commit("first")
+          const [piece] = yield* Pieces.split(session, 1)
+          const filled = yield* elsewhere(
+            world,
+            piece!,
+            (writer) => writer.setVirtualRefs("/a", virtual(0, 300, "s3://b/k")),
+            { refsSent: 10 }
+          )
+          yield* Pieces.merge(session, filled)
+          state.isLost = true
+          assert.strictEqual((yield* Effect.flip(session.commit("pieces")))._tag, "CommitOutcomeUnknown")
+          state.isBlind = false
+          yield* session.setChunk("/a", [700], text("later"))
+          yield* session.commit("later")
+          assert.deepStrictEqual(
+            (yield* repository.history({ branch: "main" })).map(({ message }) => message).slice(0, 3),
+            ["later", "pieces", "first"]
+          )
+          assert.sameMembers(
+            (yield* manifestsOf(session)).map(({ id }) => id as string).slice(0, 3),
+            filled.arrays[0]!.manifests.map(({ id }) => id as string)
+          )
+          assert.lengthOf(yield* manifestsOf(session), 4)
+          assert.lengthOf(yield* Stream.runCollect(session.chunkIndices("/a")), 301)
+          const log = yield* Internals.writing(repository).assets.transactionLog(yield* session.snapshotId)
+          assert.deepStrictEqual(
+            log.updatedChunks.map(({ coords }) => [...coords]),
+            [[700]]
+          )
+        })
+      )
+    })
   )
 
   it.live("come in order when a worker writes line by line, so that they do not overlap", () =>
