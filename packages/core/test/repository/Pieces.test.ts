@@ -238,6 +238,9 @@ describe("pieces", () => {
           const together = yield* Effect.flip(Pieces.merge(session, [a, b]))
           assert.strictEqual(together._tag, "PieceOverlap")
           assert.isEmpty((yield* session.status).updatedChunks)
+          yield* Pieces.merge(session, [a, b], { overlap: "last" })
+          assert.deepStrictEqual(yield* session.chunk("/a", [2]), text("b2"))
+          yield* session.discard
           yield* Pieces.merge(session, a)
           const error = yield* Effect.flip(Pieces.merge(session, [c, b]))
           assert.deepInclude(error, { _tag: "PieceOverlap", path: "/a", piece: two!.id })
@@ -552,12 +555,31 @@ describe("manifests of workers", () => {
           assert.lengthOf(yield* Stream.runCollect(session.chunkIndices("/a")), 301)
           const log = yield* Internals.writing(repository).assets.transactionLog(yield* session.snapshotId)
           assert.deepStrictEqual(
-            log.updatedChunks.map(({ coords }) => [...coords]),
+            log.updatedChunks.map(({ coords }) => Array.from(coords)),
             [[700]]
           )
         })
       )
     })
+  )
+
+  it.live("go with their array when that is deleted", () =>
+    begun((world, session, repository) =>
+      Effect.gen(function* () {
+        const [piece] = yield* Pieces.split(session, 1)
+        const filled = yield* elsewhere(world, piece!, (writer) => writer.setChunk("/a", [1], text("one")), {
+          refsSent: 0
+        })
+        yield* Pieces.merge(session, filled)
+        yield* session.deleteNode("/a")
+        yield* session.createArray("/a", array())
+        assert.isEmpty((yield* session.status).updatedChunks)
+        yield* session.commit("anew")
+        const log = yield* Internals.writing(repository).assets.transactionLog(yield* session.snapshotId)
+        assert.isEmpty(log.updatedChunks)
+        assert.deepStrictEqual(yield* contents(world), {})
+      })
+    )
   )
 
   it.live("come in order when a worker writes line by line, so that they do not overlap", () =>
