@@ -5,6 +5,7 @@ import type { Family, Row } from "./Work.ts"
 import * as Chunks from "./works/chunks.ts"
 import * as Commits from "./works/commits.ts"
 import * as Contention from "./works/contention.ts"
+import * as Gc from "./works/gc.ts"
 import * as Load from "./works/load.ts"
 import * as Lookup from "./works/lookup.ts"
 import * as Million from "./works/million.ts"
@@ -23,6 +24,7 @@ export const families: ReadonlyArray<Family> = [
   Contention.family,
   Nodes.family,
   Million.family,
+  Gc.family,
   Load.family
 ]
 

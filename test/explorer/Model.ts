@@ -120,12 +120,18 @@ export const commit =
     )
   }
 
-export const createBranch =
-  (name: string, at: string): Action =>
-  (state) =>
+/** What must be there that a ref is to point at. */
+const at =
+  (target: string, action: Action): Action =>
+  (state, memory) =>
+    target in state.snapshots ? action(state, memory) : unchanged(state, "RefNotFound")
+
+export const createBranch = (name: string, target: string): Action =>
+  at(target, (state) =>
     name in state.branches
       ? unchanged(state, "RefForbidden")
-      : changed(state, { branches: { ...state.branches, [name]: at } }, `BranchCreated ${name}`)
+      : changed(state, { branches: { ...state.branches, [name]: target } }, `BranchCreated ${name}`)
+  )
 
 export const deleteBranch =
   (name: string): Action =>
@@ -136,21 +142,20 @@ export const deleteBranch =
       : changed(state, { branches: without(state.branches, name) }, `BranchDeleted ${name} ${tip}`)
   }
 
-export const resetBranch =
-  (name: string, to: string): Action =>
-  (state) => {
+export const resetBranch = (name: string, to: string): Action =>
+  at(to, (state) => {
     const tip = state.branches[name]
     return tip === undefined
       ? unchanged(state, "RefNotFound")
       : changed(state, { branches: { ...state.branches, [name]: to } }, `BranchReset ${name} ${tip}`)
-  }
+  })
 
-export const createTag =
-  (name: string, at: string): Action =>
-  (state) =>
+export const createTag = (name: string, target: string): Action =>
+  at(target, (state) =>
     name in state.tags || state.deletedTags.includes(name)
       ? unchanged(state, "RefForbidden")
-      : changed(state, { tags: { ...state.tags, [name]: at } }, `TagCreated ${name}`)
+      : changed(state, { tags: { ...state.tags, [name]: target } }, `TagCreated ${name}`)
+  )
 
 export const deleteTag =
   (name: string): Action =>
@@ -164,6 +169,59 @@ export const deleteTag =
           `TagDeleted ${name} ${target}`
         )
   }
+
+/** Commits of before the programs that are tried. */
+const isOld = (message: string): boolean => /^s\d$/.test(message)
+
+const tips = ({ branches, tags }: State): ReadonlySet<string> =>
+  new Set([...Object.values(branches), ...Object.values(tags)])
+
+/** Without some snapshots; those that stay go on from the next of their ancestors that does, and is a `boundary`. */
+const withoutSnapshots = (
+  { snapshots }: State,
+  isGone: (message: string) => boolean,
+  isBoundary: (message: string) => boolean
+): Pick<State, "snapshots"> => {
+  const parentOf = (message: string): string => {
+    const parent = snapshots[message]!
+    if (parent === "" || !isGone(parent)) return parent
+    let ancestor = parent
+    while (ancestor !== root && (isGone(ancestor) || !isBoundary(ancestor))) ancestor = snapshots[ancestor]!
+    return ancestor
+  }
+  return {
+    snapshots: Object.fromEntries(
+      Object.keys(snapshots)
+        .filter((message) => !isGone(message))
+        .map((message) => [message, parentOf(message)])
+    )
+  }
+}
+
+/** Old snapshots leave, but for those that refs are at; histories go on from the first snapshot. */
+export const expire: Action = (state) => {
+  const kept = tips(state)
+  const isGone = (message: string): boolean => isOld(message) && !kept.has(message)
+  return Object.keys(state.snapshots).some(isGone)
+    ? changed(
+        state,
+        withoutSnapshots(state, isGone, () => false),
+        "ExpirationRan"
+      )
+    : unchanged(state, "ok")
+}
+
+/** Old snapshots leave that nothing leads to. Whether there are files to delete the model does not know, nor the log. */
+export const collect: Action = (state) => {
+  const reached = new Set([root])
+  for (const tip of tips(state)) {
+    for (let message = tip; message !== "" && !reached.has(message); message = state.snapshots[message] ?? "") {
+      reached.add(message)
+    }
+  }
+  const isGone = (message: string): boolean => isOld(message) && !reached.has(message)
+  return unchanged({ ...state, ...withoutSnapshots(state, isGone, () => true) }, "ok")
+}
 
 export const addContainer =
   (name: string): Action =>

@@ -11,6 +11,7 @@ import * as Flexbuffer from "../../packages/core/src/encoding/Flexbuffer.ts"
 import * as IcechunkFile from "../../packages/core/src/format/IcechunkFile.ts"
 import * as RepoInfo from "../../packages/core/src/format/RepoInfo.ts"
 import * as TransactionLog from "../../packages/core/src/format/TransactionLog.ts"
+import type { SnapshotId } from "../../packages/core/src/values/ObjectId.ts"
 import * as Model from "./Model.ts"
 import type * as Objects from "./Objects.ts"
 import * as Operation from "./Operation.ts"
@@ -86,6 +87,7 @@ const checkCopies = (objects: Objects.Image, info: RepoInfo.RepoInfo, problems: 
 const printEntry = ({ update }: RepoInfo.UpdateEntry, message: (id: string) => string): ReadonlyArray<string> => {
   switch (update._tag) {
     case "ConfigChanged":
+    case "GCRan":
       return []
     case "NewCommit":
       return [`NewCommit ${update.branch} ${message(update.newSnapshotId)}`]
@@ -123,7 +125,7 @@ const readAll = (ids: ReadonlyArray<string>) =>
   })
 
 /**
- * Looks at the store of a world. Snapshots of `known`, whose files are the same, have been looked at.
+ * Looks at the store of a world. Snapshots of `known` have been looked at, where their files are the same.
  */
 export const observe = (world: World, known: Objects.Image): Observation => {
   const { objects } = world
@@ -132,16 +134,22 @@ export const observe = (world: World, known: Objects.Image): Observation => {
   const problems: Array<string> = []
   const info = repoInfo("repo", entry)
   const messages = new Map([...info.snapshots.values()].map(({ id, message }) => [id as string, message]))
-  const message = (id: string): string => messages.get(id) ?? `unknown snapshot ${id}`
+  // The log names snapshots that are gone since.
+  const before = known.get("repo")
+  const former = before === undefined ? undefined : repoInfo("repo", before).snapshots
+  const message = (id: string): string =>
+    messages.get(id) ?? former?.get(id as SnapshotId)?.message ?? `unknown snapshot ${id}`
   if (new Set(messages.values()).size !== messages.size) problems.push("two snapshots are of the same commit")
 
+  // Where files were deleted, those may be of any snapshot.
+  const isLess = [...known.keys()].some((key) => /^(?:manifests|chunks)\//.test(key) && !objects.has(key))
   const unread = [...messages.keys()].filter((id) => {
     const file = `snapshots/${id}`
     const log = objects.get(`transactions/${id}`)
     if (log === undefined) problems.push(`the snapshot ${message(id)} has no transaction log`)
     else if (Result.isFailure(TransactionLog.decode(id, payload(log))))
       problems.push(`the transaction log of ${message(id)} is damaged`)
-    return known.get(file) === undefined || known.get(file) !== objects.get(file)
+    return isLess || known.get(file) === undefined || known.get(file) !== objects.get(file)
   })
   const read = world.now(world.actors.length - 1, readAll(unread))
   if (Exit.isFailure(read)) problems.push(`it cannot be read: ${Cause.pretty(read.cause).split("\n")[0]}`)

@@ -2,14 +2,16 @@
  * The operations that are tried against each other: what the product does, and the steps of the model that
  * explain it.
  */
+import * as Maintenance from "@effect-icechunk/core/Maintenance"
 import * as Repository from "@effect-icechunk/core/Repository"
 import type * as RepositoryConfig from "@effect-icechunk/core/RepositoryConfig"
 import type { Session } from "@effect-icechunk/core/Session"
 import type { VirtualChunkContainer } from "@effect-icechunk/core/VirtualChunkContainer"
 import type { WritableSession } from "@effect-icechunk/core/WritableSession"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Model from "./Model.ts"
-import type { Services } from "./World.ts"
+import { type Services, startOfTime } from "./World.ts"
 
 /** What a program has at hand, and what it leaves for the look at it afterwards. */
 export interface Program {
@@ -44,6 +46,8 @@ export interface Operation {
   /** How many listings it makes at most that show what others write. */
   readonly listings: number
   readonly changesConfig: boolean
+  /** Whether it deletes files that others may read, and may do so half when it fails. */
+  readonly collects?: boolean
   readonly run: (program: Program) => Effect.Effect<Answers, Failure, Services>
   readonly actions: (program: Program) => ReadonlyArray<Model.Action>
 }
@@ -99,12 +103,13 @@ const onRepository = (
   name: string,
   run: (repository: Repository.RepositoryShape, program: Program) => Effect.Effect<unknown, Failure, Services>,
   actions: (program: Program) => ReadonlyArray<Model.Action>,
-  options?: { readonly changesConfig?: boolean }
+  options?: { readonly changesConfig?: boolean; readonly collects?: boolean }
 ): Operation => ({
   name,
   from: "repository",
-  listings: 0,
+  listings: options?.collects === true ? 4 : 0,
   changesConfig: options?.changesConfig ?? false,
+  collects: options?.collects ?? false,
   run: (program) =>
     Effect.map(
       Effect.suspend(() => run(program.repository!, program)),
@@ -172,6 +177,22 @@ export const publish: Operation = onRepository(
   (repository) => repository.config.publish,
   () => [],
   { changesConfig: true }
+)
+
+/** What was there before the two programs is old, and nothing else is. */
+const old = { before: DateTime.makeUnsafe(startOfTime + 1) }
+
+export const expire: Operation = onRepository(
+  "expire",
+  (repository) => Maintenance.expire(repository, old),
+  () => [Model.expire]
+)
+
+export const collect: Operation = onRepository(
+  "collect",
+  (repository) => Maintenance.collectGarbage(repository, { ...old, minimumAge: 0 }),
+  () => [Model.collect],
+  { collects: true }
 )
 
 /** Reads what is in force, then the tip of a branch with a chunk of it. */

@@ -16,10 +16,10 @@ import * as Search from "./Search.ts"
 import { allFaults, type Event, type Fault, type Seed, type Step, World } from "./World.ts"
 
 /**
- * Where operations start: nothing at all; a repository; or one whose `config.json` has an update that was never
- * published.
+ * Where operations start: nothing at all; a repository; one with a snapshot that no ref leads to; or one whose
+ * `config.json` has an update that was never published.
  */
-export type Place = "empty" | "repository" | "unpublished"
+export type Place = "empty" | "repository" | "orphaned" | "unpublished"
 
 export interface Scenario {
   readonly place: Place
@@ -54,6 +54,18 @@ const prepare = (log: Operation.Log) =>
     return s1
   })
 
+/** A commit on a branch that is deleted again. */
+const orphan = (s1: string) =>
+  Effect.gen(function* () {
+    const repository = yield* Repository.open()
+    yield* repository.createBranch("gone", s1)
+    const session = yield* repository.writableSession("gone")
+    yield* Operation.writeChunk(session, "s3")
+    const s3 = yield* session.commit("s3")
+    yield* repository.deleteBranch("gone")
+    return s3
+  })
+
 /** Updates `config.json`, and stops before anything is published. */
 const leaveUnpublished = (world: World): void => {
   const repository = Exit.getSuccess(world.now(observer, Repository.open())).pipe(Option.getOrThrow)
@@ -80,6 +92,11 @@ const startOf = (place: Place, log: Operation.Log): Start => {
     if (Exit.isFailure(s1)) throw new Error(Cause.pretty(s1.cause))
     target = { id: s1.value, message: "s1" }
     if (place === "unpublished") leaveUnpublished(world)
+    if (place === "orphaned") {
+      const s3 = world.now(observer, orphan(s1.value))
+      if (Exit.isFailure(s3)) throw new Error(Cause.pretty(s3.cause))
+      target = { id: s3.value, message: "s3" }
+    }
   }
   const image = new Map(world.objects)
   const { problems, state } = Observation.observe(new World(image, 3), new Map())
@@ -106,10 +123,13 @@ const begin = ({ log, operations, place }: Scenario, { faults = 1, kinds = allFa
       program.repository = opened.value
     }
     world.actors[index]!.listings = operation.listings
+    // Later than all that was prepared.
+    world.actors[index]!.now += 1
     return program
   })
   world.direct = false
   world.configChanges = place === "unpublished" || operations.some(({ changesConfig }) => changesConfig)
+  world.collects = operations.some(({ collects }) => collects === true)
   for (const [index, operation] of operations.entries()) {
     world.start(
       index,
@@ -280,7 +300,12 @@ const judge = (scenario: Scenario, { programs, world }: ScenarioRun): ReadonlyAr
   world.direct = true
   const observed = Observation.observe(world, image)
   const message = (id: string): string => observed.messages.get(id) ?? `unknown snapshot ${id}`
-  const results = [resultOf(world, 0, message), resultOf(world, 1, message)] as const
+  const judged = (index: 0 | 1): Result => {
+    const result = resultOf(world, index, message)
+    const isHalf = result.outcome._tag === "nothing" && operations[index].collects === true
+    return isHalf ? { ...result, outcome: { _tag: "unknown" } } : result
+  }
+  const results = [judged(0), judged(1)] as const
   const problems = results.flatMap(({ problem }, index) =>
     problem === undefined ? [] : [`${"ab"[index]} (${operations[index]!.name}) ${problem}`]
   )

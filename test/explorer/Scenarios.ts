@@ -7,12 +7,14 @@ import { nameOf, type Place, type Scenario } from "./Scenario.ts"
 import type { Fault } from "./World.ts"
 
 const {
+  collect,
   commit,
   create,
   createBranch,
   createTag,
   deleteBranch,
   deleteTag,
+  expire,
   openOrCreate,
   publish,
   reader,
@@ -67,10 +69,20 @@ const scenarios = (
   operations: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]>
 ): ReadonlyArray<Scenario> => logs.flatMap((log) => operations.map((pair) => ({ place, log, operations: pair })))
 
+/** Maintenance, and what it meets. */
+const maintenance: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]> = [
+  ...pairs([expire, collect]),
+  ...across(
+    [expire, collect],
+    [commit("main"), createTag("new"), createBranch("new"), resetBranch("main"), deleteBranch("dev"), reader("main")]
+  )
+]
+
 /** All of them. */
 export const all: ReadonlyArray<Scenario> = [
   ...scenarios("repository", pairs(onRepository)),
   ...scenarios("repository", across(creators, [...creators, commit("main"), updateConfig, reader("main")])),
+  ...scenarios("orphaned", maintenance),
   ...scenarios("unpublished", across([publish], onRepository)),
   ...scenarios("empty", [...pairs(creators), ...across(creators, whileCreated)])
 ]
@@ -112,6 +124,9 @@ const fewerFaults: ReadonlyMap<string, ReadonlyArray<Fault>> = new Map([
   ["repository/short/config.update+config.update", ["lost", "cut-after"]],
   ["repository/short/commit(main)+config.update", ["lost", "interrupt-after"]],
   ["unpublished/short/publish+commit(main)", ["lost", "interrupt-after"]],
+  ["orphaned/short/collect+createTag(new)", []],
+  ["orphaned/short/collect+createBranch(new)", []],
+  ["orphaned/short/collect+reader(main)", []],
   ["empty/short/create+create", ["error", "lost"]],
   ["empty/short/create+openOrCreate", ["lost"]],
   ["empty/short/openOrCreate+openOrCreate", ["lost"]]
@@ -123,6 +138,11 @@ const fewerFaults: ReadonlyMap<string, ReadonlyArray<Fault>> = new Map([
  */
 export const reduced: ReadonlyArray<{ readonly scenario: Scenario; readonly kinds: ReadonlyArray<Fault> }> = [
   ...scenarios("repository", meeting),
+  ...scenarios("orphaned", [
+    [expire, createTag("new")],
+    [expire, expire],
+    ...across([collect], [createTag("new"), createBranch("new"), reader("main")])
+  ]),
   ...scenarios("unpublished", across([publish], [commit("main"), createTag("new"), reader("main")])),
   ...scenarios("empty", [...pairs(creators), ...across([create], whileCreated), [openOrCreate, whileCreated.at(-1)!]])
 ]

@@ -100,7 +100,7 @@ export interface Actor {
   exit: Exit.Exit<unknown, unknown> | undefined
 }
 
-const startOfTime = Date.UTC(2026, 0, 1)
+export const startOfTime = Date.UTC(2026, 0, 1)
 
 const firstSnapshot = "1CECHNKREP0F1RSTCMT0"
 
@@ -169,6 +169,8 @@ export class World {
   direct = true
   /** Whether some program may write `config.json`, to change it or to note what was published. */
   configChanges = true
+  /** Whether some program deletes files. */
+  collects = false
   readonly #tasks: Array<() => void> = []
   readonly #seed: Seed | undefined
   /** What was replaced last, and by whom, for a store that reads stale objects. */
@@ -381,9 +383,14 @@ export class World {
     return (
       lists === undefined &&
       (writes.length === 0 || others.every(({ listings }) => listings === 0)) &&
-      reads.every((key) => isFresh(key) || (key === "config.json" && !this.configChanges)) &&
-      writes.every(isFresh)
+      reads.every((key) => this.#isOwn(key) || (key === "config.json" && !this.configChanges)) &&
+      writes.every((key) => this.#isOwn(key))
     )
+  }
+
+  /** Whether no other program has to do with a key. Copies of the repository object are not collected. */
+  #isOwn(key: string): boolean {
+    return isFresh(key) && (!this.collects || key.startsWith("overwritten/"))
   }
 
   /** Does what was decided. */

@@ -269,5 +269,75 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "              if (Result.isFailure(result)) return",
     replace: "              settled(remainder, entry)\n              if (Result.isFailure(result)) return",
     tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "garbage is collected only when all is read that the object needs which is written",
+    file: `${core}/repository/upkeep/Collection.ts`,
+    find: "if (!readSnapshots.has(id)) return Result.fail(new Unread())",
+    replace: "",
+    tests: [`${repository}/upkeep/Collection.test.ts`]
+  },
+  {
+    name: "before each deletion the repository object is looked at again",
+    file: `${core}/repository/upkeep/Collection.ts`,
+    find: "if (info !== looked) {",
+    replace: "if (info === undefined) {",
+    tests: [`${repository}/upkeep/Collection.test.ts`]
+  },
+  {
+    name: "a file that is missing ends a collection where a ref leads to it",
+    file: `${core}/repository/upkeep/Collection.ts`,
+    find: "if (!isNotFound(error) || reachable.has(id)) return Effect.fail(error)",
+    replace: "if (!isNotFound(error)) return Effect.fail(error)",
+    tests: [`${repository}/upkeep/Collection.test.ts`]
+  },
+  {
+    name: "files of commits that are under way are too young to be collected",
+    file: `${core}/repository/upkeep/Cutoff.ts`,
+    find: "if (cutoff > now - minimumAge) {",
+    replace: "if (cutoff > now) {",
+    tests: [`${repository}/upkeep/Collection.test.ts`]
+  },
+  {
+    name: "nothing is collected that a session of this process has not committed",
+    file: `${core}/repository/upkeep/Cutoff.ts`,
+    find: "sessions.filter(({ since }) => since <= cutoff)",
+    replace: "sessions.filter(() => false)",
+    tests: [`${repository}/upkeep/Collection.test.ts`]
+  },
+  {
+    name: "a session is open again while its next chunk is on its way",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "          open.changed(since)\n          const id",
+    replace: "          const id",
+    tests: [`${repository}/upkeep/Collection.test.ts`]
+  },
+  {
+    name: "a session is open again with a chunk that was on its way during a commit",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "            open.changed(since)\n            columns",
+    replace: "            columns",
+    tests: [`${repository}/upkeep/Collection.test.ts`]
+  },
+  {
+    name: "the logs that a snapshot has taken over are not collected",
+    file: `${core}/repository/upkeep/CollectionPlan.ts`,
+    find: "for (const pruned of prunedAncestorTxLogs) needed.add(pruned)",
+    replace: "",
+    tests: [`${repository}/upkeep/Collection.test.ts`, `${repository}/upkeep/Expiration.test.ts`]
+  },
+  {
+    name: "what others have made of the repository meanwhile decides what expires",
+    file: `${core}/repository/upkeep/Expiration.ts`,
+    find: "    done = planFor(now)\n",
+    replace: "",
+    tests: [`${repository}/upkeep/Expiration.test.ts`]
+  },
+  {
+    name: "pages of the operations log are not cleaned away",
+    file: `${core}/repository/upkeep/Leftovers.ts`,
+    find: "if (options.cutLog !== true) {",
+    replace: "if (options.cutLog === false) {",
+    tests: [`${repository}/upkeep/Upkeep.test.ts`]
   }
 ]

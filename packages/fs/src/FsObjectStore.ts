@@ -207,7 +207,9 @@ export const make = Effect.fnUntraced(function* (
           defer: copyOptions?.defer
         })
         yield* RequestSpan.bytes(size)
-      }).pipe(request("copy", from))
+      }).pipe(request("copy", from)),
+
+    removeLeftovers: Effect.suspend(() => Effect.andThen(ObjectStore.ensureWritable(store), stagedFiles.sweepAll))
   }
   return store
 })

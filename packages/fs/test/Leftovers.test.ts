@@ -49,6 +49,26 @@ describe("what killed writers leave", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
+  it.live("is removed everywhere when it is asked for, with a count, and not where its writer may live", () =>
+    Effect.gen(function* () {
+      const { dead, directory, distant, left, store, write } = yield* opened
+      write("key")
+      write(`.a+${dead}#1`)
+      write(`.b+${distant}#1`)
+      write(`chunks/.c+${dead}#1`)
+      write("chunks/old#12", 2)
+      write("chunks/recent#12")
+      NodeFs.mkdirSync(`${directory}/chunks/.key.icechunk-lock/0-1+${dead}`, { recursive: true })
+      assert.deepStrictEqual(yield* store.removeLeftovers!, { files: 3, bytes: 12 })
+      assert.deepStrictEqual(left(), [`.b+${distant}#1`, "chunks", "key"])
+      assert.deepStrictEqual(left("chunks"), ["recent#12"])
+      assert.deepStrictEqual(yield* store.removeLeftovers!, { files: 0, bytes: 0 })
+      const readOnly = yield* FsObjectStore.make({ directory, readOnlyBecause: "it is a copy" })
+      assert.strictEqual((yield* Effect.flip(readOnly.removeLeftovers!))._tag, "WriteForbidden")
+      assert.isUndefined(ObjectStore.prefixed(store, "chunks").removeLeftovers)
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
   it.live("is left alone where its writer may live", () =>
     Effect.gen(function* () {
       const { distant, here, left, store, write } = yield* opened

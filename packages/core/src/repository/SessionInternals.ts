@@ -24,6 +24,8 @@ export interface SessionInternals {
   readonly config: () => RepositoryConfig
   /** The changes as they are now; another object after a commit, a rebase, and when they are discarded. */
   readonly changed: () => ChangedSnapshot
+  /** Notes that files of the session may have been written from a time on, in milliseconds since 1970. */
+  readonly hasFilesSince: (since: number) => void
   /** Runs a change while nothing else changes the session. */
   readonly exclusive: <A, E>(change: Effect.Effect<A, E>) => Effect.Effect<A, E>
   /** Makes the chunks durable that the changes refer to. */

@@ -32,6 +32,7 @@ import * as Commit from "./changes/Commit.ts"
 import * as Continued from "./changes/Continued.ts"
 import * as NativeChunks from "./changes/NativeChunks.ts"
 import * as Layout from "./Layout.ts"
+import * as OpenSessions from "./OpenSessions.ts"
 import * as RandomId from "./RandomId.ts"
 import { CommitConflict, type RefNotFound } from "./versions/RepoChange.ts"
 import * as Session from "./Session.ts"
@@ -232,6 +233,7 @@ export const make = Effect.fnUntraced(function* (
   begun?: ChangeSet.ChangeSet
 ): Effect.fn.Return<WritableSession> {
   const { store, virtual } = context
+  const open = OpenSessions.register(store, branch, yield* Clock.currentTimeMillis)
   let changes = new ChangedSnapshot(snapshot, begun)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
@@ -408,6 +410,7 @@ export const make = Effect.fnUntraced(function* (
     const made: Commit.Manifests = new Map()
     const parent = changes.base.id
     const now = yield* Clock.currentTimeMillis
+    open.changed(now)
     let placed = Rebase.inPlace(settled)
     const wanted: Wanted = {
       parent,
@@ -447,10 +450,11 @@ export const make = Effect.fnUntraced(function* (
       durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),
       onMoved: ({ snapshot }) => {
         const mine = tried.get(snapshot.id)
-        changes =
-          mine?.revision === revision
-            ? new ChangedSnapshot(snapshot)
-            : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot, mine?.adopted)
+        const isWhole = mine?.revision === revision
+        changes = isWhole
+          ? new ChangedSnapshot(snapshot)
+          : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot, mine?.adopted)
+        if (isWhole) open.settled()
         tried.clear()
       }
     }
@@ -514,10 +518,16 @@ export const make = Effect.fnUntraced(function* (
             return (columns: ChunkRefColumns) => columns.setInline(index, copy)
           }
           const { length } = bytes
+          const since = yield* Clock.currentTimeMillis
+          open.changed(since)
           const id = yield* RandomId.chunkId
           const defer = chunks.defer(id)
           yield* store.put(Layout.chunk(id), bytes, { contentType: "application/octet-stream", defer, isUnique: true })
-          return (columns: ChunkRefColumns) => columns.setNative(index, ObjectId.bytes12(id), 0, length)
+          return (columns: ChunkRefColumns) => {
+            // A commit may have been made since.
+            open.changed(since)
+            columns.setNative(index, ObjectId.bytes12(id), 0, length)
+          }
         })
       )
     ),
@@ -530,6 +540,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.sync(() => {
         tried.clear()
         changes = new ChangedSnapshot(changes.base)
+        open.settled()
       })
     ),
     commit,
@@ -557,12 +568,14 @@ export const make = Effect.fnUntraced(function* (
       )
     )
   }
+  open.is(session)
   SessionInternals.remember(session, {
     repositoryId: context.repositoryId,
     store,
     assets: context.assets,
     config: context.config,
     changed: () => changes,
+    hasFilesSince: open.changed,
     exclusive,
     durable: Effect.suspend(() => NativeChunks.settle(chunks, changes))
   })

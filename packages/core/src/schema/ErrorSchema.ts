@@ -107,6 +107,13 @@ export const InvalidLocationQuery = of(Errors.InvalidLocationQuery, {
 })
 
 /** @category schemas @since 0.1.0 */
+export const InvalidCutoff = of(Errors.InvalidCutoff, {
+  cutoff: Schema.String,
+  latest: Schema.optional(Schema.Number),
+  problem: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
 export const RebaseConflict = of(Errors.RebaseConflict, {
   branch: Schema.String,
   expected: Schema.String,

@@ -258,6 +258,16 @@ export interface ObjectStoreShape {
     to: string,
     options?: CopyOptions
   ) => Effect.Effect<void, ObjectStoreError.ObjectStoreError | WriteForbidden>
+  /**
+   * Removes what killed writers have left that is no object, and says how much it was; for stores that have such things.
+   * What a writer that may live is at work on stays.
+   */
+  readonly removeLeftovers?:
+    | Effect.Effect<
+        { readonly files: number; readonly bytes: number },
+        ObjectStoreError.ObjectStoreError | WriteForbidden
+      >
+    | undefined
 }
 
 /**
@@ -409,6 +419,8 @@ export const prefixed = (store: ObjectStoreShape, prefix: string): ObjectStoreSh
   const self: ObjectStoreShape = {
     ...store,
     description,
+    // Those of the whole store are not ours alone.
+    removeLeftovers: undefined,
     get: (key, options) =>
       request("get", [key], () =>
         Effect.map(store.get(base + key, options), (result) => ({ ...result, meta: inner(result.meta) }))

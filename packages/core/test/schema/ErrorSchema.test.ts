@@ -13,6 +13,7 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
   ConfigConflict: new Errors.ConfigConflict({ store: "memory://", attempts: 5 }),
   ConfigOutcomeUnknown: new Errors.ConfigOutcomeUnknown({ store: "memory://", problem: "lost", cause: "gone" }),
   InvalidLocationQuery: new Errors.InvalidLocationQuery({ field: "glob", value: "[", problem: "it is not closed" }),
+  InvalidCutoff: new Errors.InvalidCutoff({ cutoff: "`2030`", latest: 7, problem: "it is not a time" }),
   CommitConflict: new Errors.CommitConflict({ branch: "main", expected: "A", actual: "B" }),
   CommitOutcomeUnknown: new Errors.CommitOutcomeUnknown({
     branch: "main",

@@ -32,6 +32,14 @@ export interface StagedFiles {
   readonly sweep: Effect.Effect<void>
   /** Removes what killed writers have left in one directory. */
   readonly sweepDirectory: (directory: string) => Effect.Effect<unknown>
+  /** Removes what killed writers have left anywhere in the store, whether one is known to have died or not. */
+  readonly sweepAll: Effect.Effect<Swept>
+}
+
+/** Files that were removed, and their bytes. */
+interface Swept {
+  readonly files: number
+  readonly bytes: number
 }
 
 /** Milliseconds. */
@@ -84,23 +92,32 @@ export const make = (options: {
   }
 
   /** Removes a staged file that was left; whether its writer died. */
-  const sweepFile = (directory: string, name: string): Effect.Effect<boolean, PlatformError.PlatformError> =>
+  const sweepFile = (
+    directory: string,
+    name: string,
+    swept?: (size: number) => void
+  ): Effect.Effect<boolean, PlatformError.PlatformError> =>
     Effect.gen(function* () {
       const file = path.join(directory, name)
       const died = yield* isDead(name)
       if (!died && inUse.has(name)) return false
-      const { modified, type } = yield* FileIdentity.ofPathNoFollow(file)
+      const { modified, size, type } = yield* FileIdentity.ofPathNoFollow(file)
       const age = (yield* Clock.currentTimeMillis) - FileIdentity.milliseconds({ modified })
       if (type !== "File" || !(died || age > day)) return false
       yield* fs.remove(file, { force: true })
+      swept?.(size)
       return died
     })
 
   /** Whether the process of anything that was left is known to have died. */
-  const sweepNames = (directory: string, names: ReadonlyArray<string>): Effect.Effect<boolean> =>
+  const sweepNames = (
+    directory: string,
+    names: ReadonlyArray<string>,
+    swept?: (size: number) => void
+  ): Effect.Effect<boolean> =>
     Effect.map(
       Effect.forEach(names, (name) => {
-        if (FileKey.isStaged(name)) return Effect.orElseSucceed(sweepFile(directory, name), () => false)
+        if (FileKey.isStaged(name)) return Effect.orElseSucceed(sweepFile(directory, name, swept), () => false)
         if (!FileKey.isLock(name)) return Effect.succeed(false)
         return Effect.as(Effect.ignore(lock.tidy(path.join(directory, name))), false)
       }),
@@ -114,17 +131,18 @@ export const make = (options: {
     )
 
   /** All directories below, which are looked through only after a writer has died. */
-  const sweepBelow = (directory: string): Effect.Effect<void> =>
+  const sweepBelow = (directory: string, swept?: (size: number) => void): Effect.Effect<void> =>
     Effect.gen(function* () {
       const entries = yield* Effect.orElseSucceed(fs.readDirectoryEntries(directory), () => [])
       for (const { name, type } of entries) {
         if (type !== "Directory" || FileKey.isLock(name)) continue
-        yield* sweepBelow(path.join(directory, name))
+        yield* sweepBelow(path.join(directory, name), swept)
       }
       if (directory === root) return
       yield* sweepNames(
         directory,
-        entries.map(({ name }) => name)
+        entries.map(({ name }) => name),
+        swept
       )
     })
 
@@ -143,6 +161,19 @@ export const make = (options: {
       isSwept = true
       return Effect.flatMap(sweepDirectory(root), (died) => (died ? sweepBelow(root) : Effect.void))
     }),
-    sweepDirectory
+    sweepDirectory,
+    sweepAll: Effect.suspend(() => {
+      let files = 0
+      let bytes = 0
+      const swept = (size: number): void => {
+        files++
+        bytes += size
+      }
+      return Effect.orElseSucceed(fs.readDirectory(root), () => []).pipe(
+        Effect.flatMap((names) => sweepNames(root, names, swept)),
+        Effect.andThen(sweepBelow(root, swept)),
+        Effect.map(() => ({ files, bytes }))
+      )
+    })
   }
 }

@@ -108,6 +108,7 @@ const writeArray = Effect.fnUntraced(function* (
   changed: ChunkRefColumns | undefined,
   adopted: ReadonlyArray<Adopted.Adopted>,
   node: ArrayNode,
+  rewrite: "all" | "unfit" | undefined,
   noteStored: (id: ObjectId.ManifestId) => void
 ): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge> {
   const grid = gridShape(node.data)
@@ -122,7 +123,7 @@ const writeArray = Effect.fnUntraced(function* (
     numChunkRefs: runs.count,
     extra: undefined
   }))
-  const plan = yield* planned({
+  const options = {
     manifests: node.data.manifests.filter(({ id }) => !stay.has(id)),
     merged: byWorkers,
     gridShape: grid,
@@ -130,9 +131,15 @@ const writeArray = Effect.fnUntraced(function* (
       path: node.path,
       gridShape: grid,
       dimensionNames: node.data.dimensionNames
-    }),
-    changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
-  })
+    })
+  }
+  const plan =
+    rewrite === undefined
+      ? yield* planned({
+          ...options,
+          changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
+        })
+      : ManifestSplit.rewritePlan(options, rewrite)
   manifests.push(...plan.kept)
   if (!plan.writes) return { node: { ...node, data: { ...node.data, manifests } }, files }
   const bases = yield* Effect.forEach(
@@ -240,6 +247,8 @@ export interface FlushOptions {
   readonly flushedAt: number
   /** What earlier attempts have written. */
   readonly made: Manifests
+  /** Writes manifests that nobody changed; only without changes. */
+  readonly rewrite?: "all" | "unfit" | undefined
 }
 
 /**
@@ -261,7 +270,10 @@ export const flush = Effect.fn("Commit.flush")(function* (
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>
     node.data._tag === "Array" &&
-    (changes.chunks.has(node.id) || changes.updated.has(node.id) || changes.adopted.has(node.id))
+    (options.rewrite !== undefined ||
+      changes.chunks.has(node.id) ||
+      changes.updated.has(node.id) ||
+      changes.adopted.has(node.id))
   // The log comes second: it is encoded while the first manifest, which takes longer, is compressed elsewhere.
   const [written] = yield* Effect.all(
     [
@@ -271,7 +283,7 @@ export const flush = Effect.fn("Commit.flush")(function* (
           const refs = changes.chunks.get(node.id)
           const adopted = changes.adopted.get(node.id) ?? []
           return writeOnce(options.made, refs, adopted, node, (noteStored) =>
-            writeArray(assets, uploads, options.config, expressions, refs, adopted, node, noteStored)
+            writeArray(assets, uploads, options.config, expressions, refs, adopted, node, options.rewrite, noteStored)
           )
         },
         { concurrency: 2 }

@@ -213,3 +213,44 @@ export const plan = (options: PlanOptions): Plan => {
     if (step.done === true) return step.value
   }
 }
+
+/**
+ * What a rewrite does to the manifests of an array that nobody changes: `all` are written anew, or those that are `unfit`,
+ * which lie in several boxes or share one with others, or reach out of the grid.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const rewritePlan = (options: Omit<PlanOptions, "changed">, rewrite: "all" | "unfit"): Plan => {
+  const { gridShape, manifests, sizes } = options
+  const rank = gridShape.length
+  const { first, last } = boxRanges({ ...options, changed: { count: 0, indices: new Uint32Array(0) } })
+  const boxOf = (n: number): string => first.subarray(n * rank, (n + 1) * rank).join()
+  const isOne = (n: number): boolean => {
+    for (let at = n * rank; at < (n + 1) * rank; at++) if (first[at] !== last[at]) return false
+    return true
+  }
+  const isOutside = ({ extents }: ManifestRef): boolean => extents.some(({ to }, axis) => to > gridShape[axis]!)
+  const places = manifests.flatMap(({ problem }, n) => (problem === undefined ? [n] : []))
+  const wide = rewrite === "all" ? places : places.filter((n) => isOutside(manifests[n]!) || !isOne(n))
+  const replaced = new Set(wide)
+  const perBox = new Map<string, number>()
+  const narrow = places.filter((n) => !replaced.has(n))
+  for (const n of narrow) perBox.set(boxOf(n), (perBox.get(boxOf(n)) ?? 0) + 1)
+  const meets = (n: number, other: number): boolean => {
+    for (let axis = 0; axis < rank; axis++) {
+      const box = first[n * rank + axis]!
+      if (box < first[other * rank + axis]! || box > last[other * rank + axis]!) return false
+    }
+    return true
+  }
+  for (const n of narrow) {
+    if (perBox.get(boxOf(n))! > 1 || wide.some((other) => meets(n, other))) replaced.add(n)
+  }
+  return {
+    kept: manifests.filter((_, n) => !replaced.has(n)),
+    replaced: manifests.filter((_, n) => replaced.has(n)),
+    sizes,
+    writes: replaced.size > 0
+  }
+}

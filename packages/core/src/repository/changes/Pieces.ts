@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { ChunkRefColumns, Kind } from "../../format/manifest/ChunkRefColumns.ts"
@@ -161,6 +162,8 @@ interface Pieces {
   readonly merged: Set<string>
   /** Which were merged into the changes; other changes have taken their place when they were committed or discarded. */
   readonly mergedInto: WeakMap<ChangedSnapshot, Set<string>>
+  /** When the session was split first, in milliseconds since 1970. */
+  readonly since: number
 }
 
 const known = new WeakMap<WritableSession, Pieces>()
@@ -168,8 +171,13 @@ const known = new WeakMap<WritableSession, Pieces>()
 const piecesOf = Effect.fnUntraced(function* (session: WritableSession) {
   const found = known.get(session)
   if (found !== undefined) return found
-  const id = yield* RandomId.writeId
-  const pieces: Pieces = { session: id, given: new Set(), merged: new Set(), mergedInto: new WeakMap() }
+  const pieces: Pieces = {
+    session: yield* RandomId.writeId,
+    given: new Set(),
+    merged: new Set(),
+    mergedInto: new WeakMap(),
+    since: yield* Clock.currentTimeMillis
+  }
   known.set(session, pieces)
   return pieces
 })
@@ -269,6 +277,8 @@ export const split: (
         )
   const overlap = regions === undefined ? undefined : overlapOf(regions)
   if (overlap !== undefined) return yield* overlap
+  // What workers write is no garbage, for a collection of this program.
+  internals.hasFilesSince(yield* Clock.currentTimeMillis)
   const pieces = yield* piecesOf(session)
   const config = internals.config()
   const created = [...changes.created].map(([node, { metadata, path, userData }]) => ({
@@ -579,6 +589,8 @@ export const merge: (
         changed.setChunks(id, columns)
         if (now.adopted.length > 0) changed.adopt(node, now.adopted)
       }
+      // They may have been discarded since the session was split.
+      if (pieces !== undefined && wanted.size > 0) internals.hasFilesSince(pieces.since)
       for (const piece of wanted.keys()) {
         pieces!.merged.add(piece)
         inThese.add(piece)
