@@ -49,6 +49,7 @@ it("there are no examples that are not run here", () => {
     "inspect.ts",
     "many-chunks.ts",
     "quickstart.ts",
+    "rearrange.ts",
     "s3-and-gcs.ts",
     "s3-endpoint.ts",
     "s3-region.ts",
@@ -193,6 +194,27 @@ describe("distributed", () => {
       .join("\n")
     for (const program of programs) expect(all).toContain(unindented(program))
   })
+})
+
+describe("rearrange", () => {
+  it("shifts, moves, copies, flushes and amends", async () => {
+    const { code, output } = await run("rearrange.ts", { output: "rearrange" })
+    expect(output).toBe(
+      "for review: day 4 comes first\n" +
+        "/archive\n" +
+        "/archive/gusts  1000 chunks\n" +
+        "/archive/wind  4 chunks\n" +
+        "/archive/wind-as-it-was  4 chunks\n" +
+        'gusts {"author":"rearrange.ts"}\n' +
+        'archived, with the array as it was {"author":"rearrange.ts"}\n' +
+        'a day later {"author":"rearrange.ts"}\n' +
+        'four days {"author":"rearrange.ts"}\n'
+    )
+    expect(code).toBe(0)
+  })
+
+  it("has every program of the guide to changing what is there", () =>
+    expectPrograms("rearrange.ts", "docs/editing.md"))
 })
 
 describe("environments", () => {

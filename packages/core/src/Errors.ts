@@ -19,7 +19,13 @@ export { NotInspectable } from "./repository/inspection/NotInspectable.ts"
 export { NotAnAncestor } from "./repository/versions/Diff.ts"
 export { OperationsLogIncomplete } from "./repository/versions/OperationsLog.ts"
 export { InvalidCutoff } from "./repository/upkeep/Cutoff.ts"
-export { CommitConflict, CommitOutcomeUnknown, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
+export {
+  AmendRefused,
+  CommitConflict,
+  CommitOutcomeUnknown,
+  RefForbidden,
+  RefNotFound
+} from "./repository/versions/RepoChange.ts"
 export { InvalidSetting } from "./repository/versions/Settings.ts"
 export { NoSnapshotAsOf } from "./repository/versions/Version.ts"
 export {
@@ -37,11 +43,15 @@ export { MigrationDiverged } from "./repository/upkeep/MigrationPlan.ts"
 export {
   InvalidChunk,
   InvalidIndex,
+  InvalidMove,
   InvalidPath,
+  InvalidReindex,
   InvalidVirtualRef,
   NodeAlreadyExists,
   NodeNotFound,
-  NothingToCommit
+  NothingToCommit,
+  OtherRepository,
+  UnsupportedChunkGrid
 } from "./repository/SessionError.ts"
 export { WriteForbidden } from "./store/ObjectStore.ts"
 export { ObjectStoreError } from "./store/ObjectStoreError.ts"

@@ -9,6 +9,8 @@ import * as Stream from "effect/Stream"
 import type { DecodeValue } from "../format/Metadata.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
+import type { JsonObject } from "../values/Json.ts"
+import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
 import type { AssetError } from "./Assets.ts"
 import type { ArrayNode, ReadContext } from "./ChunkReads.ts"
 import type * as ChunkStream from "./ChunkStream.ts"
@@ -41,6 +43,15 @@ export const chunkIndices = (
   columns: ChunkRefColumns | undefined
 ): Stream.Stream<ChunkIndex, AssetError> =>
   Stream.unwrap(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.indicesOf(context, array, columns)))
+
+/**
+ * `Attributes.of`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const attributes = (path: string, zarrJson: Uint8Array): Effect.Effect<JsonObject, InvalidMetadata> =>
+  Effect.flatMap(loaded, ({ Attributes }) => Effect.fromResult(Attributes.of(path, zarrJson)))
 
 /**
  * `Spec1.open`.

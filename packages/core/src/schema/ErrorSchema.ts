@@ -145,6 +145,31 @@ export const CommitOutcomeUnknown = of(Errors.CommitOutcomeUnknown, {
 })
 
 /** @category schemas @since 0.1.0 */
+export const AmendRefused = of(Errors.AmendRefused, {
+  branch: Schema.String,
+  snapshotId: Schema.String,
+  because: Schema.String,
+  canBeForced: Schema.Boolean
+})
+
+/** @category schemas @since 0.1.0 */
+export const InvalidMove = of(Errors.InvalidMove, { from: Schema.String, to: Schema.String, problem: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const UnsupportedChunkGrid = of(Errors.UnsupportedChunkGrid, { path: Schema.String, grid: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const InvalidReindex = of(Errors.InvalidReindex, {
+  path: Schema.String,
+  from: Schema.String,
+  to: Schema.String,
+  problem: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const OtherRepository = of(Errors.OtherRepository, { store: Schema.String, other: Schema.String })
+
+/** @category schemas @since 0.1.0 */
 export const RefForbidden = of(Errors.RefForbidden, {
   kind: Schema.Literals(["branch", "tag"]),
   name: Schema.String,

@@ -21,6 +21,11 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
     problem: "lost",
     cause: "gone"
   }),
+  AmendRefused: new Errors.AmendRefused({ branch: "main", snapshotId: "A", because: "it is", canBeForced: true }),
+  InvalidMove: new Errors.InvalidMove({ from: "/a", to: "/a/b", problem: "it is below" }),
+  InvalidReindex: new Errors.InvalidReindex({ path: "/a", from: "[0]", to: "[9]", problem: "it is outside" }),
+  OtherRepository: new Errors.OtherRepository({ store: "memory://", other: "s3://b" }),
+  UnsupportedChunkGrid: new Errors.UnsupportedChunkGrid({ path: "/a", grid: "rectilinear" }),
   RefForbidden: new Errors.RefForbidden({ kind: "tag", name: "v1", because: "it was deleted" }),
   RefNotFound: new Errors.RefNotFound({ kind: "branch", name: "dev", known: ["main"] }),
   ClockSkew: new Errors.ClockSkew({ store: "memory://", latest: 1.5e15 }),

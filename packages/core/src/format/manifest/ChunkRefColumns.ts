@@ -264,6 +264,18 @@ export class ChunkRefColumns {
     this.#append(index, Kind.Deleted, 0, 0, 0, 0)
   }
 
+  /** A ref of any kind. */
+  set(index: ChunkIndex, ref: ChunkRef.ChunkRef): void {
+    switch (ref._tag) {
+      case "Inline":
+        return this.setInline(index, ref.bytes)
+      case "Native":
+        return this.setNative(index, ObjectId.bytes12(ref.id), ref.offset, ref.length)
+      case "Virtual":
+        return this.setVirtual(index, ref.ref)
+    }
+  }
+
   /**
    * Many virtual refs: all, or none when the columns do not fit together, which is a defect. They are
    * copied, unless they may be kept: nobody else has them then.
@@ -421,11 +433,11 @@ export class ChunkRefColumns {
     this.#take(from, rows)
   }
 
-  /** Whether a row, a tombstone too, has the index whose numbers stand in `indices` from `at` on. */
-  has(indices: ArrayLike<number>, at = 0): boolean {
-    if (this.#count === 0) return false
+  /** Whether a row has an index, a ref or a tombstone; with `at` the one whose numbers stand from there on. */
+  has(index: ArrayLike<number>, at?: number): boolean {
+    if (this.#count === 0 || (at === undefined && index.length !== this.rank)) return false
     this.#lookUpAll()
-    return this.#slots[this.#slot(indices, at)] !== 0
+    return this.#slots[this.#slot(index, at ?? 0)] !== 0
   }
 
   /** Forgets all rows. What was handed out before stays as it is. */
@@ -479,7 +491,9 @@ export class ChunkRefColumns {
 
   /** The index of a row. */
   indexAt(row: number): ChunkIndex {
-    return Array.from(this.#indices.subarray(row * this.rank, (row + 1) * this.rank))
+    const index = new Array<number>(this.rank)
+    for (let axis = 0; axis < this.rank; axis++) index[axis] = this.#indices[row * this.rank + axis]!
+    return index
   }
 
   /**

@@ -28,6 +28,8 @@ export interface Status {
   readonly updatedArrays: ReadonlyArray<NodePath.NodePath>
   readonly deletedGroups: ReadonlyArray<NodePath.NodePath>
   readonly deletedArrays: ReadonlyArray<NodePath.NodePath>
+  /** Nodes that have another path, those below a group that was moved too, in the order of the new paths. */
+  readonly movedNodes: ReadonlyArray<{ readonly from: NodePath.NodePath; readonly to: NodePath.NodePath }>
   /** Chunks that were written or deleted, counted per array. */
   readonly updatedChunks: ReadonlyMap<NodePath.NodePath, number>
 }
@@ -236,7 +238,7 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
   }
 
   status(): Status {
-    const { adopted, chunks, created, deleted, updated } = this.#changes
+    const { adopted, chunks, created, deleted, moved, updated } = this.#changes
     const sorted = (paths: ReadonlyArray<NodePath.NodePath>): ReadonlyArray<NodePath.NodePath> =>
       paths.toSorted(NodePath.compare)
     const changed = (ids: ReadonlyMap<NodeId, unknown>, type: ChangeSet.NodeType): ReadonlyArray<NodePath.NodePath> =>
@@ -259,6 +261,9 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
       updatedArrays: changed(updated, "Array"),
       deletedGroups: gone("Group"),
       deletedArrays: gone("Array"),
+      movedNodes: [...moved.values()]
+        .map(({ from, to }) => ({ from, to }))
+        .toSorted((a, b) => NodePath.compareSegments(a.to, b.to)),
       updatedChunks
     }
   }

@@ -24,6 +24,7 @@ import * as Adopted from "./Adopted.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
+import * as MergedLog from "./MergedLog.ts"
 import * as RandomId from "../RandomId.ts"
 import type { ArrayNode } from "../Session.ts"
 import * as SplitExpressions from "../SplitExpressions.ts"
@@ -247,6 +248,8 @@ export interface FlushOptions {
   readonly flushedAt: number
   /** What earlier attempts have written. */
   readonly made: Manifests
+  /** What the base did, when the new snapshot takes its place. */
+  readonly amends?: TransactionLog.TransactionLog | undefined
   /** Writes manifests that nobody changed; only without changes. */
   readonly rewrite?: "all" | "unfit" | undefined
 }
@@ -265,7 +268,8 @@ export const flush = Effect.fn("Commit.flush")(function* (
 ): Effect.fn.Return<Flushed, AssetError | ManifestWriter.ManifestTooLarge> {
   const id = yield* RandomId.snapshotId
   const { base, changes } = changed
-  const log = ChangeSet.transactionLog(id, changes)
+  const own = ChangeSet.transactionLog(id, changes)
+  const log = options.amends === undefined ? own : MergedLog.merge(id, options.amends, own)
   const expressions = yield* SplitExpressions.load(options.config)
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>

@@ -140,7 +140,9 @@ const wholeLines = (indices: Uint32Array, rank: number, rows: Uint32Array): numb
 const neverCommits: BranchWriter = {
   move: () => Effect.die("A piece is not committed"),
   rebase: () => Effect.die("A piece is not committed"),
-  tip: () => Effect.die("A piece is not committed")
+  tip: () => Effect.die("A piece is not committed"),
+  checkAmend: () => Effect.die("A piece is not committed"),
+  detach: () => Effect.die("A piece is not committed")
 }
 
 /**
@@ -176,7 +178,14 @@ export const fill: (
   const { nodes } = piece
   const merged = (): Config.RepositoryConfig => Config.merge(config.current(), piece.config)
   const session = yield* WritableSession.make(
-    { ...context, assets, config: merged, branches: neverCommits, repositoryId: piece.repositoryId },
+    {
+      ...context,
+      assets,
+      config: merged,
+      branches: neverCommits,
+      commitMetadata: () => ({}),
+      repositoryId: piece.repositoryId
+    },
     piece.branch,
     snapshot,
     {
@@ -374,8 +383,10 @@ export const fill: (
     .pipe(written, Effect.withSpan("Pieces.finish"))
 
   const reads: Session.Session = {
+    mode: session.mode,
     branch: session.branch,
     snapshotId: session.snapshotId,
+    attributes: session.attributes,
     node: session.node,
     nodes: session.nodes,
     names: session.names,
