@@ -6,6 +6,13 @@
 export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
 export { MergeImpossible } from "./repository/changes/MergePlan.ts"
+export {
+  InvalidPiece,
+  OutsidePiece,
+  PieceAlreadyMerged,
+  PieceMismatch,
+  PieceOverlap
+} from "./repository/changes/PieceError.ts"
 export { RebaseConflict, RebaseImpossible } from "./repository/changes/Rebase.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"

@@ -32,6 +32,7 @@ import * as Opening from "./Opening.ts"
 import type { OpenError, OpenOptions as ReadOptions, ReadonlyRepositoryShape } from "./ReadonlyRepository.ts"
 import type { NothingToCommit } from "./SessionError.ts"
 import * as SplitExpressions from "./SplitExpressions.ts"
+import * as Origin from "./versions/Origin.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 import type * as Virtual from "./Virtual.ts"
@@ -189,7 +190,14 @@ const connect: (
         Effect.andThen(RepoObject.ensureOnline(store, info), Effect.fromResult(RepoChange.branchTip(info, branch)))
       )
       return yield* WritableSession.make(
-        { ...context, assets: written, config: state.current, branches, commitMetadata: () => commitMetadata },
+        {
+          ...context,
+          assets: written,
+          config: state.current,
+          branches,
+          commitMetadata: () => commitMetadata,
+          repositoryId: Origin.identify(known.repo.info)
+        },
         branch,
         snapshot
       )

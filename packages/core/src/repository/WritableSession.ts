@@ -38,6 +38,7 @@ import * as NodeEdits from "./NodeEdits.ts"
 import { AmendRefused, CommitConflict, type RefForbidden, type RefNotFound } from "./versions/RepoChange.ts"
 import type * as RepoObject from "./versions/RepoObject.ts"
 import * as Session from "./Session.ts"
+import * as SessionInternals from "./SessionInternals.ts"
 import {
   InvalidChunk,
   type InvalidIndex,
@@ -221,7 +222,7 @@ const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
   data._tag === "Array" ? data.shape.length : 0
 
 /**
- * Opens a writable session on a snapshot that is the tip of `branch`.
+ * Opens a writable session on a snapshot that is the tip of `branch`, with changes that are made already.
  *
  * @category constructors
  * @since 0.1.0
@@ -231,15 +232,18 @@ export const make = Effect.fnUntraced(function* (
     readonly assets: WritableAssets
     readonly config: () => Config.RepositoryConfig
     readonly branches: BranchWriter
+    /** As `Origin.identify` says. */
+    readonly repositoryId: string
     /** What each commit has that does not say otherwise. */
     readonly commitMetadata: () => JsonObject
   },
   branch: string,
-  snapshot: ChangedSnapshot["base"]
+  snapshot: ChangedSnapshot["base"],
+  begun?: ChangeSet.ChangeSet
 ): Effect.fn.Return<WritableSession> {
   const { store, virtual } = context
   const open = OpenSessions.register(store, branch, snapshot.id, yield* Clock.currentTimeMillis)
-  let changes = new ChangedSnapshot(snapshot)
+  let changes = new ChangedSnapshot(snapshot, begun)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
   const alone = lock.withPermits(1)
@@ -330,7 +334,14 @@ export const make = Effect.fnUntraced(function* (
         placed = Rebase.inPlace(settled)
         if (snapshot.id === parent) return settled
         if (solver === undefined) return yield* new CommitConflict({ branch, expected: parent, actual: snapshot.id })
-        placed = yield* Rebase.rebase({ branch, changed: settled, onto: snapshot, history, solver })
+        placed = yield* Rebase.rebase({
+          assets: context.assets,
+          branch,
+          changed: settled,
+          onto: snapshot,
+          history,
+          solver
+        })
         // Others did the same, or won everywhere.
         if (ChangeSet.isEmpty(placed.changed.changes) && allowEmpty !== true)
           return yield* new NothingToCommit({ branch })
@@ -354,7 +365,9 @@ export const make = Effect.fnUntraced(function* (
       onMoved: ({ snapshot }) => {
         const mine = tried.get(snapshot.id)
         const isWhole = mine?.revision === revision
-        changes = isWhole ? new ChangedSnapshot(snapshot) : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot)
+        changes = isWhole
+          ? new ChangedSnapshot(snapshot)
+          : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot, mine?.adopted)
         open.on(snapshot.id)
         if (isWhole) open.settled()
         tried.clear()
@@ -528,7 +541,14 @@ export const make = Effect.fnUntraced(function* (
           // Where there is nothing to rebase nobody has to know what others did.
           changes = ChangeSet.isEmpty(changes.changes)
             ? new ChangedSnapshot(snapshot)
-            : (yield* Rebase.rebase({ branch, changed: changes, onto: snapshot, history, solver })).changed
+            : (yield* Rebase.rebase({
+                assets: context.assets,
+                branch,
+                changed: changes,
+                onto: snapshot,
+                history,
+                solver
+              })).changed
           open.on(snapshot.id)
           return snapshot.id
         })
@@ -536,5 +556,15 @@ export const make = Effect.fnUntraced(function* (
     )
   }
   open.is(session)
+  SessionInternals.remember(session, {
+    repositoryId: context.repositoryId,
+    store,
+    assets: context.assets,
+    config: context.config,
+    changed: () => changes,
+    hasFilesSince: open.changed,
+    exclusive,
+    durable: Effect.suspend(() => NativeChunks.settle(chunks, changes))
+  })
   return Session.remember(session, { store, current: () => changes })
 })

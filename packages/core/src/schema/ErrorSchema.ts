@@ -383,3 +383,35 @@ export const MissingPlatform = of(Errors.MissingPlatform, {
 
 /** @category schemas @since 0.1.0 */
 export const InvalidKey = of(Errors.InvalidKey, { key: Schema.String, problem: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const PieceOverlap = of(Errors.PieceOverlap, {
+  path: Schema.String,
+  indices: Schema.Array(Schema.String),
+  count: Schema.Number,
+  piece: Schema.optional(Schema.String)
+})
+
+/** @category schemas @since 0.1.0 */
+export const PieceMismatch = of(Errors.PieceMismatch, {
+  piece: Schema.String,
+  of: Schema.Literals(["session", "base", "repository"]),
+  because: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const PieceAlreadyMerged = of(Errors.PieceAlreadyMerged, { piece: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const OutsidePiece = of(Errors.OutsidePiece, {
+  piece: Schema.String,
+  path: Schema.String,
+  index: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const InvalidPiece = of(Errors.InvalidPiece, {
+  field: Schema.String,
+  problem: Schema.String,
+  piece: Schema.optional(Schema.String)
+})

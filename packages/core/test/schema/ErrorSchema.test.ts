@@ -113,6 +113,11 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
     actual: "B",
     because: "it was reset"
   }),
+  PieceOverlap: new Errors.PieceOverlap({ path: "/a", indices: ["[0, 1]"], count: 3, piece: "P" }),
+  PieceMismatch: new Errors.PieceMismatch({ piece: "P", of: "base", because: "the session has committed" }),
+  PieceAlreadyMerged: new Errors.PieceAlreadyMerged({ piece: "P" }),
+  OutsidePiece: new Errors.OutsidePiece({ piece: "P", path: "/a", index: "[9]" }),
+  InvalidPiece: new Errors.InvalidPiece({ field: "into", problem: "there are none", piece: "P" }),
   MissingPlatform: new Errors.MissingPlatform({ container: "x", platform: "ftp", known: ["s3"] }),
   InvalidKey: new Errors.InvalidKey({ key: "a//b", problem: "it has an empty name" })
 }
