@@ -380,6 +380,7 @@ export const merge: <E = never>(
             continue
           }
           const { changed } = yield* Rebase.rebase({
+            assets: own,
             branch,
             changed: new ChangedSnapshot(base, changes),
             onto,

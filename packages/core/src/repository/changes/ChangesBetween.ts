@@ -19,7 +19,7 @@ import type { ManifestId, NodeId } from "../../values/ObjectId.ts"
 import { type ArrayNode, gridShape } from "../ChunkReads.ts"
 import * as Layout from "../Layout.ts"
 import type { Node } from "../SnapshotView.ts"
-import type * as ChangeSet from "./ChangeSet.ts"
+import * as ChangeSet from "./ChangeSet.ts"
 
 /**
  * Two snapshots, and the logs of what was committed after the first up to the second, oldest first.
@@ -198,5 +198,5 @@ export const changesBetween = (
       const columns = refsOf(asked, manifestOf, logs)
       if (columns.size > 0) chunks.set(asked.array.id, columns)
     }
-    return { created, deleted, moved, updated, chunks }
+    return { ...ChangeSet.empty, created, deleted, moved, updated, chunks }
   })
