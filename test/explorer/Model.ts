@@ -54,6 +54,7 @@ const errors: ReadonlySet<string> = new Set([
   "RefNotFound",
   "RefForbidden",
   "CommitConflict",
+  "RebaseImpossible",
   "RepositoryNotFound",
   "RepositoryAlreadyExists"
 ])
@@ -118,6 +119,25 @@ export const commit =
       { branches: { ...state.branches, [branch]: message }, snapshots: { ...state.snapshots, [message]: tip } },
       `NewCommit ${branch} ${message}`
     )
+  }
+
+/** Whether a snapshot is another one, or one of those before it. */
+const isAtOrBefore = ({ snapshots }: State, sought: Memory, tip: string): boolean => {
+  for (let at: string | undefined = tip; at !== undefined && at !== ""; at = snapshots[at]) {
+    if (at === sought) return true
+  }
+  return false
+}
+
+/** A commit that goes on top of whatever was committed after what the session was opened on. */
+export const commitOnTop =
+  (branch: string, message: string): Action =>
+  (state, parent) => {
+    const tip = state.branches[branch]
+    if (tip === undefined) return unchanged(state, "RefNotFound", parent)
+    return isAtOrBefore(state, parent, tip)
+      ? commit(branch, message)(state, tip)
+      : unchanged(state, "RebaseImpossible", parent)
   }
 
 /** What must be there that a ref is to point at. */

@@ -103,6 +103,16 @@ const printEntry = ({ update }: RepoInfo.UpdateEntry, message: (id: string) => s
   }
 }
 
+/** Ids of a snapshot and those before it, without the first of all. */
+const lineage = ({ snapshots }: RepoInfo.RepoInfo, id: string): ReadonlyArray<string> => {
+  const ids: Array<string> = []
+  for (let at: string | undefined = id; at !== undefined && at !== firstSnapshot;) {
+    ids.push(at)
+    at = snapshots.get(at as never)?.parentId
+  }
+  return ids
+}
+
 const publishedContainers = (info: RepoInfo.RepoInfo): ReadonlyArray<string> => {
   if (info.config === undefined) return []
   const config = Result.getOrThrow(Flexbuffer.decode("repo", "config", info.config)) as {
@@ -113,7 +123,7 @@ const publishedContainers = (info: RepoInfo.RepoInfo): ReadonlyArray<string> => 
     .toSorted()
 }
 
-/** Opens the repository as a new program would, and reads the configuration and a chunk of each of these snapshots. */
+/** Opens the repository as a new program would, and reads the configuration and what each of these snapshots holds. */
 const readAll = (ids: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const repository = yield* Repository.open()
@@ -121,7 +131,10 @@ const readAll = (ids: ReadonlyArray<string>) =>
     const chunks = yield* Effect.forEach(ids, (id) =>
       Effect.flatMap(repository.readonlySession({ snapshotId: id }), Operation.readChunk)
     )
-    return { chunks, containers }
+    const marks = yield* Effect.forEach(ids, (id) =>
+      Effect.flatMap(repository.readonlySession({ snapshotId: id }), Operation.readMarks)
+    )
+    return { chunks, marks, containers }
   })
 
 /**
@@ -156,6 +169,18 @@ export const observe = (world: World, known: Objects.Image): Observation => {
   else {
     for (const [i, chunk] of read.value.chunks.entries()) {
       if (chunk !== message(unread[i]!)) problems.push(`the snapshot ${message(unread[i]!)} has the chunk of ${chunk}`)
+    }
+    for (const [i, marks] of read.value.marks.entries()) {
+      const ids = lineage(info, unread[i]!)
+      const expected = ids.map(message).toSorted()
+      // What has expired is not in the lineage any more, and what it did is there.
+      const isWhole = ids.every((id) => info.snapshots.get(id as never)?.prunedAncestorTxLogs.length === 0)
+      const isThere = expected.every((one) => marks.includes(one))
+      if (!isThere || (isWhole && marks.length !== expected.length)) {
+        problems.push(
+          `the snapshot ${message(unread[i]!)} has what \`${marks.join(" ")}\` did, not \`${expected.join(" ")}\``
+        )
+      }
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import * as Maintenance from "@effect-icechunk/core/Maintenance"
 import * as Repository from "@effect-icechunk/core/Repository"
+import type * as Rebase from "@effect-icechunk/core/Rebase"
 import type * as RepositoryConfig from "@effect-icechunk/core/RepositoryConfig"
 import type { Session } from "@effect-icechunk/core/Session"
 import type { VirtualChunkContainer } from "@effect-icechunk/core/VirtualChunkContainer"
@@ -23,6 +24,8 @@ export interface Program {
   readonly target: { readonly id: string; readonly message: string }
   repository?: Repository.RepositoryShape
   session?: WritableSession
+  /** How its session commits. */
+  rebase?: Rebase.Solver
 }
 
 /** The log of operations: one entry in the repository object, or as many as Icechunk keeps by default. */
@@ -63,6 +66,15 @@ export const readChunk = (session: Session): Effect.Effect<string, Failure> =>
     Effect.catchTag("NodeNotFound", () => Effect.succeed(Model.root))
   )
 
+/** A group that each commit leaves, to be found in all that come after it. */
+const markPrefix = "/by-"
+
+/** Messages of the commits that a session has the marks of. */
+export const readMarks = (session: Session): Effect.Effect<ReadonlyArray<string>, Failure> =>
+  Effect.map(session.nodes(), (nodes) =>
+    nodes.flatMap(({ path }) => (path.startsWith(markPrefix) ? [path.slice(markPrefix.length)] : [])).toSorted()
+  )
+
 /** Writes to a session what a commit of this message holds. */
 export const writeChunk = Effect.fnUntraced(function* (session: WritableSession, message: string) {
   const nodes = yield* session.nodes()
@@ -70,6 +82,7 @@ export const writeChunk = Effect.fnUntraced(function* (session: WritableSession,
     yield* session.createArray(array, { shape: [1], chunkShape: [1], dataType: "uint8", fillValue: 0 })
   }
   yield* session.setChunk(array, [0], chunk(message))
+  yield* session.createGroup(`${markPrefix}${message}`)
 })
 
 export const container = (name: string): VirtualChunkContainer => ({
@@ -128,6 +141,20 @@ export const commit = (branch: string): Operation =>
       yield* session.commit(program.name)
     }),
     ({ name }) => [Model.openSession(branch), Model.commit(branch, name)]
+  )
+
+/** The same on top of what others commit meanwhile: its chunk is the one that counts, what else they did is kept. */
+export const commitOnTop = (branch: string): Operation =>
+  onRepository(
+    `commit.rebase(${branch})`,
+    Effect.fnUntraced(function* (repository, program) {
+      const session = yield* repository.writableSession(branch)
+      yield* writeChunk(session, program.name)
+      program.session = session
+      program.rebase = { ChunkDoubleUpdate: "ours" }
+      yield* session.commit(program.name, { rebase: program.rebase })
+    }),
+    ({ name }) => [Model.openSession(branch), Model.commitOnTop(branch, name)]
   )
 
 export const createBranch = (branch: string): Operation =>

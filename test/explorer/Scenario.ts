@@ -236,7 +236,7 @@ const settle = (
   const problems: Array<string> = []
   const happened = name in before.state.snapshots
   const { interrupted, isCut } = world.actors[index]!
-  const again = afterwards(world, index, session.commit(name))
+  const again = afterwards(world, index, session.commit(name, { rebase: program.rebase }))
   const after = Observation.observe(world, new Map())
   const error = Exit.isFailure(again)
     ? (again.cause.reasons.find((reason) => reason._tag === "Fail")?.error as { readonly _tag: string } | undefined)
@@ -251,6 +251,12 @@ const settle = (
     )
   if (!happened && error === "NothingToCommit") problems.push("its session has lost its changes")
   if (error === undefined && !isThere) problems.push("a second commit is acknowledged and not there")
+  const mayFail = [
+    "NothingToCommit",
+    "RefNotFound",
+    ...(program.rebase === undefined ? ["CommitConflict"] : ["RebaseImpossible"])
+  ]
+  if (error !== undefined && !mayFail.includes(error)) problems.push(`a second commit fails with ${error}`)
   return [...problems, ...after.problems.map((problem) => `after a second commit ${problem}`)]
 }
 

@@ -9,6 +9,7 @@ import type { Fault } from "./World.ts"
 const {
   collect,
   commit,
+  commitOnTop,
   create,
   createBranch,
   createTag,
@@ -26,6 +27,8 @@ const {
 const onRepository: ReadonlyArray<Operation.Operation> = [
   commit("main"),
   commit("dev"),
+  commitOnTop("main"),
+  commitOnTop("dev"),
   createBranch("new"),
   createBranch("dev"),
   deleteBranch("dev"),
@@ -46,6 +49,7 @@ const creators = [create, openOrCreate]
 /** What is done while a repository is created, by programs that open it as soon as it is there. */
 const whileCreated = [
   commit("main"),
+  commitOnTop("main"),
   createBranch("new"),
   deleteBranch("new"),
   resetBranch("main"),
@@ -74,14 +78,25 @@ const maintenance: ReadonlyArray<readonly [Operation.Operation, Operation.Operat
   ...pairs([expire, collect]),
   ...across(
     [expire, collect],
-    [commit("main"), createTag("new"), createBranch("new"), resetBranch("main"), deleteBranch("dev"), reader("main")]
+    [
+      commit("main"),
+      commitOnTop("main"),
+      createTag("new"),
+      createBranch("new"),
+      resetBranch("main"),
+      deleteBranch("dev"),
+      reader("main")
+    ]
   )
 ]
 
 /** All of them. */
 export const all: ReadonlyArray<Scenario> = [
   ...scenarios("repository", pairs(onRepository)),
-  ...scenarios("repository", across(creators, [...creators, commit("main"), updateConfig, reader("main")])),
+  ...scenarios(
+    "repository",
+    across(creators, [...creators, commit("main"), commitOnTop("main"), updateConfig, reader("main")])
+  ),
   ...scenarios("orphaned", maintenance),
   ...scenarios("unpublished", across([publish], onRepository)),
   ...scenarios("empty", [...pairs(creators), ...across(creators, whileCreated)])
@@ -91,6 +106,7 @@ export const all: ReadonlyArray<Scenario> = [
 const meeting: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]> = (() => {
   const usual = [
     commit("main"),
+    commitOnTop("main"),
     createBranch("new"),
     deleteBranch("dev"),
     resetBranch("main"),
@@ -104,6 +120,7 @@ const meeting: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]
   const special = new Map(
     [
       [commit("dev"), deleteBranch("dev")] as const,
+      [commitOnTop("dev"), deleteBranch("dev")] as const,
       [createBranch("dev"), deleteBranch("dev")] as const,
       [deleteBranch("dev"), resetBranch("dev")] as const,
       [deleteBranch("dev"), reader("dev")] as const,
@@ -124,6 +141,9 @@ const fewerFaults: ReadonlyMap<string, ReadonlyArray<Fault>> = new Map([
   ["repository/short/config.update+config.update", ["lost", "cut-after"]],
   ["repository/short/commit(main)+config.update", ["lost", "interrupt-after"]],
   ["unpublished/short/publish+commit(main)", ["lost", "interrupt-after"]],
+  ["repository/short/commit.rebase(main)+config.update", ["interrupt-after"]],
+  ["repository/short/commit.rebase(main)+commit.rebase(main)", ["lost", "interrupt-after"]],
+  ["repository/short/commit(main)+commit.rebase(main)", ["lost", "interrupt-after"]],
   ["orphaned/short/collect+createTag(new)", []],
   ["orphaned/short/collect+createBranch(new)", []],
   ["orphaned/short/collect+reader(main)", []],

@@ -16,6 +16,7 @@ export interface Mutant {
 
 const core = "packages/core/src"
 const repository = "packages/core/test/repository"
+const changes = `${core}/repository/changes`
 
 export const mutants: ReadonlyArray<Mutant> = [
   {
@@ -42,8 +43,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "the repository's status is checked on every attempt",
     file: `${core}/repository/versions/RepoObject.ts`,
-    find: "    yield* ensureOnline(store, current.info)\n    const changed",
-    replace: "    if (attempt === 1) yield* ensureOnline(store, current.info)\n    const changed",
+    find: "if (options.whenLimited !== true) yield* ensureOnline(store, current.info)",
+    replace: "if (options.whenLimited !== true && attempt === 1) yield* ensureOnline(store, current.info)",
     tests: [`${repository}/LostAnswers.test.ts`, `${repository}/InMemory.test.ts`]
   },
   {
@@ -55,16 +56,16 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a commit whose branch has moved stops writing its files",
-    file: `${core}/repository/Repository.ts`,
-    find: "Effect.all([withZstd(RepoObject.prepare(store, check)), flush]",
-    replace: "Effect.all([withZstd(RepoObject.prepare(store, check)), Effect.uninterruptible(flush)]",
+    file: `${changes}/BranchWriter.ts`,
+    find: "place(branch, known.info, tip, all)],",
+    replace: "Effect.uninterruptible(place(branch, known.info, tip, all))],",
     tests: [`${repository}/RoundTrips.test.ts`]
   },
   {
     name: "a commit that is known to be refused begins no upload",
-    file: `${core}/repository/Repository.ts`,
-    find: "{ concurrency: isForeseen ? 2 : 1 }",
-    replace: "{ concurrency: 2 }",
+    file: `${changes}/BranchWriter.ts`,
+    find: "const isThere = all.every(",
+    replace: "const isThere = true || all.every(",
     tests: [`${repository}/RoundTrips.test.ts`]
   },
   {
@@ -269,6 +270,223 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "              if (Result.isFailure(result)) return",
     replace: "              settled(remainder, entry)\n              if (Result.isFailure(result)) return",
     tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "a session is rebased only over what came after the snapshot that it was opened on",
+    file: `${changes}/BranchWriter.ts`,
+    find: "if (snapshot === undefined) return undefined",
+    replace: "if (snapshot === undefined) return ids",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "of commits that go out together each finds the manifests of those before it",
+    file: `${changes}/BranchWriter.ts`,
+    find: "all.length === 1 ? assets : (yield* withZstd(AssetWrites.chained))(assets)",
+    replace: "assets",
+    tests: [`${repository}/CommitsTogether.test.ts`]
+  },
+  {
+    name: "of commits that go out together each is compared with those before it",
+    file: `${changes}/BranchWriter.ts`,
+    find: "[...logs, ...together.map(({ flushed }) => flushed.log)]",
+    replace: "logs",
+    tests: [`${repository}/CommitsTogether.test.ts`]
+  },
+  {
+    name: "of commits that go out together each goes on from the one before it",
+    file: `${changes}/BranchWriter.ts`,
+    find: "placed.at(-1)?.flushed.snapshot ?? snapshot",
+    replace: "snapshot",
+    tests: [`${repository}/CommitsTogether.test.ts`]
+  },
+  {
+    name: "commits that go out together are all durable before the branch moves",
+    file: `${changes}/BranchWriter.ts`,
+    find: "Effect.forEach(placed, ({ wanted }) => wanted.durable",
+    replace: "Effect.forEach(placed.slice(0, 1), ({ wanted }) => wanted.durable",
+    tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "of commits that go out together each session knows that it is in",
+    file: `${changes}/BranchWriter.ts`,
+    find: "for (const { flushed, wanted } of placed) wanted.onMoved(flushed)",
+    replace: "for (const { flushed, wanted } of placed.slice(0, 1)) wanted.onMoved(flushed)",
+    tests: ["test/models/branch.test.ts"]
+  },
+  {
+    name: "what one session cannot write is no failure of those that go out with it",
+    file: `${changes}/BranchWriter.ts`,
+    find: "for (const wanted of open.length === 1 ? [] : open) {",
+    replace: "for (const wanted of open) {\n          if (done.set(wanted, Exit.failCause(tried.cause))) continue",
+    tests: [`${repository}/DeferredCommit.test.ts`]
+  },
+  {
+    name: "a commit whose answer was lost is found before it is made again",
+    file: `${changes}/BranchWriter.ts`,
+    find: "const earlier = committed(info, branch, wanted.tried)",
+    replace: "const earlier = undefined as Commit.Flushed | undefined",
+    tests: [`${repository}/LostAnswers.test.ts`]
+  },
+  {
+    name: "who gives up a commit does not end those that go out with it",
+    file: `${changes}/Batches.ts`,
+    find: "running?.batch.includes(mine) === true && running.batch.every(({ isLeft }) => isLeft)",
+    replace: "running?.batch.includes(mine) === true",
+    tests: [`${repository}/CommitsTogether.test.ts`]
+  },
+  {
+    name: "a manifest of a lost round is used again only when it was stored",
+    file: `${changes}/Commit.ts`,
+    find: " &&\n    known.written.files.every(({ id }) => known.stored.has(id))\n",
+    replace: "\n",
+    tests: [`${repository}/CommitsTogether.test.ts`]
+  },
+  {
+    name: "a manifest of a lost round is used again only for an array that is as it was",
+    file: `${changes}/Commit.ts`,
+    find: "known?.source === source &&",
+    replace: "known !== undefined &&",
+    tests: [`${repository}/CommitsTogether.test.ts`, `${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "the logs of others are read where both wrote to an array",
+    file: `${changes}/RebasePlan.ts`,
+    find: "return asked.some((ids) => [...ids.keys()].some((id) => written.has(id)))",
+    replace: "return false && written.size > 0",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "chunks that both wrote are in conflict",
+    file: `${changes}/RebasePlan.ts`,
+    find: "if (order === 0) common.add(i)",
+    replace: "",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "metadata that both changed is in conflict",
+    file: `${changes}/RebasePlan.ts`,
+    find: "if (theirs.updated.has(node) && !Bytes.equals(now.userData, userData)) {",
+    replace: "if (theirs.updated.has(node) && Bytes.equals(now.userData, userData)) {",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "other chunks of an array are in conflict with what others wrote to it",
+    file: `${changes}/RebasePlan.ts`,
+    find: "if (written !== undefined && !keepsChunks) {",
+    replace: "if (written !== undefined && !keepsChunks && grid.length > 99) {",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "chunks are in conflict with others' change of how they are encoded",
+    file: `${changes}/RebasePlan.ts`,
+    find: "if (!isOwn && !isSameArray(encoded, now.userData, gridOf(now), [ours])) {",
+    replace: "if (!isOwn && !isSameArray(now.userData, now.userData, gridOf(now), [ours])) {",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "chunks that others cut off are in conflict",
+    file: `${changes}/RebasePlan.ts`,
+    find: "if (coords[i]! >= grid[i % rank]!) return false",
+    replace: "",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a new node is in conflict with one that others put there",
+    file: `${changes}/RebasePlan.ts`,
+    find: "const existing = theirsAt(path) ?? (",
+    replace: "const existing = undefined ?? (",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a new node is in conflict with an array above it",
+    file: `${changes}/RebasePlan.ts`,
+    find: 'if (node?.data._tag === "Array") return { above: one, array: node.id }',
+    replace: "",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a new node is in conflict with the deletion of the group that it is in",
+    file: `${changes}/RebasePlan.ts`,
+    find: "if (isGone && !changes.deleted.has(was.id)",
+    replace: "if (isGone && changes.deleted.has(was.id)",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a deletion is in conflict with what others changed",
+    file: `${changes}/RebasePlan.ts`,
+    find: "if (theirs.updated.has(node) || chunks.has(node) || now.path !== path) {",
+    replace: "if (now.path !== path) {",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "the deletion of a group is in conflict with what others put into it",
+    file: `${changes}/RebasePlan.ts`,
+    find: 'const created = type === "Group" ? putBelow(now.path) : []',
+    replace: "const created: ReadonlyArray<Node> = []",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a node that is kept keeps the groups above it",
+    file: `${changes}/RebasePlan.ts`,
+    find: "for (const at of [path, ...above(path)]) {",
+    replace: "for (const at of [path]) {",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "where others win, only the chunks that both wrote are given up",
+    file: `${changes}/RebasePlan.ts`,
+    find: "columns.only(columns.rowsInOrder().filter((_, i) => !common.has(i)))",
+    replace: "columns.only([])",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a conflict that nothing decides is an error",
+    file: `${changes}/Rebase.ts`,
+    find: "if (open.length > 0) {",
+    replace: "if (open.length > 99) {",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a chunk that was written to what it was is no conflict of a rebase",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "const changed = yield* Commit.settle(context.assets, changes)\n          const rebased",
+    replace: "const changed = changes\n          const rebased",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a commit that lost a race and failed is known not to have happened",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "if (isDecided(_tag)) for",
+    replace: "if (isDecided(_tag) && before.size > 99) for",
+    tests: [`${repository}/CommitsTogether.test.ts`]
+  },
+  {
+    name: "a rebase writes no chunk outside of a grid",
+    file: `${changes}/RebasePlan.ts`,
+    find: "inside.length === rows.length ? columns",
+    replace: "inside.length <= rows.length ? columns",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "chunks that came and went are no conflict",
+    file: `${changes}/RebasePlan.ts`,
+    find: "      if (!written.has(one.node)) continue\n",
+    replace: "",
+    tests: [`${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a copy of columns that is written to has memory of its own",
+    file: `${core}/format/manifest/ChunkRefColumns.ts`,
+    find: "    this.#keep(this.rowsInOrder())\n",
+    replace: "",
+    tests: ["packages/core/test/format/columns.test.ts", `${repository}/Rebase.test.ts`]
+  },
+  {
+    name: "a commit on top of others has what they did",
+    file: `${core}/repository/WritableSession.ts`,
+    find: "if (snapshot.id === parent) return settled",
+    replace: "return settled",
+    tests: ["test/explorer/rebase.test.ts", `${repository}/Rebase.test.ts`]
   },
   {
     name: "garbage is collected only when all is read that the object needs which is written",

@@ -221,6 +221,14 @@ interface MoveOptions extends Pick<CommitOptions, "allowEmpty"> {
 const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
   data._tag === "Array" ? data.shape.length : 0
 
+/** Whether a commit that fails with this error knows that it has not happened. */
+const isDecided = (tag: MoveError["_tag"]): boolean =>
+  tag === "RebaseConflict" ||
+  tag === "RebaseImpossible" ||
+  tag === "NothingToCommit" ||
+  tag === "CommitConflict" ||
+  tag === "RefNotFound"
+
 /**
  * Opens a writable session on a snapshot that is the tip of `branch`, with changes that are made already.
  *
@@ -374,7 +382,13 @@ export const make = Effect.fnUntraced(function* (
       }
     }
     const { branches } = context
-    const { snapshot } = yield* solver === undefined ? branches.move(branch, wanted) : branches.rebase(branch, wanted)
+    const moved = solver === undefined ? branches.move(branch, wanted) : branches.rebase(branch, wanted)
+    const { snapshot } = yield* Effect.tapError(moved, ({ _tag }) =>
+      Effect.sync(() => {
+        // The rounds before were lost for certain.
+        if (isDecided(_tag)) for (const id of tried.keys()) if (!before.has(id)) tried.delete(id)
+      })
+    )
     return { id: snapshot.id, isEarlier: before.has(snapshot.id) }
   })
 
@@ -538,17 +552,13 @@ export const make = Effect.fnUntraced(function* (
               "it is not known yet what became of an earlier `commit`; call `commit` again, which finds out"
             return yield* new Rebase.RebaseImpossible({ branch, expected: id, actual: snapshot.id, because })
           }
+          if (snapshot.id === id) return id
+          const changed = yield* Commit.settle(context.assets, changes)
           // Where there is nothing to rebase nobody has to know what others did.
-          changes = ChangeSet.isEmpty(changes.changes)
+          changes = ChangeSet.isEmpty(changed.changes)
             ? new ChangedSnapshot(snapshot)
-            : (yield* Rebase.rebase({
-                assets: context.assets,
-                branch,
-                changed: changes,
-                onto: snapshot,
-                history,
-                solver
-              })).changed
+            : (yield* Rebase.rebase({ assets: context.assets, branch, changed, onto: snapshot, history, solver }))
+                .changed
           open.on(snapshot.id)
           return snapshot.id
         })

@@ -57,6 +57,50 @@ describe("ChunkRefColumns", () => {
     )
   })
 
+  it("may be copied and written to on both sides", () => {
+    fc.assert(
+      fc.property(
+        chunkRefs.grid.chain((grid) => {
+          const steps = fc.array(fc.tuple(chunkRefs.step(grid), chunkRefs.index(grid)), { maxLength: 20 })
+          return fc.tuple(fc.constant(grid), steps, steps, steps)
+        }),
+        ([grid, before, here, there]) => {
+          const one = new ChunkRefColumns(grid.length)
+          const [model, other] = [new chunkRefs.Model(), new chunkRefs.Model()]
+          for (const [step] of before) {
+            chunkRefs.apply(step, one, model)
+            chunkRefs.apply(step, new ChunkRefColumns(grid.length), other)
+          }
+          const two = one.frozen()
+          for (let i = 0; i < Math.max(here.length, there.length); i++) {
+            if (i < here.length) chunkRefs.apply(here[i]![0], one, model)
+            if (i < there.length) chunkRefs.apply(there[i]![0], two, other)
+          }
+          expectSame(one, model)
+          expectSame(two, other)
+          for (const [, index] of [...here, ...there]) expect(two.get(index)).toStrictEqual(other.get(index))
+        }
+      ),
+      { numRuns: 300 }
+    )
+  })
+
+  it("of some rows do without the others, also when they are written to", () => {
+    const all = new ChunkRefColumns(1)
+    for (let i = 0; i < 4; i++) all.setInline([i], Uint8Array.of(i, i))
+    const some = all.only(all.rowsInOrder().filter((row) => row % 2 === 0))
+    expect(some.get([1])).toBeUndefined()
+    some.setInline([3], Uint8Array.of(9))
+    expect(Array.from(some.rowsInOrder(), (row) => some.indexAt(row))).toStrictEqual([[0], [2], [3]])
+    expect([0, 1, 2, 3].map((i) => some.get([i]))).toStrictEqual([
+      ChunkRef.inline(Uint8Array.of(0, 0)),
+      undefined,
+      ChunkRef.inline(Uint8Array.of(2, 2)),
+      ChunkRef.inline(Uint8Array.of(9))
+    ])
+    expect(all.get([0])).toStrictEqual(ChunkRef.inline(Uint8Array.of(0, 0)))
+  })
+
   it("know whether all rows are refs in a grid, also when one is added", () => {
     const columns = new ChunkRefColumns(2)
     expect(columns.areRefsWithin([0, 0])).toBe(true)

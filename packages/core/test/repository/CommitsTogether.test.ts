@@ -13,8 +13,8 @@ import { inWorld, text, type World, worldInMemory } from "./Fixture.ts"
 
 const array = { shape: [64], chunkShape: [1], dataType: "uint8", fillValue: 0 }
 
-/** A world that counts writes of the repository object, and lets a test into each. */
-const counted = Effect.fnUntraced(function* (before: Effect.Effect<void> = Effect.void) {
+/** A world that counts writes, and lets a test into each of the repository object, or of others. */
+const counted = Effect.fnUntraced(function* (before: Effect.Effect<void> = Effect.void, at: string = "repo") {
   const world = yield* worldInMemory
   const puts: Array<string> = []
   const store: ObjectStore.ObjectStoreShape = {
@@ -22,7 +22,7 @@ const counted = Effect.fnUntraced(function* (before: Effect.Effect<void> = Effec
     put: (key, bytes, options) =>
       Effect.suspend(() => {
         puts.push(key)
-        return key === "repo"
+        return key.startsWith(at)
           ? Effect.andThen(before, world.store.put(key, bytes, options))
           : world.store.put(key, bytes, options)
       })
@@ -199,5 +199,123 @@ it.live("of several programs all get in, and none twice", () =>
         Array.from({ length: commits }, (_, i) => `${program} ${i}`)
       )
     }
+  })
+)
+
+it.live("one that loses a race and then is in conflict can be rebased", () =>
+  Effect.gen(function* () {
+    // Another program commits just before the branch is moved, once.
+    let meanwhile: Effect.Effect<unknown> | undefined
+    const { world } = yield* counted(
+      Effect.suspend(() => {
+        const now = meanwhile ?? Effect.void
+        meanwhile = undefined
+        return Effect.asVoid(now)
+      })
+    )
+    yield* inWorld(world)(
+      Effect.gen(function* () {
+        const repository = yield* seed
+        const session = yield* repository.writableSession("main")
+        yield* session.setChunk("/a", [0], text("ours"))
+        meanwhile = inWorld({ ...world, store: { ...world.store } })(
+          Effect.gen(function* () {
+            const other = yield* (yield* Repository.open()).writableSession("main")
+            yield* other.setChunk("/a", [0], text("theirs"))
+            return yield* other.commit("theirs")
+          })
+        ).pipe(Effect.orDie)
+        const error = yield* Effect.flip(session.commit("ours", { rebase: {} }))
+        assert.strictEqual(error._tag, "RebaseConflict")
+        yield* session.rebase({ ChunkDoubleUpdate: "ours" })
+        yield* session.commit("ours")
+      })
+    )
+    const { chunks, messages } = yield* seen(world)
+    assert.strictEqual(chunks[0], "ours")
+    assert.deepStrictEqual(messages.slice(0, 2), ["ours", "theirs"])
+  })
+)
+
+it.effect("one that is given up while it is written takes nothing with it", () =>
+  Effect.gen(function* () {
+    const isWriting = yield* Deferred.make<void>()
+    const mayWrite = yield* Deferred.make<void>()
+    let puts = 0
+    // The first snapshot is of the one that goes alone, the second of the two that go together.
+    const { world } = yield* counted(
+      Effect.suspend(() =>
+        ++puts === 4 ? Effect.andThen(Deferred.succeed(isWriting, undefined), Deferred.await(mayWrite)) : Effect.void
+      ),
+      "snapshots/"
+    )
+    yield* inWorld(world)(
+      Effect.gen(function* () {
+        const repository = yield* seed
+        assert.strictEqual(puts, 2)
+        const fibers = yield* Effect.forEach([0, 1, 2], (i) =>
+          Effect.gen(function* () {
+            const session = yield* repository.writableSession("main")
+            yield* write(i)(session)
+            return yield* Effect.forkChild(session.commit(`commit ${i}`, { rebase: {} }))
+          })
+        )
+        yield* Deferred.await(isWriting)
+        const interrupted = yield* Effect.forkChild(Fiber.interrupt(fibers[1]!))
+        yield* Effect.repeat(Effect.yieldNow, { times: 20 })
+        yield* Deferred.succeed(mayWrite, undefined)
+        yield* Fiber.join(interrupted)
+        assert.isTrue(Exit.isSuccess(yield* Fiber.await(fibers[0]!)))
+        assert.isTrue(Exit.isSuccess(yield* Fiber.await(fibers[2]!)))
+      })
+    )
+    const { chunks, messages } = yield* seen(world)
+    assert.deepStrictEqual([chunks[0], chunks[2]], ["by 0", "by 2"])
+    assert.include(messages, "commit 2")
+  })
+)
+
+it.live("a manifest that a lost round did not get written is written in the next one", () =>
+  Effect.gen(function* () {
+    const isWriting = yield* Deferred.make<void>()
+    let first = true
+    const { puts, world } = yield* counted(
+      Effect.suspend(() => {
+        const isFirst = first
+        first = false
+        return isFirst ? Effect.andThen(Deferred.succeed(isWriting, undefined), Effect.never) : Effect.void
+      }),
+      "manifests/"
+    )
+    let holds = false
+    // The branch is looked at when a manifest is being written.
+    const store: ObjectStore.ObjectStoreShape = {
+      ...world.store,
+      get: (key, options) =>
+        holds && key === "repo"
+          ? Effect.andThen(Deferred.await(isWriting), world.store.get(key, options))
+          : world.store.get(key, options)
+    }
+    yield* inWorld(world)(
+      Effect.gen(function* () {
+        const repository = yield* seed
+        const session = yield* repository.writableSession("main")
+        yield* session.createGroup("/theirs")
+        yield* inWorld({ ...world, store })(
+          Effect.gen(function* () {
+            const ours = yield* (yield* Repository.open()).writableSession("main")
+            yield* write(0)(ours)
+            yield* session.commit("theirs")
+            holds = true
+            yield* ours.commit("ours", { rebase: {} })
+          })
+        )
+      })
+    )
+    assert.lengthOf(
+      puts.filter((key) => key.startsWith("manifests/")),
+      2
+    )
+    assert.strictEqual((yield* seen(world)).chunks[0], "by 0")
   })
 )

@@ -70,6 +70,46 @@ describe("a commit to a store that defers durability", () => {
     })
   )
 
+  it.effect.each([undefined, 2])(
+    "settles all that goes out together, and what is lost of one (%s) is lost for it alone",
+    (lost) =>
+      Effect.gen(function* () {
+        const { objects, store: inner } = yield* world
+        const { faults, moves, store } = deferring(inner)
+        yield* inWorld({ objects, store })(
+          Effect.gen(function* () {
+            const repository = yield* Repository.create()
+            const first = yield* repository.writableSession("main")
+            yield* first.createArray("/a", array)
+            yield* first.commit("array")
+            const sessions = yield* Effect.forEach([0, 1, 2, 3], (i) =>
+              Effect.gen(function* () {
+                const session = yield* repository.writableSession("main")
+                faults.lose = (key) => i === lost && key.startsWith("chunks/")
+                yield* session.setChunk("/a", [i], pattern(1000, i))
+                return session
+              })
+            )
+            faults.lose = () => false
+            const results = yield* Effect.forEach(
+              sessions,
+              (session, i) => Effect.result(session.commit(`${i}`, { rebase: {} })),
+              { concurrency: "unbounded" }
+            )
+            assert.deepStrictEqual(
+              results.map(({ _tag }) => _tag),
+              sessions.map((_, i) => (i === lost ? "Failure" : "Success"))
+            )
+            if (lost === undefined) assert.deepStrictEqual(moves.at(-1), [])
+            const session = yield* repository.readonlySession({ branch: "main" })
+            for (const i of [0, 1, 2, 3]) {
+              assert.deepStrictEqual(yield* session.chunk("/a", [i]), i === lost ? undefined : pattern(1000, i))
+            }
+          })
+        )
+      })
+  )
+
   it.effect("fails when a chunk is lost, as often as it is tried, until that chunk is set again or deleted", () =>
     Effect.gen(function* () {
       const { objects, store: inner } = yield* world

@@ -564,6 +564,18 @@ describe("a solver", () => {
     })
   )
 
+  it.effect("that decides about a node and otherwise about what is below it loses neither", () =>
+    Effect.gen(function* () {
+      const { state } = yield* race(
+        (s) => Effect.andThen(s.createGroup("/new", { by: "us" }), s.createGroup("/new/below")),
+        (s) => s.createArray("/new", array()),
+        { NewNodeConflictsWithExistingNode: "theirs", NewNodeInInvalidGroup: "ours" }
+      )
+      assert.isTrue("/new/below" in state)
+      assert.isFalse("/new" in state)
+    })
+  )
+
   it.effect("that gives metadata of another kind of node is told so", () =>
     Effect.gen(function* () {
       const raced = yield* race(
@@ -606,6 +618,91 @@ describe("a rebase", () => {
           assert.deepStrictEqual(Object.keys(yield* stateOf(session)), ["/ours", "/theirs"])
           yield* session.commit("ours")
           assert.deepStrictEqual(Object.keys(yield* stateAt(world)), ["/ours", "/theirs"])
+        })
+      )
+    })
+  )
+
+  it.effect("does not count what the session set to what it was", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const first = yield* repository.writableSession("main")
+          yield* begin(first)
+          yield* first.commit("first")
+          const session = yield* repository.writableSession("main")
+          yield* session.setChunk("/g/a", [0], text("base 0"))
+          yield* session.deleteChunk("/g/a", [2])
+          const theirs = yield* elsewhere(world, (s) =>
+            Effect.andThen(s.setChunk("/g/a", [0], text("theirs 0")), s.setChunk("/g/a", [2], text("theirs 2")))
+          )
+          assert.strictEqual(yield* session.rebase(), theirs)
+          assert.deepStrictEqual(yield* stateOf(session), yield* stateAt(world))
+        })
+      )
+    })
+  )
+
+  it.effect("leaves a session that goes on: it keeps what it wrote, and what it gave up does not come back", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(
+        Effect.gen(function* () {
+          const long = (of: string): string => `${of} ${"long ".repeat(200)}`
+          const repository = yield* Repository.create()
+          const first = yield* repository.writableSession("main")
+          yield* begin(first)
+          yield* first.commit("first")
+          const session = yield* repository.writableSession("main")
+          yield* session.setChunk("/g/a", [0], text("given up"))
+          yield* session.setChunk("/g/a", [1], text("kept"))
+          yield* session.setChunk("/g/a", [2], text(long("kept")))
+          yield* elsewhere(world, (s) => s.setChunk("/g/a", [0], text("theirs")))
+          yield* session.rebase({ ChunkDoubleUpdate: "theirs" })
+          yield* session.setChunk("/g/a", [3], text(long("new")))
+          yield* session.setChunk("/b", [0], text("new"))
+          const wanted = { 0: "theirs", 1: "kept", 2: long("kept"), 3: long("new") }
+          assert.deepStrictEqual((yield* stateOf(session))["/g/a"]?.chunks, wanted)
+          yield* session.setChunk("/g/a", [3], text("newer"))
+          yield* session.commit("ours")
+          assert.deepStrictEqual((yield* stateAt(world))["/g/a"]?.chunks, { ...wanted, 3: "newer" })
+        })
+      )
+    })
+  )
+
+  it.effect("of chunks that others cut off leaves nothing that could come back", () =>
+    Effect.gen(function* () {
+      const { result, state } = yield* race(
+        (s) => s.setChunk("/g/a", [3], text("ours")),
+        (s) => resized(s, "/g/a", 2),
+        { ChunksUpdatedInUpdatedArray: "ours" }
+      )
+      assert.isTrue(Result.isFailure(result) && result.failure._tag === "NothingToCommit")
+      assert.strictEqual(state["/g/a"]?.length, 2)
+    })
+  )
+
+  it.effect("over chunks that came and went is no conflict, whatever else was written", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const first = yield* repository.writableSession("main")
+          yield* begin(first)
+          yield* first.commit("first")
+          const session = yield* repository.writableSession("main")
+          yield* session.setChunk("/b", [0], text("ours"))
+          yield* session.setChunk("/g/a", [0], text("ours"))
+          yield* elsewhere(world, (s) =>
+            Effect.andThen(s.setChunk("/b", [0], text("theirs")), s.setChunk("/g/a", [1], text("theirs")))
+          )
+          yield* elsewhere(world, (s) => s.deleteChunk("/b", [0]))
+          yield* session.commit("ours", { rebase: {} })
+          assert.deepStrictEqual((yield* stateAt(world))["/b"]?.chunks, { 0: "ours" })
         })
       )
     })

@@ -172,6 +172,8 @@ export class ChunkRefColumns {
   #most: ReadonlyArray<number> | undefined
   /** The rows that are to be found, if not all. */
   #only: Uint32Array | undefined
+  /** Whether another one writes to the same memory. */
+  #isShared = false
 
   constructor(rank: number) {
     this.rank = rank
@@ -205,7 +207,7 @@ export class ChunkRefColumns {
     }
   }
 
-  /** The rows as they stand, to be read while this is written to. Rows are shared, not copied. */
+  /** The rows as they stand, while this is written to. Rows are shared, and copied when they are written to as well. */
   frozen(): ChunkRefColumns {
     const frozen = new ChunkRefColumns(this.rank)
     frozen.#count = this.#count
@@ -222,6 +224,7 @@ export class ChunkRefColumns {
     frozen.#order = this.#order
     frozen.#most = this.#most
     frozen.#only = this.#only
+    frozen.#isShared = true
     return frozen
   }
 
@@ -299,6 +302,7 @@ export class ChunkRefColumns {
             ? "a row's location is none of the locations"
             : undefined
     if (problem !== undefined) throw new RangeError(`Refs of rank ${this.rank} in bulk: ${problem}`)
+    this.#own()
     const start = this.#count
     const areFirst = this.#locations.values.length === 0
     if (areFirst) this.#locations = new Texts(Array.from(texts))
@@ -373,12 +377,20 @@ export class ChunkRefColumns {
    * of the new row is stored, because texts, ids and bytes get other places.
    */
   #makeRoom(): void {
+    this.#own()
     if (this.#count < this.#capacity) return
     if (this.#count >= smallCount) {
       const rows = this.rowsInOrder()
       if (rows.length <= this.#count / 2) return this.#keep(rows)
     }
     this.#reserve(1)
+  }
+
+  /** Comes before anything is written: what is shared, or has rows that do not count, is copied. */
+  #own(): void {
+    if (!this.#isShared) return
+    this.#isShared = false
+    this.#keep(this.rowsInOrder())
   }
 
   #reserve(rows: number): void {
@@ -448,7 +460,8 @@ export class ChunkRefColumns {
     this.#inline = new Uint8Array(0)
     this.#ids = new Uint8Array(0)
     this.#slots = new Uint32Array(0)
-    this.#order = this.#most = undefined
+    this.#order = this.#most = this.#only = undefined
+    this.#isShared = false
     this.#indices = new Uint32Array(0)
     this.#kinds = new Uint8Array(0)
     this.#offsets = new Float64Array(0)

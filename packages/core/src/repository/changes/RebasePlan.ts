@@ -154,11 +154,18 @@ export const needsLogs = (changes: ChangeSet.ChangeSet, base: Snapshot.Snapshot,
   return asked.some((ids) => [...ids.keys()].some((id) => written.has(id)))
 }
 
-/** The chunks of the logs, by node. */
-const chunksOf = (logs: ReadonlyArray<TransactionLog>): ReadonlyMap<NodeId, ReadonlyArray<UpdatedChunks>> => {
+/**
+ * The chunks of the logs, by node: of those with other manifests. What was written and taken away again is nothing, whether
+ * or not the logs were read for something else.
+ */
+const chunksOf = (
+  logs: ReadonlyArray<TransactionLog>,
+  { written }: Theirs
+): ReadonlyMap<NodeId, ReadonlyArray<UpdatedChunks>> => {
   const chunks = new Map<NodeId, Array<UpdatedChunks>>()
   for (const { updatedChunks } of logs) {
     for (const one of updatedChunks) {
+      if (!written.has(one.node)) continue
       const known = chunks.get(one.node)
       if (known === undefined) chunks.set(one.node, [one])
       else known.push(one)
@@ -263,7 +270,7 @@ export const conflicts = ({
   writtenAs
 }: Progress): ReadonlyArray<Conflict.Conflict> => {
   const theirs = theirsOf(base, onto)
-  const chunks = chunksOf(logs)
+  const chunks = chunksOf(logs, theirs)
   const touched = touchedBy(changes)
   const before = pick(base, touched)
   const after = pick(onto, touched)
@@ -461,14 +468,11 @@ export const decide = (
     const settled = new Set(progress.settled)
     const writtenAs = new Map(progress.writtenAs)
 
-    /** Leaves out a node that the session created; with `below`, those that it created below it, too. */
-    const dropCreated = (node: NodeId, path: NodePath.NodePath, below: boolean): void => {
-      for (const [id, created] of draft.created) {
-        if (id !== node && !(below && NodePath.isBelow(created.path, path))) continue
-        draft.created.delete(id)
-        draft.chunks.delete(id)
-        draft.adopted.delete(id)
-      }
+    /** Leaves out a node that the session created. Those below it are in conflict themselves where they cannot stay. */
+    const dropCreated = (node: NodeId): void => {
+      draft.created.delete(node)
+      draft.chunks.delete(node)
+      draft.adopted.delete(node)
     }
     /** Deletes what others have at a path, with all below it. */
     const deleteTheirs = (path: NodePath.NodePath): void => {
@@ -500,14 +504,9 @@ export const decide = (
     const takeTheirs = (conflict: Conflict.Conflict): void => {
       const { node } = conflict
       switch (conflict._tag) {
-        case "NewNodeConflictsWithExistingNode": {
-          const isGroup =
-            draft.created.get(node)?.metadata._tag === "Group" &&
-            Snapshot.find(onto, conflict.path)?.data._tag === "Group"
-          return dropCreated(node, conflict.path, !isGroup)
-        }
+        case "NewNodeConflictsWithExistingNode":
         case "NewNodeInInvalidGroup":
-          return dropCreated(node, conflict.path, true)
+          return dropCreated(node)
         case "ZarrMetadataDoubleUpdate":
         case "ZarrMetadataUpdateOfDeletedArray":
         case "ZarrMetadataUpdateOfDeletedGroup":
@@ -574,6 +573,15 @@ export const decide = (
     return { ...progress, changes: draft, settled, writtenAs }
   })
 
+/** The refs that are in a grid: the array may have become smaller. */
+const inGrid = (columns: ChunkRefColumns, grid: ReadonlyArray<number>): ChunkRefColumns => {
+  const { rank } = columns
+  const { indices } = columns.indicesInOrder()
+  const rows = columns.rowsInOrder()
+  const inside = rows.filter((_, i) => grid.every((chunks, axis) => indices[i * rank + axis]! < chunks))
+  return inside.length === rows.length ? columns : columns.only(inside)
+}
+
 /**
  * The changes as changes of the new base, when no conflict is left.
  *
@@ -601,9 +609,15 @@ export const finish = ({ changes, onto }: Progress): ChangeSet.ChangeSet => {
         .map(([id, update]) => [id, update])
     ),
     chunks: new Map(
-      [...changes.chunks].filter(
-        ([id, columns]) => columns.rowsInOrder().length > 0 && (now.has(id) || changes.created.has(id))
-      )
+      [...changes.chunks].flatMap(([id, columns]) => {
+        const metadata = (changes.created.get(id) ?? changes.updated.get(id))?.metadata
+        const node = now.get(id)
+        const data = metadata ?? node?.data
+        if (data?._tag !== "Array" || (node === undefined && !changes.created.has(id))) return []
+        const grid = data.shape.map(({ numChunks }) => numChunks)
+        const inside = inGrid(columns, grid)
+        return inside.rowsInOrder().length === 0 ? [] : [[id, inside] as const]
+      })
     ),
     adopted: new Map([...changes.adopted].filter(([id]) => now.has(id) || changes.created.has(id)))
   }
