@@ -41,12 +41,15 @@ const run = (example: string, options: { readonly output: string; readonly env?:
 
 it("there are no examples that are not run here", () => {
   expect(fs.readdirSync(examples).filter((file) => file.endsWith(".ts"))).toEqual([
+    "distributed-cluster.ts",
+    "distributed-threads.ts",
     "egm96.ts",
     "environments.ts",
     "history.ts",
     "inspect.ts",
     "many-chunks.ts",
     "quickstart.ts",
+    "rearrange.ts",
     "s3-and-gcs.ts",
     "s3-endpoint.ts",
     "s3-region.ts",
@@ -167,6 +170,51 @@ describe("together", () => {
   })
 
   it("has every program of the guide to writing together", () => expectPrograms("together.ts", "docs/transactions.md"))
+})
+
+describe("distributed", () => {
+  it("fills pieces of a session in threads, and commits once", async () => {
+    const { code, output } = await run("distributed-threads.ts", { output: "threads" })
+    expect(output).toBe("4 threads wrote 512 chunks, in 1 commit\n")
+    expect(code).toBe(0)
+  })
+
+  it("fills them in a cluster whose messages are in SQL, also when a message comes twice", async () => {
+    const { code, output } = await run("distributed-cluster.ts", { output: "cluster" })
+    expect(output).toBe("8 pieces, 8 messages in SQL, 256 chunks in one commit\n")
+    expect(code).toBe(0)
+  })
+
+  it("is as the guide to it says", () => {
+    const guide = fs.readFileSync(path.join(root, "docs/distributed.md"), "utf8")
+    const programs = Array.from(guide.matchAll(/```ts\n([^]*?)```/g), ([, program]) => program!)
+    expect(programs.length).toBeGreaterThan(2)
+    const all = ["distributed-threads.ts", "distributed-cluster.ts", "src/Filling.ts", "src/FillWorker.ts"]
+      .map((file) => unindented(fs.readFileSync(path.join(examples, file), "utf8")))
+      .join("\n")
+    for (const program of programs) expect(all).toContain(unindented(program))
+  })
+})
+
+describe("rearrange", () => {
+  it("shifts, moves, copies, flushes and amends", async () => {
+    const { code, output } = await run("rearrange.ts", { output: "rearrange" })
+    expect(output).toBe(
+      "for review: day 4 comes first\n" +
+        "/archive\n" +
+        "/archive/gusts  1000 chunks\n" +
+        "/archive/wind  4 chunks\n" +
+        "/archive/wind-as-it-was  4 chunks\n" +
+        'gusts {"author":"rearrange.ts"}\n' +
+        'archived, with the array as it was {"author":"rearrange.ts"}\n' +
+        'a day later {"author":"rearrange.ts"}\n' +
+        'four days {"author":"rearrange.ts"}\n'
+    )
+    expect(code).toBe(0)
+  })
+
+  it("has every program of the guide to changing what is there", () =>
+    expectPrograms("rearrange.ts", "docs/editing.md"))
 })
 
 describe("environments", () => {

@@ -5,6 +5,14 @@
  */
 export { FormatError } from "./encoding/FormatError.ts"
 export { ManifestTooLarge } from "./format/manifest/ManifestWriter.ts"
+export { MergeImpossible } from "./repository/changes/MergePlan.ts"
+export {
+  InvalidPiece,
+  OutsidePiece,
+  PieceAlreadyMerged,
+  PieceMismatch,
+  PieceOverlap
+} from "./repository/changes/PieceError.ts"
 export { RebaseConflict, RebaseImpossible } from "./repository/changes/Rebase.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
@@ -12,7 +20,13 @@ export { NotInspectable } from "./repository/inspection/NotInspectable.ts"
 export { NotAnAncestor } from "./repository/versions/Diff.ts"
 export { OperationsLogIncomplete } from "./repository/versions/OperationsLog.ts"
 export { InvalidCutoff } from "./repository/upkeep/Cutoff.ts"
-export { CommitConflict, CommitOutcomeUnknown, RefForbidden, RefNotFound } from "./repository/versions/RepoChange.ts"
+export {
+  AmendRefused,
+  CommitConflict,
+  CommitOutcomeUnknown,
+  RefForbidden,
+  RefNotFound
+} from "./repository/versions/RepoChange.ts"
 export { InvalidSetting } from "./repository/versions/Settings.ts"
 export { NoSnapshotAsOf } from "./repository/versions/Version.ts"
 export {
@@ -30,11 +44,15 @@ export { MigrationDiverged } from "./repository/upkeep/MigrationPlan.ts"
 export {
   InvalidChunk,
   InvalidIndex,
+  InvalidMove,
   InvalidPath,
+  InvalidReindex,
   InvalidVirtualRef,
   NodeAlreadyExists,
   NodeNotFound,
-  NothingToCommit
+  NothingToCommit,
+  OtherRepository,
+  UnsupportedChunkGrid
 } from "./repository/SessionError.ts"
 export { WriteForbidden } from "./store/ObjectStore.ts"
 export { ObjectStoreError } from "./store/ObjectStoreError.ts"

@@ -7,3 +7,4 @@
 export * as GcsObjectStore from "./GcsObjectStore.ts"
 export * as GcsOptions from "./GcsOptions.ts"
 export * as GcsPlatform from "./GcsPlatform.ts"
+export * as GcsSettings from "./GcsSettings.ts"

@@ -151,6 +151,25 @@ export class BucketNotEmpty extends Schema.TaggedError<BucketNotEmpty>()("Bucket
 }
 
 /**
+ * A bucket holds a repository, whose branches are in one object: objects that are taken over one by one would leave the
+ * branches of one side only, and the commits of the other would be lost.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class HoldsRepository extends Schema.TaggedError<HoldsRepository>()("HoldsRepository", {
+  ...ReasonFields,
+  bucket: Schema.String,
+  /** The object that tells. */
+  key: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message(): string {
+    return `was refused because \`${this.bucket}\` holds a repository (\`${this.key}\`): Tigris takes over objects one by one and knows nothing of commits, so that those of one side could be lost; use \`Fork.merge\` and \`Fork.refresh\`, or \`Environments\``
+  }
+}
+
+/**
  * The service asks for fewer requests, failed, or broke the connection.
  *
  * @category reasons
@@ -186,6 +205,7 @@ const ReasonSchema = Schema.Union([
   SnapshotNotFound,
   BucketHasForks,
   BucketNotEmpty,
+  HoldsRepository,
   Unavailable,
   UnexpectedAnswer
 ])
@@ -207,6 +227,8 @@ export type Reason = typeof ReasonSchema.Type
 export type Operation =
   | "create"
   | "fork"
+  | "merge"
+  | "rebase"
   | "delete"
   | "list"
   | "info"
@@ -220,6 +242,8 @@ export type Operation =
 const subject: Readonly<Record<Operation, (bucket: string) => string>> = {
   create: (bucket) => `Creating bucket \`${bucket}\``,
   fork: (bucket) => `Creating fork \`${bucket}\``,
+  merge: (bucket) => `Merging fork \`${bucket}\` object by object`,
+  rebase: (bucket) => `Rebasing fork \`${bucket}\` object by object`,
   delete: (bucket) => `Deleting bucket \`${bucket}\``,
   list: () => "Listing the buckets",
   info: (bucket) => `Asking about bucket \`${bucket}\``,
@@ -240,6 +264,8 @@ export class BucketError extends Schema.TaggedError<BucketError>()("BucketError"
   operation: Schema.Literals([
     "create",
     "fork",
+    "merge",
+    "rebase",
     "delete",
     "list",
     "info",

@@ -18,8 +18,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import type * as Credentials from "@effect-icechunk/core/Credentials"
+import type { Platforms } from "@effect-icechunk/core/Platform"
+import type { Zstd } from "@effect-icechunk/core/Zstd"
 import type { BucketError } from "./BucketError.ts"
 import * as BucketName from "./BucketName.ts"
+import * as Fork from "./Fork.ts"
 import * as TigrisBuckets from "./TigrisBuckets.ts"
 import type * as TigrisOptions from "./TigrisOptions.ts"
 
@@ -164,6 +167,19 @@ export interface EnvironmentsShape {
   >
   /** The project's environments, by name. */
   readonly list: Effect.Effect<ReadonlyArray<Environment>, BucketError>
+  /**
+   * Brings the commits of an environment's repository home to the bucket that it was forked from, of another environment or
+   * any; see `Fork.merge`.
+   */
+  readonly merge: (
+    environment: string,
+    options?: Fork.Options
+  ) => Effect.Effect<Fork.Merged, InvalidEnvironment | Fork.ForkError, Platforms | Zstd>
+  /** Brings what was committed there since into the environment's repository; see `Fork.refresh`. */
+  readonly refresh: (
+    environment: string,
+    options?: Fork.Options
+  ) => Effect.Effect<Fork.Merged, InvalidEnvironment | Fork.ForkError, Platforms | Zstd>
   /** Deletes an environment that is empty, or with `contents` everything in it too. */
   readonly delete: (
     environment: string,
@@ -213,6 +229,7 @@ export const make = Effect.fnUntraced(function* (
   const fallback = options.default ?? "dev"
   const buckets = yield* TigrisBuckets.TigrisBuckets
   const files = yield* FileSystem.FileSystem
+  const inBuckets = Effect.provideService(TigrisBuckets.TigrisBuckets, buckets)
   yield* Effect.fromResult(bucketName(project, fallback))
 
   const bucket = (environment: string): Effect.Effect<string, InvalidEnvironment> =>
@@ -254,6 +271,12 @@ export const make = Effect.fnUntraced(function* (
         })
         .toSorted((a, b) => (a.name < b.name ? -1 : 1))
     ),
+    merge: Effect.fn("Environments.merge")(function* (name, options) {
+      return yield* inBuckets(Fork.merge(yield* bucket(name), options))
+    }),
+    refresh: Effect.fn("Environments.refresh")(function* (name, options) {
+      return yield* inBuckets(Fork.refresh(yield* bucket(name), options))
+    }),
     delete: Effect.fn("Environments.delete")(function* (name, options) {
       yield* buckets.delete(yield* bucket(name), options)
     }),

@@ -12,10 +12,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type * as Credentials from "@effect-icechunk/core/Credentials"
 import type { ObjectStoreShape } from "@effect-icechunk/core/ObjectStore"
+import { ObjectStoreError } from "@effect-icechunk/core/ObjectStoreError"
 import type * as S3Error from "@effect-icechunk/s3/S3Error"
 import * as BucketError from "./BucketError.ts"
 import * as BucketLocations from "./BucketLocations.ts"
@@ -142,6 +145,30 @@ export interface TigrisBucketsShape {
     BucketInfo,
     BucketError.BucketError | BucketName.InvalidBucketName | TigrisOptions.InvalidTigrisOptions
   >
+  /**
+   * Lets Tigris take the objects of a fork over into its source, or into another bucket, one by one; the answer is the
+   * snapshot that was made. Refused where either bucket holds a repository, which is looked for in the names of all of
+   * their objects: its commits could be lost. `Fork.merge` brings those home.
+   */
+  readonly mergeFork: (
+    fork: string,
+    options?: { readonly into?: string | undefined }
+  ) => Effect.Effect<string | undefined, BucketError.BucketError | ObjectStoreError | StoreError>
+  /** Lets Tigris take the objects of its source over into a fork; refused as `mergeFork` is. See `Fork.refresh`. */
+  readonly rebaseFork: (
+    fork: string
+  ) => Effect.Effect<string | undefined, BucketError.BucketError | ObjectStoreError | StoreError>
+  /**
+   * Copies an object from one bucket to another, or within one, without that its bytes pass here. The copy does not change
+   * with what it was made of.
+   */
+  readonly copyObject: (
+    from: BucketRequests.Place,
+    to: BucketRequests.Place,
+    options?: TigrisOptions.ConsistencyOptions
+  ) => Effect.Effect<void, ObjectStoreError>
+  /** What reads of a bucket see, as far as where its data is says so; asks for that. */
+  readonly consistency: (bucket: string) => Effect.Effect<TigrisOptions.Consistency, BucketError.BucketError>
   /** Deletes a bucket that is empty, or with `contents` everything in it too. A bucket that has forks stays. */
   readonly delete: (
     bucket: string,
@@ -334,7 +361,77 @@ export const make = Effect.fnUntraced(function* (
   const store: TigrisBucketsShape["store"] = (bucket, options = {}) =>
     TigrisObjectStore.make({ ...connection, region, unsafeUseDistributedReads, ...options, bucket })
 
+  /** Fails when a bucket holds a repository, at its root or anywhere. */
+  const holdsNoRepository = Effect.fnUntraced(function* (
+    operation: BucketError.Operation,
+    fork: string,
+    bucket: string
+  ) {
+    const found = yield* Effect.scoped(
+      Effect.flatMap(store(bucket, {}), (store) =>
+        store.list("").pipe(
+          Stream.filter(({ key }) => /(?:^|\/)(?:repo|refs\/branch\.main\/[^/]+)$/.test(key)),
+          Stream.runHead
+        )
+      )
+    )
+    if (Option.isNone(found)) return
+    const reason = new BucketError.HoldsRepository({ bucket, key: found.value.key })
+    return yield* new BucketError.BucketError({ operation, bucket: fork, reason })
+  })
+
+  /** A request of Tigris that takes over objects between a fork and what it was made from. */
+  const takeOver = Effect.fnUntraced(function* (
+    operation: "merge" | "rebase",
+    fork: string,
+    source: string | undefined,
+    request: (source: string) => readonly [bucket: string, headers: TigrisHeaders.Headers]
+  ) {
+    const { forkOf } = yield* head(operation, fork)
+    if (forkOf === undefined) return yield* unexpected(operation, fork, "it is not a fork of any bucket")
+    const other = source ?? forkOf.bucket
+    yield* head(operation, other)
+    yield* holdsNoRepository(operation, fork, fork)
+    yield* holdsNoRepository(operation, fork, other)
+    const [bucket, headers] = request(other)
+    return yield* requests.create(bucket, headers).pipe(
+      Effect.mapError((failure) => {
+        const error = failing(operation, fork)(failure)
+        // That it exists is what was asked for: the service does not know the header.
+        return error.reason._tag === "BucketAlreadyExists"
+          ? unexpected(operation, fork, error.reason.detail ?? "")
+          : error
+      })
+    )
+  })
+
   return {
+    mergeFork: Effect.fn("TigrisBuckets.mergeFork")((fork, { into } = {}) =>
+      takeOver("merge", fork, into, (source) => [source, TigrisHeaders.mergeFork(fork)])
+    ),
+    rebaseFork: Effect.fn("TigrisBuckets.rebaseFork")((fork) =>
+      takeOver("rebase", fork, undefined, () => [fork, TigrisHeaders.rebaseFork])
+    ),
+    copyObject: Effect.fn("TigrisBuckets.copyObject")((from, to, given = {}) => {
+      const consistent = given.region ?? region
+      return requests
+        .copy(from, to, consistent === undefined ? {} : TigrisHeaders.consistentWrite(consistent))
+        .pipe(
+          Effect.mapError(
+            ({ reason }) =>
+              new ObjectStoreError({ store: `tigris://${to.bucket}`, operation: "copy", key: to.key, reason })
+          )
+        )
+    }),
+    consistency: Effect.fn("TigrisBuckets.consistency")((bucket) =>
+      Effect.map(where("locations", bucket), (locations) =>
+        TigrisOptions.consistency({
+          locations,
+          region,
+          unsafeUseDistributedReads: unsafeUseDistributedReads ?? region === undefined
+        })
+      )
+    ),
     create: Effect.fn("TigrisBuckets.create")(function* (bucket, { locations, snapshots = false } = {}) {
       yield* BucketName.validate(bucket)
       const regions =

@@ -35,6 +35,10 @@ export const names = {
   isForkParent: "X-Tigris-Is-Fork-Parent",
   /** The bucket's name on a list of buckets: its forks instead. */
   fork: "X-Tigris-Fork",
+  /** On the creation of a bucket that is there: the fork whose objects come into it. */
+  mergeSourceBucket: "X-Tigris-Merge-Source-Bucket",
+  /** `true` on the creation of a fork that is there: the objects of its source come into it. */
+  rebase: "X-Tigris-Rebase",
   /** `true` on the deletion of a bucket: with everything in it. */
   forceDelete: "Tigris-Force-Delete"
 } as const
@@ -68,6 +72,30 @@ export const consistentWrite = (region: string): Headers => ({
   [names.regions]: region,
   [names.consistent]: "true"
 })
+
+/**
+ * What a read carries of a bucket that is strong everywhere: it is not answered from a cache.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const uncachedRead: Headers = { [names.cacheControl]: "no-cache" }
+
+/**
+ * What makes the creation of a bucket that is there already a merge of one of its forks, as Tigris does it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const mergeFork = (fork: string): Headers => ({ [names.mergeSourceBucket]: fork })
+
+/**
+ * What makes the creation of a fork that is there already a rebase of it on its source, as Tigris does it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const rebaseFork: Headers = { [names.rebase]: "true" }
 
 /**
  * What a question about buckets carries. Buckets are in no region: `X-Tigris-Regions` has another meaning for them.

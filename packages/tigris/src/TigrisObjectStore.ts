@@ -38,7 +38,8 @@ export const snapshotBecause =
  * @since 0.1.0
  */
 export const dialect = (options: TigrisOptions.TigrisOptions): S3Dialect.S3Dialect => {
-  const region = options.unsafeUseDistributedReads === true ? undefined : options.region
+  const region = options.unsafeUseDistributedReads === true ? undefined : options.region || undefined
+  const known = TigrisOptions.isStrongAnywhere(options) ? TigrisHeaders.uncachedRead : {}
   return {
     platform: "tigris",
     conditionalEtag: "ask",
@@ -46,7 +47,7 @@ export const dialect = (options: TigrisOptions.TigrisOptions): S3Dialect.S3Diale
     conditionalCopy: false,
     conditionalMultipart: false,
     readHeaders: {
-      ...(region === undefined ? {} : TigrisHeaders.consistentRead(region)),
+      ...(region === undefined ? known : TigrisHeaders.consistentRead(region)),
       ...(options.snapshotVersion === undefined ? {} : TigrisHeaders.atSnapshot(options.snapshotVersion))
     },
     writeHeaders: region === undefined ? {} : TigrisHeaders.consistentWrite(region),
@@ -71,11 +72,12 @@ export const make = Effect.fnUntraced(function* (
   const problem = TigrisOptions.problem(options)
   if (problem !== undefined) return yield* problem
   const isDistributed = options.unsafeUseDistributedReads === true
-  const readOnlyBecause = isDistributed
-    ? distributedReadsBecause
-    : options.snapshotVersion === undefined
-      ? options.readOnlyBecause
-      : snapshotBecause
+  const readOnlyBecause =
+    TigrisOptions.consistency(options).reads === "eventual"
+      ? distributedReadsBecause
+      : options.snapshotVersion === undefined
+        ? options.readOnlyBecause
+        : snapshotBecause
   const store = yield* S3ObjectStore.makeWith(
     { ...options, ...TigrisOptions.toS3(options), readOnlyBecause },
     dialect(options)

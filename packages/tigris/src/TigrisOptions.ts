@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as S3Dialect from "@effect-icechunk/s3/S3Dialect"
 import * as S3Options from "@effect-icechunk/s3/S3Options"
+import type { BucketLocations } from "./BucketLocations.ts"
 import * as TigrisHeaders from "./TigrisHeaders.ts"
 
 /**
@@ -45,6 +46,9 @@ export type ConnectionOptions = Pick<
  * - `unsafeUseDistributedReads`: reads go to the nearest region, which may not have the latest writes yet; nothing
  *   can be written; `region` is ignored.
  *
+ * Where `locations` are known to be strong everywhere, no region is needed, and distributed reads are as safe as any:
+ * then such a store can be written too. `consistency` says what holds.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -53,6 +57,49 @@ export interface ConsistencyOptions {
   readonly region?: string | undefined
   /** Fast reads of data that was written minutes ago at least (default false). */
   readonly unsafeUseDistributedReads?: boolean | undefined
+  /** Where the data of the bucket is, as `TigrisBuckets.locations` tells (default: not known). */
+  readonly locations?: BucketLocations | undefined
+}
+
+/**
+ * What a read sees.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Consistency {
+  /** `strong`: every earlier write. `eventual`: it may miss the latest ones. */
+  readonly reads: "strong" | "eventual"
+  /** Why, as a sentence without its end. */
+  readonly because: string
+}
+
+/**
+ * Whether every read sees every earlier write, whichever region answers: of buckets in one region, and in several of one
+ * part of the world. In two regions and everywhere that holds only within a region. Pure. Source: Tigris documentation,
+ * "Consistency".
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isStrongAnywhere = ({ locations }: ConsistencyOptions): boolean =>
+  locations?.type === "multi" || locations?.type === "single"
+
+/**
+ * What the reads of a store with these options see. Pure.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const consistency = (options: ConsistencyOptions): Consistency => {
+  const { locations, region, unsafeUseDistributedReads } = options
+  if (isStrongAnywhere(options)) {
+    const place = locations?.type === "single" ? `in region \`${locations.region}\`` : "in several regions of one area"
+    return { reads: "strong", because: `the bucket is kept ${place}, where every region knows of every write` }
+  }
+  return unsafeUseDistributedReads === true
+    ? { reads: "eventual", because: "reads go to the nearest region, which hears of writes elsewhere later" }
+    : { reads: "strong", because: `all requests go to region \`${region}\`` }
 }
 
 /**
@@ -121,8 +168,9 @@ export const regionProblem = (region: string): string | undefined => {
  */
 export const problem = (options: TigrisOptions): InvalidTigrisOptions | MissingRegion | undefined => {
   const { region, snapshotVersion } = options
-  if (options.unsafeUseDistributedReads !== true) {
-    if (region === undefined || region === "") return new MissingRegion({ target: `tigris://${options.bucket}` })
+  const hasRegion = region !== undefined && region !== ""
+  if (options.unsafeUseDistributedReads !== true && (hasRegion || !isStrongAnywhere(options))) {
+    if (!hasRegion) return new MissingRegion({ target: `tigris://${options.bucket}` })
     const wrong = regionProblem(region)
     if (wrong !== undefined) return new InvalidTigrisOptions({ option: "region", problem: wrong })
   }

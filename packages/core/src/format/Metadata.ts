@@ -108,6 +108,20 @@ export const at = (written: Uint8Array, position: number): Metadata => {
 }
 
 /**
+ * The same metadata with one more value, or with another in the place of one.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const including = (metadata: Metadata, name: string, value: Json): Metadata => {
+  const all: Metadata = { ...metadata, [name]: value }
+  const origin = new Map(origins.get(metadata))
+  origin.delete(name)
+  origins.set(all, origin)
+  return all
+}
+
+/**
  * A named value, as it is written.
  *
  * @category models

@@ -41,7 +41,13 @@ export interface WritableAssets extends Assets.Assets {
   readonly writeSnapshot: (snapshot: Snapshot.Snapshot) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
   /** The file of a manifest, to be written. The payload must not change afterwards. */
   readonly encodeManifest: (id: ManifestId, payload: Uint8Array) => Effect.Effect<EncodedManifest>
-  readonly writeManifest: (manifest: EncodedManifest) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+  /** With `keep: false` it is not kept in memory. */
+  readonly writeManifest: (
+    manifest: EncodedManifest,
+    options?: { readonly keep?: boolean | undefined }
+  ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
+  /** A manifest that is looked through once, and is not kept. */
+  readonly scannedManifest: (id: ManifestId) => Effect.Effect<Manifest.Manifest, Assets.AssetError>
   readonly writeTransactionLog: (
     log: TransactionLog.TransactionLog
   ) => Effect.Effect<void, ObjectStoreError | WriteForbidden>
@@ -100,12 +106,24 @@ export const make = Effect.fnUntraced(function* (
         bytes
       }))
     ),
-    writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }) {
+    writeManifest: Effect.fn("Assets.writeManifest")(function* ({ bytes, id, payload }, options) {
       const file = Layout.manifest(id)
       yield* Assets.describeSpan(file, "Manifest", bytes)
       yield* put(file, bytes)
+      if (options?.keep === false) return
       const manifest = Result.getOrThrow(Manifest.decode(file, payload, zstd.dictionary))
       yield* assets.keepManifest(manifest)
+    }),
+    scannedManifest: Effect.fn("Assets.scannedManifest")(function* (id) {
+      const known = assets.cachedManifest(id)
+      if (known !== undefined) return known
+      const file = Layout.manifest(id)
+      const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Manifest") })
+      yield* Assets.describeSpan(file, "Manifest", bytes)
+      const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
+      const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
+      yield* Assets.ensureId(file, id, manifest.id)
+      return manifest
     }),
     writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
       const bytes = yield* withZstd(
@@ -131,6 +149,8 @@ export const chained = /*#__PURE__*/ Effect.map(Zstd, (zstd) => (assets: Writabl
     ...assets,
     encodeManifest: (id, payload) =>
       Effect.tap(assets.encodeManifest(id, payload), (manifest) => Effect.sync(() => encoded.set(id, manifest))),
+    writeManifest: (manifest) =>
+      Effect.tap(assets.writeManifest(manifest), () => Effect.sync(() => encoded.delete(manifest.id))),
     manifest: (id) => {
       const payload = encoded.get(id)?.payload
       return payload === undefined

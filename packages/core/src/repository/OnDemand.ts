@@ -9,10 +9,13 @@ import * as Stream from "effect/Stream"
 import type { DecodeValue } from "../format/Metadata.ts"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
+import type { JsonObject } from "../values/Json.ts"
+import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
 import type { AssetError } from "./Assets.ts"
 import type { ArrayNode, ReadContext } from "./ChunkReads.ts"
 import type * as ChunkStream from "./ChunkStream.ts"
 import type { DependencyQueries } from "./Dependencies.ts"
+import type * as Preload from "./Preload.ts"
 import type { SnapshotView } from "./SnapshotView.ts"
 import type { Versioned } from "./versions/RepoObject.ts"
 import type * as Spec1 from "./versions/Spec1.ts"
@@ -41,6 +44,15 @@ export const chunkIndices = (
   columns: ChunkRefColumns | undefined
 ): Stream.Stream<ChunkIndex, AssetError> =>
   Stream.unwrap(Effect.map(loaded, ({ SessionQueries }) => SessionQueries.indicesOf(context, array, columns)))
+
+/**
+ * `Attributes.of`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const attributes = (path: string, zarrJson: Uint8Array): Effect.Effect<JsonObject, InvalidMetadata> =>
+  Effect.flatMap(loaded, ({ Attributes }) => Effect.fromResult(Attributes.of(path, zarrJson)))
 
 /**
  * `Spec1.open`.
@@ -89,6 +101,18 @@ export const historyDependencies = <E>(
     Effect.zipWith(withResolver(context), repo, ([{ HistoryDependencies }, resolver], now) =>
       HistoryDependencies.queries(context, resolver, Effect.succeed(now))
     )
+  )
+
+/**
+ * `Preload.run`, which fails never: what cannot be loaded or read is read when it is needed.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const preload = (...options: Parameters<typeof Preload.run>): Effect.Effect<void> =>
+  Effect.promise(() => import("./Preload.ts")).pipe(
+    Effect.flatMap(({ run }) => run(...options)),
+    Effect.ignoreCause
   )
 
 /**

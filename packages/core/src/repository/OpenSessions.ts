@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type { ObjectStoreShape } from "../store/ObjectStore.ts"
+import type { SnapshotId } from "../values/ObjectId.ts"
 
 interface Entry {
   readonly store: WeakRef<ObjectStoreShape>
@@ -13,6 +14,10 @@ interface Entry {
   session: WeakRef<object> | undefined
   /** In milliseconds since 1970, `undefined` while there is nothing to commit. */
   since: number | undefined
+  /** The snapshot that the session is on. */
+  base: SnapshotId
+  /** Whether something was done to it since it was last committed; a new one is about to be used. */
+  isInUse: boolean
 }
 
 const entries = new Set<Entry>()
@@ -39,8 +44,14 @@ export interface OpenSession {
   readonly is: (session: object) => void
   /** Files are written from a time on that are not committed. */
   readonly changed: (since: number) => void
+  /** Something is done that may be committed. */
+  readonly used: () => void
   /** Everything is committed or discarded. */
   readonly settled: () => void
+  /** The session goes on from a snapshot. */
+  readonly on: (base: SnapshotId) => void
+  /** Branches of other sessions that are in use on the same snapshot. */
+  readonly others: () => ReadonlyArray<string>
 }
 
 /**
@@ -49,9 +60,9 @@ export interface OpenSession {
  * @category constructors
  * @since 0.1.0
  */
-export const register = (store: ObjectStoreShape, branch: string, now: number): OpenSession => {
+export const register = (store: ObjectStoreShape, branch: string, base: SnapshotId, now: number): OpenSession => {
   if (entries.size >= swept) sweep()
-  const entry: Entry = { store: new WeakRef(store), branch, session: undefined, since: now }
+  const entry: Entry = { store: new WeakRef(store), branch, session: undefined, since: now, base, isInUse: true }
   entries.add(entry)
   return {
     is: (session) => {
@@ -60,14 +71,36 @@ export const register = (store: ObjectStoreShape, branch: string, now: number): 
     changed: (since) => {
       entry.since = Math.min(entry.since ?? since, since)
     },
+    used: () => {
+      entry.isInUse = true
+    },
     settled: () => {
       entry.since = undefined
+      entry.isInUse = false
+    },
+    on: (base) => {
+      entry.base = base
+    },
+    others: () => {
+      sweep()
+      return [...entries]
+        .filter((other) => other !== entry && other.isInUse && other.base === entry.base)
+        .filter((other) => {
+          const there = other.store.deref()
+          return there !== undefined && isSameStore(there, store)
+        })
+        .map(({ branch }) => branch)
     }
   }
 }
 
-/** Stores in memory have no name of their own. */
-const isSame = (a: ObjectStoreShape, b: ObjectStoreShape): boolean =>
+/**
+ * Whether two stores are the same place. Those in memory have no name of their own.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isSameStore = (a: ObjectStoreShape, b: ObjectStoreShape): boolean =>
   a === b ||
   (a.origin.platform !== "memory" &&
     a.description === b.description &&
@@ -85,7 +118,7 @@ export const on = (store: ObjectStoreShape): ReadonlyArray<{ readonly branch: st
   const found: Array<{ readonly branch: string; readonly since: number }> = []
   for (const { branch, since, store: held } of entries) {
     const other = held.deref()
-    if (since !== undefined && other !== undefined && isSame(other, store)) found.push({ branch, since })
+    if (since !== undefined && other !== undefined && isSameStore(other, store)) found.push({ branch, since })
   }
   return found
 }

@@ -265,6 +265,18 @@ export const connect: (
       }
     }
 
+    let preloaded: ObjectId.SnapshotId | undefined
+    /** Begins to read what sessions on a snapshot are likely to ask for. Nobody waits for it, and it never fails. */
+    const preload = (snapshot: Snapshot.Snapshot): Effect.Effect<void> => {
+      const current = config.current()
+      const settings = current.manifest?.preload
+      const isWanted = settings?.max_total_refs !== 0 && settings?.preload_if !== "false"
+      // What is in a local store is there when it is asked for.
+      if (store.isLocal === true || !isWanted || preloaded === snapshot.id) return Effect.void
+      preloaded = snapshot.id
+      return Effect.asVoid(Effect.forkIn(OnDemand.preload(assets, snapshot, current), scope))
+    }
+
     const newest: Opened["newest"] = Effect.fnUntraced(function* <E>(
       find: (info: RepoInfo.RepoInfo) => Effect.Effect<ObjectId.SnapshotId, E>,
       read = readRepo
@@ -276,7 +288,9 @@ export const connect: (
       const id = yield* find(info)
       const context = sessionContext()
       const isGuessed = early !== undefined && Option.contains(guess, id)
-      return { context, snapshot: yield* isGuessed ? Fiber.join(early) : assets.snapshot(id) }
+      const snapshot = yield* isGuessed ? Fiber.join(early) : assets.snapshot(id)
+      yield* preload(snapshot)
+      return { context, snapshot }
     }, Effect.scoped)
 
     const opened: Opened = {

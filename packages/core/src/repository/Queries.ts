@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Attributes from "./Attributes.ts"
 export * as ChunkStream from "./ChunkStream.ts"
 export * as SessionQueries from "./SessionQueries.ts"
 export * as HistoryDependencies from "./versions/HistoryDependencies.ts"

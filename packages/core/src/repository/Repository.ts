@@ -11,7 +11,9 @@ import type * as Scope from "effect/Scope"
 import type { Zstd } from "../encoding/Zstd.ts"
 import * as ObjectStore from "../store/ObjectStore.ts"
 import * as RequestMetrics from "../store/RequestMetrics.ts"
+import type { JsonObject } from "../values/Json.ts"
 import type * as ObjectId from "../values/ObjectId.ts"
+import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import * as Config from "../values/RepositoryConfig.ts"
 import * as ChunkResolver from "../virtual/ChunkResolver.ts"
 import * as ContainerMatch from "../virtual/ContainerMatch.ts"
@@ -27,15 +29,27 @@ import * as Creation from "./Creation.ts"
 import * as Internals from "./Internals.ts"
 import * as Layout from "./Layout.ts"
 import * as Opening from "./Opening.ts"
-import type { OpenError, OpenOptions, ReadonlyRepositoryShape } from "./ReadonlyRepository.ts"
+import type { OpenError, OpenOptions as ReadOptions, ReadonlyRepositoryShape } from "./ReadonlyRepository.ts"
 import type { NothingToCommit } from "./SessionError.ts"
 import * as SplitExpressions from "./SplitExpressions.ts"
+import * as Origin from "./versions/Origin.ts"
 import * as RepoChange from "./versions/RepoChange.ts"
 import * as RepoObject from "./versions/RepoObject.ts"
 import type * as Virtual from "./Virtual.ts"
 import * as WritableSession from "./WritableSession.ts"
 
-export { exists, type OpenError, type OpenOptions, type VersionRef } from "./ReadonlyRepository.ts"
+export { exists, type OpenError, type VersionRef } from "./ReadonlyRepository.ts"
+
+/**
+ * How a repository is opened that is written to. Nothing of this is persisted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenOptions extends ReadOptions {
+  /** Metadata of every commit, under what the commit says itself; see `setDefaultCommitMetadata`. */
+  readonly commitMetadata?: JsonObject | undefined
+}
 
 /**
  * Why an update of the configuration can fail.
@@ -90,6 +104,13 @@ export interface RepositoryShape extends ReadonlyRepositoryShape {
     E | SessionOpenError | WritableSession.RebasingCommitError | NothingToCommit,
     R
   >
+  /** What `setDefaultCommitMetadata`, or `commitMetadata` when the repository was opened, has said last. */
+  readonly defaultCommitMetadata: Effect.Effect<JsonObject>
+  /**
+   * Metadata of every commit from now on, also of sessions that are open: who writes, and with what. What a commit says
+   * itself wins, name by name. Not persisted.
+   */
+  readonly setDefaultCommitMetadata: (metadata: JsonObject) => Effect.Effect<void, ZarrMetadata.InvalidMetadata>
   readonly createBranch: (name: string, at: string) => Effect.Effect<void, RefError>
   readonly deleteBranch: (name: string) => Effect.Effect<void, RefError>
   /** Points a branch at another snapshot; with `from`, only when it is still at that one. */
@@ -124,6 +145,12 @@ export const open: (options?: OpenOptions) => Effect.Effect<RepositoryShape, Ope
     return yield* connect(options, yield* Opening.read)
   })
 
+const checkMetadata = ({ commitMetadata = {} }: OpenOptions): Result.Result<JsonObject, Config.InvalidConfig> =>
+  Result.mapError(
+    ZarrMetadata.ofCommit(commitMetadata),
+    ({ field, problem }) => new Config.InvalidConfig({ source: "option `commitMetadata`", field, problem })
+  )
+
 /** What those who only read load when they need it. Not the module that does so: a bundler would say that it is here anyhow. */
 const virtual: typeof Virtual = { ChunkResolver, ContainerAccess, ContainerMatch, ContainerStores }
 
@@ -132,6 +159,7 @@ const connect: (
   options: OpenOptions,
   known: Opening.ReadTogether
 ) => Effect.Effect<RepositoryShape, OpenError, Services | Scope.Scope> = Effect.fnUntraced(function* (options, known) {
+  let commitMetadata = yield* Effect.fromResult(checkMetadata(options))
   const opened = yield* Opening.connect(options, known, Effect.succeed(virtual))
   const { assets, config: state, newest, shape, store, withZstd } = opened
   const written = yield* AssetWrites.make(store, assets, () => Config.compressionLevel(state.current()))
@@ -140,6 +168,7 @@ const connect: (
   const change: Internals.Writing["change"] = (change, options) =>
     RepoObject.update(store, (info) => Effect.flatMap(Effect.fromResult(change(info)), config.publishAlong), {
       updatesPerObject: Config.updatesPerRepoObject(state.current()),
+      retry: RepoObject.retryOf(state.current()),
       check: (info) =>
         Effect.andThen(
           options?.whenLimited === true ? Effect.void : RepoObject.ensureOnline(store, info),
@@ -161,7 +190,14 @@ const connect: (
         Effect.andThen(RepoObject.ensureOnline(store, info), Effect.fromResult(RepoChange.branchTip(info, branch)))
       )
       return yield* WritableSession.make(
-        { ...context, assets: written, config: state.current, branches },
+        {
+          ...context,
+          assets: written,
+          config: state.current,
+          branches,
+          commitMetadata: () => commitMetadata,
+          repositoryId: Origin.identify(known.repo.info)
+        },
         branch,
         snapshot
       )
@@ -174,9 +210,15 @@ const connect: (
     writableSession,
     transact: Effect.fn("Repository.transact")(function* (branch, message, f, options) {
       const session = yield* writableSession(branch)
-      const value = yield* f(session)
+      // A session that was given up stands in nobody's way.
+      const value = yield* Effect.onError(f(session), () => session.discard)
       return { value, snapshotId: yield* session.commit(message, { rebase: {}, ...options }) }
     }),
+    defaultCommitMetadata: Effect.sync(() => ({ ...commitMetadata })),
+    setDefaultCommitMetadata: (metadata) =>
+      Effect.map(Effect.fromResult(ZarrMetadata.ofCommit(metadata)), (copy) => {
+        commitMetadata = copy
+      }),
     createBranch: (name, at) => changeAt(at, (id) => RepoChange.createBranch(name, id)),
     deleteBranch: (name) => change(RepoChange.deleteBranch(name)),
     resetBranch: Effect.fnUntraced(function* (name, to, options) {
@@ -215,6 +257,7 @@ export const create: (
       : yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist))
   yield* SplitExpressions.check("new configuration", persist ?? {})
   yield* Effect.fromResult(Opening.checkOverride(options))
+  yield* Effect.fromResult(checkMetadata(options))
   yield* ContainerAccess.checkNames(options, persist ?? {})
   const { config, repo, snapshot } = yield* Creation.create(store, persist)
   return yield* connect(options, { repo, config: Result.succeed(config), snapshot })

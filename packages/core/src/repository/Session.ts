@@ -12,7 +12,9 @@ import { FormatError } from "../encoding/FormatError.ts"
 import type * as ByteRange from "../values/ByteRange.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import * as NodePath from "../values/NodePath.ts"
+import type { JsonObject } from "../values/Json.ts"
 import type { SnapshotId } from "../values/ObjectId.ts"
+import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
 import type { VirtualReadError } from "../virtual/ChunkResolver.ts"
 import type { AssetError } from "./Assets.ts"
 import * as ChunkReads from "./ChunkReads.ts"
@@ -41,8 +43,12 @@ export interface Session extends Dependencies.DependencyQueries {
   readonly snapshotId: Effect.Effect<SnapshotId>
   /** The branch at whose tip it was opened, if any. */
   readonly branch: string | undefined
+  /** Whether it can change anything. */
+  readonly mode: "readonly" | "writable"
   /** The node at a path. */
   readonly node: (path: string) => Effect.Effect<Node, NodeNotFound | InvalidPath>
+  /** The attributes of a node. Numbers beyond 2^53 are rounded. */
+  readonly attributes: (path: string) => Effect.Effect<JsonObject, NodeNotFound | InvalidPath | InvalidMetadata>
   /** All nodes by path, or those from `below` down. */
   readonly nodes: (below?: string) => Effect.Effect<ReadonlyArray<Node>, InvalidPath>
   /**
@@ -169,6 +175,37 @@ const indexList = (
   )
 }
 
+/** What a session is made of, for others to copy from. */
+interface Known {
+  readonly store: SessionContext["store"]
+  readonly current: () => SnapshotView
+}
+
+const views = new WeakMap<Session, Known>()
+
+/**
+ * Notes what a session is made of.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const remember = <S extends Session>(session: S, known: Known): S => {
+  views.set(session, known)
+  return session
+}
+
+/**
+ * What a session is made of. Throws when it is none of ours.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const viewOf = (session: Session): Known => {
+  const known = views.get(session)
+  if (known !== undefined) return known
+  throw new TypeError("This session was not opened by a repository, or it is a copy: pass the object itself.")
+}
+
 const absent: Effect.Effect<undefined> = Effect.succeed(undefined)
 
 /**
@@ -222,10 +259,15 @@ export const make = (
     return found instanceof FormatError ? Effect.fail(found) : ChunkReads.read(context, path, index, found, range)
   }
 
-  return {
+  const session: Session = {
     branch,
+    mode: "readonly",
     snapshotId: Effect.sync(() => currentChanges().base.id),
     node: (path) => Effect.suspend(() => Effect.map(findNode(currentChanges(), path), owned)),
+    attributes: (path) =>
+      Effect.suspend(() =>
+        Effect.flatMap(findNode(currentChanges(), path), ({ path, userData }) => OnDemand.attributes(path, userData))
+      ),
     nodes: (below) =>
       Effect.map(below === undefined ? Effect.succeed(NodePath.root) : parsePath(below), (path) =>
         currentChanges().nodes(path).map(owned)
@@ -282,4 +324,5 @@ export const make = (
       ),
     ...OnDemand.sessionDependencies(context, currentChanges)
   }
+  return remember(session, { store: context.store, current: currentChanges })
 }

@@ -135,3 +135,77 @@ export class NothingToCommit
     return `There is nothing to commit to \`${this.branch}\`: the session has no changes. Pass \`allowEmpty: true\` to record a snapshot all the same.`
   }
 }
+
+/**
+ * A node that cannot be moved to where it was to go. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidMove
+  extends /*#__PURE__*/ Data.TaggedError("InvalidMove")<{
+    readonly from: string
+    readonly to: string
+    readonly problem: string
+  }>
+{
+  override get message(): string {
+    return `\`${this.from}\` cannot be moved to \`${this.to}\`: ${this.problem}.`
+  }
+}
+
+/**
+ * Chunks can be given other indices only where all of them have the same shape. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnsupportedChunkGrid
+  extends /*#__PURE__*/ Data.TaggedError("UnsupportedChunkGrid")<{
+    readonly path: string
+    /** The name of the array's chunk grid. */
+    readonly grid: string
+  }>
+{
+  override get message(): string {
+    return `Chunks of \`${this.path}\` cannot be given other indices: its chunk grid is \`${this.grid}\`, where chunks have different shapes, and only those of a \`regular\` grid fit in each other's places. Write the array anew instead.`
+  }
+}
+
+/**
+ * A function gave chunks indices that they cannot have. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidReindex
+  extends /*#__PURE__*/ Data.TaggedError("InvalidReindex")<{
+    readonly path: string
+    /** The chunk's index before. */
+    readonly from: string
+    readonly to: string
+    readonly problem: string
+  }>
+{
+  override get message(): string {
+    return `Chunk \`${this.from}\` of \`${this.path}\` cannot become \`${this.to}\`: ${this.problem}.`
+  }
+}
+
+/**
+ * A session is not of the same repository. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OtherRepository
+  extends /*#__PURE__*/ Data.TaggedError("OtherRepository")<{
+    /** The store of this repository, and that of the other. */
+    readonly store: string
+    readonly other: string
+  }>
+{
+  override get message(): string {
+    return `Nodes are copied from one version of \`${this.store}\` to another, and the given session is of \`${this.other}\`. Chunks of another repository are to be read and written.`
+  }
+}

@@ -38,20 +38,47 @@ export const rowBatches = <A>(
     ])
   )
 
-/** The refs of an array in its manifests, a batch of rows at a time. */
-const batches = <A>(
+/** Whether a chunk is in none of the manifests that count before one; `undefined` where those are elsewhere in the grid. */
+const notBefore = Effect.fnUntraced(function* (
   { assets }: ReadContext,
+  { data, id: node }: ArrayNode,
+  number: number
+): Effect.fn.Return<((index: ChunkIndex.ChunkIndex) => boolean) | undefined, AssetError> {
+  const { extents } = data.manifests[number]!
+  const meeting = data.manifests
+    .slice(0, number)
+    .filter((one) => one.extents.every(({ from, to }, axis) => from < extents[axis]!.to && extents[axis]!.from < to))
+  if (meeting.length === 0) return undefined
+  const manifests = yield* Effect.forEach(meeting, ({ id }) => assets.manifest(id))
+  // A damaged ref fails where it is met itself.
+  return (index) => manifests.every((manifest) => Result.getOrUndefined(manifest.get(node, index)) === undefined)
+})
+
+/** The refs of an array in its manifests, a batch of rows at a time, and which of them count. */
+const batches = <A>(
+  context: ReadContext,
   array: ArrayNode,
-  read: (rows: ManifestRows, from: number, to: number) => Result.Result<ReadonlyArray<A>, FormatError>
+  read: (
+    rows: ManifestRows,
+    from: number,
+    to: number,
+    counts: ((index: ChunkIndex.ChunkIndex) => boolean) | undefined
+  ) => Result.Result<ReadonlyArray<A>, FormatError>
 ): Stream.Stream<A, AssetError> =>
-  Stream.flatMap(Stream.fromIterable(array.data.manifests), ({ id }) =>
+  Stream.flatMap(Stream.fromIterable(array.data.manifests.entries()), ([number, { id }]) =>
     Stream.unwrap(
-      Effect.map(assets.manifest(id), (manifest) => {
-        const rows = manifest.rows(array.id)
-        return rows === undefined ? Stream.empty : rowBatches(rows, (from, to) => read(rows, from, to))
+      Effect.gen(function* () {
+        const rows = (yield* context.assets.manifest(id)).rows(array.id)
+        if (rows === undefined) return Stream.empty
+        const counts = yield* notBefore(context, array, number)
+        return rowBatches(rows, (from, to) => read(rows, from, to, counts))
       })
     )
   )
+
+/** What holds where both hold. */
+const both = <A>(a: ((of: A) => boolean) | undefined, b: ((of: A) => boolean) | undefined) =>
+  a === undefined ? b : b === undefined ? a : (of: A): boolean => a(of) && b(of)
 
 /**
  * Indices of the chunks of an array that are written: those of the manifests, with the changes applied, which stay as they
@@ -66,9 +93,14 @@ export const indicesOf = (
   columns: ChunkRefColumns | undefined
 ): Stream.Stream<ChunkIndex.ChunkIndex, AssetError> => {
   const grid = gridShape(array.data)
-  const stored = batches(context, array, (rows, from, to) =>
+  const stored = batches(context, array, (rows, from, to, counts) =>
     Result.map(rows.indices(from, to), (indices) =>
-      indices.filter((index) => ChunkIndex.problem(index, grid) === undefined && columns?.get(index) === undefined)
+      indices.filter(
+        (index) =>
+          ChunkIndex.problem(index, grid) === undefined &&
+          columns?.get(index) === undefined &&
+          counts?.(index) !== false
+      )
     )
   )
   return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedIndices(columns, grid)))
@@ -98,8 +130,8 @@ const locationsOf = (
   const columns = changes.chunks(array.id)?.frozen()
   const unchanged =
     columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
-  const stored = batches(context, array, (rows, from, to) =>
-    rows.virtualLocations(from, to, { wanted: unchanged, distinct })
+  const stored = batches(context, array, (rows, from, to, counts) =>
+    rows.virtualLocations(from, to, { wanted: both(unchanged, counts), distinct })
   )
   return columns === undefined ? stored : Stream.concat(stored, Stream.fromIterable(changedLocations(columns)))
 }
@@ -126,16 +158,17 @@ export const countRows = (
 
 /** Adds the virtual refs of an array, with the changes applied, to a tally. */
 const countRefs = Effect.fnUntraced(function* (
-  { assets }: ReadContext,
+  context: ReadContext,
   changes: SnapshotView,
   array: ArrayNode,
   tally: Dependencies.Tally
 ): Effect.fn.Return<void, AssetError> {
   const columns = changes.chunks(array.id)?.frozen()
   const wanted = columns === undefined ? undefined : (index: ChunkIndex.ChunkIndex) => columns.get(index) === undefined
-  for (const { id } of array.data.manifests) {
-    const rows = (yield* assets.manifest(id)).rows(array.id)
-    if (rows !== undefined) yield* countRows(rows, tally, wanted)
+  for (const [number, { id }] of array.data.manifests.entries()) {
+    const rows = (yield* context.assets.manifest(id)).rows(array.id)
+    if (rows === undefined) continue
+    yield* countRows(rows, tally, both(wanted, yield* notBefore(context, array, number)))
   }
   for (const row of columns?.rowsInOrder() ?? []) {
     const ref = columns!.at(row)

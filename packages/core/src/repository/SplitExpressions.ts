@@ -1,15 +1,12 @@
 /**
- * The regular expressions in rules of manifest splitting. They are data that anybody with access to the
- * repository may have written, so they run on an engine whose time is linear in the text, whatever the
- * expression; it is loaded only where there are rules with expressions.
- *
- * Icechunk writes them for Rust's `regex`, whose syntax is RE2's but for details: classes such as `\d` are
- * ASCII here, and set operations inside of brackets are not known.
+ * The regular expressions in the configuration: in rules of manifest splitting, and where it is written those of
+ * preloading too. What compiles them is loaded only where there are some.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Config from "../values/RepositoryConfig.ts"
+import type { Compiled } from "./Expressions.ts"
 
 /**
  * The compiled expressions of a configuration.
@@ -21,9 +18,6 @@ export interface Expressions {
   /** Whether an expression of the configuration occurs in a text. One that cannot be compiled occurs in none. */
   readonly occurs: (expression: string, text: string) => boolean
 }
-
-/** Longer expressions are not compiled: what one costs is its length times that of the text. */
-const maxLength = 1000
 
 function* inCondition(condition: Config.SplitCondition): Generator<string> {
   if (condition === "any_array") return
@@ -41,43 +35,24 @@ function* expressionsOf(config: Config.RepositoryConfig): Generator<string> {
   }
 }
 
-interface Compiled {
-  readonly find: (text: string) => boolean
-}
-
-/** Each expression of a configuration, compiled, or a sentence that says why it is not. */
+/** Each expression, compiled, or a sentence that says why it is not. */
 const compile = /*#__PURE__*/ Effect.fnUntraced(function* (
-  config: Config.RepositoryConfig
+  expressions: Iterable<string>
 ): Effect.fn.Return<ReadonlyMap<string, Compiled | string>> {
-  const compiled = new Map<string, Compiled | string>()
-  const wanted = new Set(expressionsOf(config))
-  if (wanted.size === 0) return compiled
-  const { RE2JS, RE2JSException } = yield* Effect.promise(() => import("re2js"))
-  for (const expression of wanted) {
-    if (expression.length > maxLength) {
-      compiled.set(expression, `it has ${expression.length} characters, more than ${maxLength}`)
-      continue
-    }
-    try {
-      const pattern = RE2JS.compile(expression)
-      compiled.set(expression, { find: (text) => pattern.matcher(text).find() })
-    } catch (error) {
-      if (!(error instanceof RE2JSException)) throw error
-      compiled.set(expression, error.message.replace(/^error parsing regexp: /, ""))
-    }
-    yield* Effect.yieldNow
-  }
-  return compiled
+  const wanted = new Set(expressions)
+  if (wanted.size === 0) return new Map()
+  const { compile } = yield* Effect.promise(() => import("./Expressions.ts"))
+  return yield* compile(wanted)
 })
 
 /**
- * The expressions of a configuration, ready to be used.
+ * The expressions of the rules of splitting, ready to be used.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const load = (config: Config.RepositoryConfig): Effect.Effect<Expressions> =>
-  Effect.map(compile(config), (compiled) => ({
+  Effect.map(compile(expressionsOf(config)), (compiled) => ({
     occurs: (expression, text) => {
       const one = compiled.get(expression)
       return one !== undefined && typeof one !== "string" && one.find(text)
@@ -95,12 +70,23 @@ export const check = /*#__PURE__*/ Effect.fnUntraced(function* (
   source: string,
   config: Config.RepositoryConfig
 ): Effect.fn.Return<void, Config.InvalidConfig> {
-  for (const [expression, problem] of yield* compile(config)) {
-    if (typeof problem !== "string") continue
-    return yield* new Config.InvalidConfig({
-      source,
-      field: "manifest.splitting.split_sizes",
-      problem: `\`${expression.slice(0, 100)}\` is not a regular expression in the syntax of RE2: ${problem}`
-    })
+  const preload = config.manifest?.preload?.preload_if
+  const inPreload =
+    preload === undefined || preload === null
+      ? []
+      : (yield* Effect.promise(() => import("./Preload.ts"))).expressionsIn(preload)
+  const fields: ReadonlyArray<readonly [field: string, expressions: Iterable<string>]> = [
+    ["manifest.splitting.split_sizes", expressionsOf(config)],
+    ["manifest.preload.preload_if", inPreload]
+  ]
+  for (const [field, expressions] of fields) {
+    for (const [expression, problem] of yield* compile(expressions)) {
+      if (typeof problem !== "string") continue
+      return yield* new Config.InvalidConfig({
+        source,
+        field,
+        problem: `\`${expression.slice(0, 100)}\` is not a regular expression in the syntax of RE2: ${problem}`
+      })
+    }
   }
 })

@@ -7,21 +7,19 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
+import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
+import type * as ManifestWriter from "../format/manifest/ManifestWriter.ts"
+import type { TransactionLog } from "../format/TransactionLog.ts"
 import * as DeferredWrites from "../store/DeferredWrites.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
-import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
+import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
 import type { JsonObject } from "../values/Json.ts"
-import * as NodePath from "../values/NodePath.ts"
+import type * as NodePath from "../values/NodePath.ts"
 import * as ObjectId from "../values/ObjectId.ts"
 import * as Config from "../values/RepositoryConfig.ts"
-import type { VirtualChunkRef } from "../values/VirtualChunkRef.ts"
-import * as VirtualChunkRefs from "../values/VirtualChunkRef.ts"
 import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import * as ChunkIndices from "../values/ChunkIndex.ts"
-import type { InvalidLocation } from "../values/Location.ts"
-import type { MissingContainer } from "../virtual/ContainerMatch.ts"
 import type { AssetError } from "./Assets.ts"
 import { Deferred, type WritableAssets } from "./AssetWrites.ts"
 import { ChangedSnapshot, type Status } from "./changes/ChangedSnapshot.ts"
@@ -31,23 +29,34 @@ import * as Rebase from "./changes/Rebase.ts"
 import * as Commit from "./changes/Commit.ts"
 import * as Continued from "./changes/Continued.ts"
 import * as NativeChunks from "./changes/NativeChunks.ts"
+import * as Uploads from "./changes/Uploads.ts"
+import * as ChunkChanges from "./ChunkChanges.ts"
 import * as Layout from "./Layout.ts"
 import * as OpenSessions from "./OpenSessions.ts"
 import * as RandomId from "./RandomId.ts"
-import { CommitConflict, type RefNotFound } from "./versions/RepoChange.ts"
+import * as NodeEdits from "./NodeEdits.ts"
+import { AmendRefused, CommitConflict, type RefForbidden, type RefNotFound } from "./versions/RepoChange.ts"
+import type * as RepoObject from "./versions/RepoObject.ts"
 import * as Session from "./Session.ts"
+import * as SessionInternals from "./SessionInternals.ts"
 import {
   InvalidChunk,
   type InvalidIndex,
   type InvalidPath,
-  InvalidVirtualRef,
   NodeAlreadyExists,
   NodeNotFound,
   NothingToCommit
 } from "./SessionError.ts"
-import { gridShape } from "./ChunkReads.ts"
 import type { Node } from "./SnapshotView.ts"
-import * as VirtualRefs from "./VirtualRefs.ts"
+import * as VirtualRefEdits from "./VirtualRefEdits.ts"
+
+/**
+ * Why virtual refs can be refused. Nothing was set then.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetVirtualRefError = VirtualRefEdits.SetVirtualRefError
 
 /**
  * Why a commit can fail. Nothing of it is visible then, except that with `CommitOutcomeUnknown` it may be, and the
@@ -58,7 +67,7 @@ import * as VirtualRefs from "./VirtualRefs.ts"
  */
 export type CommitError = Exclude<
   MoveError,
-  NothingToCommit | Rebase.RebaseConflict | Rebase.RebaseImpossible | ZarrMetadata.InvalidMetadata
+  NothingToCommit | AmendRefused | Rebase.RebaseConflict | Rebase.RebaseImpossible | ZarrMetadata.InvalidMetadata
 >
 
 /**
@@ -67,7 +76,20 @@ export type CommitError = Exclude<
  * @category errors
  * @since 0.1.0
  */
-export type RebasingCommitError = Exclude<MoveError, NothingToCommit | CommitConflict>
+export type RebasingCommitError = Exclude<MoveError, NothingToCommit | AmendRefused | CommitConflict>
+
+/**
+ * Why a snapshot without a branch could not be made.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FlushError =
+  | RefNotFound
+  | RefForbidden
+  | RepoObject.UpdateError
+  | AssetError
+  | ManifestWriter.ManifestTooLarge
 
 /**
  * How a commit is made.
@@ -82,26 +104,12 @@ export interface CommitOptions {
 }
 
 /**
- * Why virtual refs can be refused. Nothing was set then.
- *
- * @category errors
- * @since 0.1.0
- */
-export type SetVirtualRefError =
-  | NodeNotFound
-  | InvalidPath
-  | InvalidIndex
-  | InvalidVirtualRef
-  | InvalidLocation
-  | MissingContainer
-
-/**
  * A session with a branch to write to. After a commit it goes on from the new snapshot.
  *
  * @category models
  * @since 0.1.0
  */
-export interface WritableSession extends Session.Session {
+export interface WritableSession extends Session.Session, NodeEdits.NodeEdits, VirtualRefEdits.VirtualRefEdits {
   readonly branch: string
   /** Creates a group; attributes are JSON. */
   readonly createGroup: (
@@ -141,37 +149,6 @@ export interface WritableSession extends Session.Session {
     path: string,
     index: ChunkIndex
   ) => Effect.Effect<void, NodeNotFound | InvalidPath | InvalidIndex>
-  /** Points a chunk at bytes outside the repository. Makes a request only to capture a checksum. */
-  readonly setVirtualRef: {
-    (
-      path: string,
-      index: ChunkIndex,
-      ref: VirtualChunkRef,
-      options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-    ): Effect.Effect<void, SetVirtualRefError>
-    (
-      path: string,
-      index: ChunkIndex,
-      ref: VirtualChunkRef,
-      options?: VirtualRefs.SetOptions
-    ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
-  }
-  /**
-   * Points many chunks of an array at bytes outside the repository: all of them or none. The columns are copied.
-   * Makes requests only to capture checksums.
-   */
-  readonly setVirtualRefs: {
-    (
-      path: string,
-      refs: VirtualRefs.VirtualRefs,
-      options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-    ): Effect.Effect<void, SetVirtualRefError>
-    (
-      path: string,
-      refs: VirtualRefs.VirtualRefs,
-      options?: VirtualRefs.SetOptions
-    ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
-  }
   /**
    * What changed since the session was opened or last committed. Metadata and refs that were written over the same do
    * not count; to tell, the manifests are read that cover changed chunks.
@@ -202,12 +179,43 @@ export interface WritableSession extends Session.Session {
     ): Effect.Effect<ObjectId.SnapshotId, RebasingCommitError | NothingToCommit>
   }
   /**
+   * Makes the changes part of the snapshot at the tip of the branch, on which the session is: a new snapshot takes its
+   * place, with `message`, its own parent, and a log of what both did. Without changes the message alone is new.
+   *
+   * Fails with `AmendRefused` for the first snapshot of a repository, and, unless `force` is set, when something goes on
+   * from the one that is replaced, and could not be rebased any more: another branch, a tag, a snapshot, or another session
+   * of this program. Other programs are not known of: a session there that is on the old snapshot meets `RebaseImpossible`.
+   * Fails with `CommitConflict` when the branch has moved.
+   */
+  readonly amend: (
+    message: string,
+    options?: { readonly metadata?: JsonObject | undefined; readonly force?: boolean | undefined }
+  ) => Effect.Effect<ObjectId.SnapshotId, CommitError | AmendRefused | ZarrMetadata.InvalidMetadata>
+  /**
+   * Makes the changes a snapshot that no branch points at, and answers with its id: to look at, to be tagged, or for a
+   * branch of its own. It goes with the next garbage collection unless a tag or a branch leads to it.
+   *
+   * The session is as it was, with its changes, so that a later `commit` has all of them, on the parent that the session
+   * has; nothing that is committed ever hangs on a snapshot that may be collected.
+   */
+  readonly flush: (
+    message: string,
+    options?: CommitOptions
+  ) => Effect.Effect<ObjectId.SnapshotId, FlushError | NothingToCommit | ZarrMetadata.InvalidMetadata>
+  /**
    * Puts the uncommitted changes on the tip that the branch has now. Conflicts end as the solver says (default: each of
    * them fails, and the session is as it was). Answers with the snapshot that the session is on then.
    */
   readonly rebase: (
     solver?: Rebase.Solver
   ) => Effect.Effect<ObjectId.SnapshotId, Rebase.RebaseError | RefNotFound | WriteForbidden>
+}
+
+/** How a branch is moved to changes. */
+interface MoveOptions extends Pick<CommitOptions, "allowEmpty"> {
+  readonly rebase?: Rebase.Solver | undefined
+  /** The log of the tip that is replaced. */
+  readonly amends?: { readonly force: boolean; readonly log: TransactionLog } | undefined
 }
 
 const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
@@ -222,7 +230,7 @@ const isDecided = (tag: MoveError["_tag"]): boolean =>
   tag === "RefNotFound"
 
 /**
- * Opens a writable session on a snapshot that is the tip of `branch`.
+ * Opens a writable session on a snapshot that is the tip of `branch`, with changes that are made already.
  *
  * @category constructors
  * @since 0.1.0
@@ -232,13 +240,18 @@ export const make = Effect.fnUntraced(function* (
     readonly assets: WritableAssets
     readonly config: () => Config.RepositoryConfig
     readonly branches: BranchWriter
+    /** As `Origin.identify` says. */
+    readonly repositoryId: string
+    /** What each commit has that does not say otherwise. */
+    readonly commitMetadata: () => JsonObject
   },
   branch: string,
-  snapshot: ChangedSnapshot["base"]
+  snapshot: ChangedSnapshot["base"],
+  begun?: ChangeSet.ChangeSet
 ): Effect.fn.Return<WritableSession> {
   const { store, virtual } = context
-  const open = OpenSessions.register(store, branch, yield* Clock.currentTimeMillis)
-  let changes = new ChangedSnapshot(snapshot)
+  const open = OpenSessions.register(store, branch, snapshot.id, yield* Clock.currentTimeMillis)
+  let changes = new ChangedSnapshot(snapshot, begun)
   // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
   const lock = yield* Semaphore.make(1)
   const alone = lock.withPermits(1)
@@ -249,6 +262,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.tap(change, () =>
         Effect.sync(() => {
           revision++
+          open.used()
         })
       )
     )
@@ -261,18 +275,6 @@ export const make = Effect.fnUntraced(function* (
   // Chunks need to be durable when a commit makes them visible, not earlier. One that could not be made so stays here,
   // and no commit that refers to it succeeds: its bytes may be lost.
   const chunks = DeferredWrites.make()
-
-  const existing = (path: NodePath.NodePath, node: Node): Effect.Effect<never, NodeAlreadyExists> =>
-    Effect.fail(new NodeAlreadyExists({ path, found: node.data._tag === "Group" ? "group" : "array" }))
-
-  /** Fails when a part of the path above the node is an array. */
-  const checkAncestors = (path: NodePath.NodePath): Effect.Effect<void, NodeAlreadyExists> => {
-    for (let above = NodePath.parent(path); above !== undefined; above = NodePath.parent(above)) {
-      const node = changes.node(above)
-      if (node?.data._tag === "Array") return existing(above, node)
-    }
-    return Effect.void
-  }
 
   const create = Effect.fnUntraced(function* (
     path: string,
@@ -288,12 +290,12 @@ export const make = Effect.fnUntraced(function* (
       Effect.gen(function* () {
         const node = changes.node(parsed)
         if (node !== undefined) {
-          if (!replace || node.data._tag !== metadata._tag) return yield* existing(parsed, node)
+          if (!replace || node.data._tag !== metadata._tag) return yield* NodeEdits.existing(parsed, node)
           if (rankOf(node.data) === rankOf(metadata)) return changes.setMetadata(node, zarrJson, metadata)
           // Its chunks have no place in the new grid.
           changes.delete(node)
         }
-        yield* checkAncestors(parsed)
+        yield* NodeEdits.checkAncestors(changes, parsed)
         if (metadata._tag === "Array" && changes.hasBelow(parsed)) {
           return yield* new NodeAlreadyExists({ path: changes.nodes(parsed)[0]!.path, found: "node" })
         }
@@ -302,112 +304,26 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  /** The array as it is now, unless it is gone, also where another one has its path. */
-  const stillThere = (array: Session.ArrayNode): Effect.Effect<Session.ArrayNode, NodeNotFound | InvalidPath> =>
-    Effect.filterOrFail(
-      Session.findArray(changes, array.path),
-      ({ id }) => id === array.id,
-      () => new NodeNotFound({ path: array.path, wanted: "array" })
+  const editing = { store, assets: context.assets, current: () => changes, exclusive }
+  const { changeChunk } = ChunkChanges.make(editing)
+
+  const metadataOf = (metadata: JsonObject | undefined): Effect.Effect<JsonObject, ZarrMetadata.InvalidMetadata> =>
+    Effect.suspend(() =>
+      Effect.map(Effect.fromResult(ZarrMetadata.ofCommit(metadata ?? {})), (own) => ({
+        ...context.commitMetadata(),
+        ...own
+      }))
     )
 
-  /**
-   * Prepares a change of a chunk and makes it. It may have to wait, and is about the array and the index that were
-   * there when it began: both are looked at before anything is prepared, and again when the change is made.
-   */
-  const changeChunk = Effect.fnUntraced(function* <E>(
-    path: string,
-    given: ChunkIndex,
-    prepare: (at: {
-      readonly array: Session.ArrayNode
-      readonly index: ChunkIndex
-    }) => Effect.Effect<(columns: ChunkRefColumns) => void, E>
-  ): Effect.fn.Return<void, NodeNotFound | InvalidPath | InvalidIndex | E> {
-    const index = Array.from(given)
-    const array = yield* Session.findArray(changes, path)
-    yield* Session.checkIndex(array, index)
-    const set = yield* prepare({ array, index })
-    yield* exclusive(
-      Effect.gen(function* () {
-        yield* Session.checkIndex(yield* stillThere(array), index)
-        set(changes.chunksForWriting(array.id, () => new ChunkRefColumns(index.length)))
-      })
-    )
-  })
-
-  function setVirtualRef(
-    path: string,
-    index: ChunkIndex,
-    ref: VirtualChunkRef,
-    options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-  ): Effect.Effect<void, SetVirtualRefError>
-  function setVirtualRef(
-    path: string,
-    index: ChunkIndex,
-    ref: VirtualChunkRef,
-    options?: VirtualRefs.SetOptions
-  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
-  function setVirtualRef(
-    path: string,
-    index: ChunkIndex,
-    ref: VirtualChunkRef,
-    options?: VirtualRefs.SetOptions
-  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError> {
-    return changeChunk(
-      path,
-      index,
-      Effect.fnUntraced(function* ({ array, index }) {
-        const { checksum: given, length, location: wanted, offset } = ref
-        const problem = VirtualChunkRefs.problem(offset, length)
-        if (problem !== undefined) {
-          return yield* new InvalidVirtualRef({ path: array.path, at: ChunkIndices.format(index), problem })
-        }
-        const resolver = yield* virtual.resolver
-        const { checksum, location } = yield* VirtualRefs.prepare(resolver, array.path, wanted, given, options)
-        return (columns: ChunkRefColumns) => columns.setVirtual(index, { location, offset, length, checksum })
-      })
-    )
-  }
-
-  function setVirtualRefs(
-    path: string,
-    refs: VirtualRefs.VirtualRefs,
-    options?: VirtualRefs.SetOptions & { readonly capture?: false | undefined }
-  ): Effect.Effect<void, SetVirtualRefError>
-  function setVirtualRefs(
-    path: string,
-    refs: VirtualRefs.VirtualRefs,
-    options?: VirtualRefs.SetOptions
-  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError>
-  function setVirtualRefs(
-    path: string,
-    refs: VirtualRefs.VirtualRefs,
-    options?: VirtualRefs.SetOptions
-  ): Effect.Effect<void, SetVirtualRefError | VirtualRefs.CaptureError> {
-    return Effect.gen(function* () {
-      const array = yield* Session.findArray(changes, path)
-      const grid = gridShape(array.data)
-      const prepared = yield* VirtualRefs.prepareAll(yield* virtual.resolver, array.path, refs, grid, options)
-      yield* exclusive(
-        Effect.gen(function* () {
-          const now = gridShape((yield* stillThere(array)).data)
-          const problem = now.every((chunks, axis) => chunks >= grid[axis]!)
-            ? undefined
-            : VirtualRefs.indexProblem(array.path, prepared.indices, now)
-          if (problem !== undefined) return yield* problem
-          changes
-            .chunksForWriting(array.id, () => new ChunkRefColumns(grid.length))
-            .setVirtualBulk(prepared, { keep: true })
-        })
-      )
-    }).pipe(Effect.withSpan("Session.setVirtualRefs"))
-  }
+  /** Icechunk commits only on top of what is older, whatever the clocks of others say. */
+  const flushedAt = (now: number, base: ChangedSnapshot["base"]): number => Math.max(now * 1000, base.flushedAt + 1)
 
   /** Moves the branch to the changes, or finds that an earlier commit has moved it. */
   const move = Effect.fnUntraced(function* (
     settled: ChangedSnapshot,
     message: string,
     metadata: JsonObject,
-    { allowEmpty, rebase: solver }: CommitOptions & { readonly rebase?: Rebase.Solver | undefined }
+    { allowEmpty, amends, rebase: solver }: MoveOptions
   ) {
     const before = new Set(tried.keys())
     const files = DeferredWrites.make()
@@ -419,12 +335,21 @@ export const make = Effect.fnUntraced(function* (
     const wanted: Wanted = {
       parent,
       rebases: solver !== undefined,
+      amends,
+      moves: settled.changes.moved.size > 0,
       tried,
       onto: Effect.fnUntraced(function* (snapshot, history) {
         placed = Rebase.inPlace(settled)
         if (snapshot.id === parent) return settled
         if (solver === undefined) return yield* new CommitConflict({ branch, expected: parent, actual: snapshot.id })
-        placed = yield* Rebase.rebase({ branch, changed: settled, onto: snapshot, history, solver })
+        placed = yield* Rebase.rebase({
+          assets: context.assets,
+          branch,
+          changed: settled,
+          onto: snapshot,
+          history,
+          solver
+        })
         // Others did the same, or won everywhere.
         if (ChangeSet.isEmpty(placed.changed.changes) && allowEmpty !== true)
           return yield* new NothingToCommit({ branch })
@@ -436,8 +361,8 @@ export const make = Effect.fnUntraced(function* (
           message,
           metadata,
           made,
-          // Icechunk commits only on top of what is older, whatever the clocks of others say.
-          flushedAt: Math.max(now * 1000, changed.base.flushedAt + 1)
+          amends: amends?.log,
+          flushedAt: flushedAt(now, changed.base)
         }).pipe(
           Effect.provideService(Deferred, files),
           Effect.tap((flushed) =>
@@ -448,7 +373,10 @@ export const make = Effect.fnUntraced(function* (
       onMoved: ({ snapshot }) => {
         const mine = tried.get(snapshot.id)
         const isWhole = mine?.revision === revision
-        changes = isWhole ? new ChangedSnapshot(snapshot) : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot)
+        changes = isWhole
+          ? new ChangedSnapshot(snapshot)
+          : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot, mine?.adopted)
+        open.on(snapshot.id)
         if (isWhole) open.settled()
         tried.clear()
       }
@@ -468,7 +396,7 @@ export const make = Effect.fnUntraced(function* (
     message: string,
     options: CommitOptions & { readonly rebase?: Rebase.Solver | undefined } = {}
   ) {
-    const metadata = yield* Effect.fromResult(ZarrMetadata.ofCommit(options.metadata ?? {}))
+    const metadata = yield* metadataOf(options.metadata)
     return yield* alone(
       Effect.gen(function* () {
         const settled = yield* Commit.settle(context.assets, changes)
@@ -484,9 +412,78 @@ export const make = Effect.fnUntraced(function* (
   // Without `rebase` nothing is rebased, with it no commit fails because the branch has moved.
   const commit = commitAs as WritableSession["commit"]
 
+  /** What the tip that is to be replaced did. `isKnown`: whether it is clear which one that is. */
+  const logOfTip = Effect.fnUntraced(function* (force: boolean, isKnown: boolean) {
+    const { id } = changes.base
+    const refused = (because: string, canBeForced: boolean): AmendRefused =>
+      new AmendRefused({ branch, snapshotId: id, because, canBeForced })
+    if (isKnown) {
+      yield* context.branches.checkAmend(branch, id, force)
+      if (!force && open.others().length > 0) {
+        return yield* refused("another session of this program is on it, and has not committed", true)
+      }
+    }
+    return yield* Effect.catchIf(context.assets.transactionLog(id), isNotFound, () =>
+      Effect.fail(refused(`its transaction log \`${Layout.transaction(id)}\` is missing`, false))
+    )
+  })
+
+  const amendAs = Effect.fn("Session.amend")(function* (
+    message: string,
+    options: Parameters<WritableSession["amend"]>[1] = {}
+  ) {
+    const metadata = yield* metadataOf(options.metadata)
+    const force = options.force ?? false
+    const replaceTip = Effect.fnUntraced(function* (settled: ChangedSnapshot) {
+      const log = yield* logOfTip(force, tried.size === 0)
+      return yield* move(settled, message, metadata, { amends: { force, log } })
+    })
+    return yield* alone(
+      Effect.gen(function* () {
+        const moved = yield* replaceTip(yield* Commit.settle(context.assets, changes))
+        if (!moved.isEarlier) return moved.id
+        const since = yield* Commit.settle(context.assets, changes)
+        return ChangeSet.isEmpty(since.changes) ? moved.id : (yield* replaceTip(since)).id
+      })
+    )
+  })
+  // Nothing is rebased, and the message alone is something to commit.
+  const amend = amendAs as WritableSession["amend"]
+
+  const flush = Effect.fn("Session.flush")(function* (message: string, options: CommitOptions = {}) {
+    const metadata = yield* metadataOf(options.metadata)
+    return yield* alone(
+      Effect.gen(function* () {
+        const settled = yield* Commit.settle(context.assets, changes)
+        if (ChangeSet.isEmpty(settled.changes) && options.allowEmpty !== true)
+          return yield* new NothingToCommit({ branch })
+        const now = yield* Clock.currentTimeMillis
+        open.changed(now)
+        const files = DeferredWrites.make()
+        const flushed = yield* Uploads.during((uploads: Commit.CommitUploads) =>
+          Commit.flush(context.assets, uploads, settled, {
+            config: context.config(),
+            message,
+            metadata,
+            made: new Map(),
+            flushedAt: flushedAt(now, settled.base)
+          })
+        ).pipe(Effect.provideService(Deferred, files))
+        yield* context.branches.detach(branch, settled.base.id, flushed, {
+          moves: settled.changes.moved.size > 0,
+          durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))
+        })
+        return flushed.snapshot.id
+      })
+    )
+  })
+
   const session: WritableSession = {
     ...Session.make(context, branch, () => changes),
+    ...NodeEdits.make(editing),
+    ...VirtualRefEdits.make(editing, virtual),
     branch,
+    mode: "writable",
     createGroup: (path, attributes) => create(path, (path) => ZarrMetadata.group(path, attributes), undefined, false),
     createArray: (path, options) => create(path, (path) => ZarrMetadata.array(path, options), options, false),
     setMetadata: (path, zarrJson, options) =>
@@ -534,8 +531,6 @@ export const make = Effect.fnUntraced(function* (
     ),
     deleteChunk: (path, index) =>
       changeChunk(path, index, ({ index }) => Effect.succeed((columns: ChunkRefColumns) => columns.setDeleted(index))),
-    setVirtualRef,
-    setVirtualRefs,
     status: Effect.suspend(() => Effect.map(Commit.settle(context.assets, changes), (settled) => settled.status())),
     discard: alone(
       Effect.sync(() => {
@@ -545,6 +540,8 @@ export const make = Effect.fnUntraced(function* (
       })
     ),
     commit,
+    amend,
+    flush,
     rebase: Effect.fn("Session.rebase")((solver = {}) =>
       exclusive(
         Effect.gen(function* () {
@@ -557,13 +554,27 @@ export const make = Effect.fnUntraced(function* (
           }
           if (snapshot.id === id) return id
           const changed = yield* Commit.settle(context.assets, changes)
-          const rebased = yield* Rebase.rebase({ branch, changed, onto: snapshot, history, solver })
-          changes = rebased.changed
+          // Where there is nothing to rebase nobody has to know what others did.
+          changes = ChangeSet.isEmpty(changed.changes)
+            ? new ChangedSnapshot(snapshot)
+            : (yield* Rebase.rebase({ assets: context.assets, branch, changed, onto: snapshot, history, solver }))
+                .changed
+          open.on(snapshot.id)
           return snapshot.id
         })
       )
     )
   }
   open.is(session)
-  return session
+  SessionInternals.remember(session, {
+    repositoryId: context.repositoryId,
+    store,
+    assets: context.assets,
+    config: context.config,
+    changed: () => changes,
+    hasFilesSince: open.changed,
+    exclusive,
+    durable: Effect.suspend(() => NativeChunks.settle(chunks, changes))
+  })
+  return Session.remember(session, { store, current: () => changes })
 })

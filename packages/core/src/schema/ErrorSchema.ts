@@ -130,6 +130,13 @@ export const RebaseImpossible = of(Errors.RebaseImpossible, {
 })
 
 /** @category schemas @since 0.1.0 */
+export const MergeImpossible = of(Errors.MergeImpossible, {
+  into: Schema.String,
+  from: Schema.String,
+  because: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
 export const CommitConflict = of(Errors.CommitConflict, {
   branch: Schema.String,
   expected: Schema.String,
@@ -143,6 +150,31 @@ export const CommitOutcomeUnknown = of(Errors.CommitOutcomeUnknown, {
   problem: Schema.String,
   cause: Schema.Defect()
 })
+
+/** @category schemas @since 0.1.0 */
+export const AmendRefused = of(Errors.AmendRefused, {
+  branch: Schema.String,
+  snapshotId: Schema.String,
+  because: Schema.String,
+  canBeForced: Schema.Boolean
+})
+
+/** @category schemas @since 0.1.0 */
+export const InvalidMove = of(Errors.InvalidMove, { from: Schema.String, to: Schema.String, problem: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const UnsupportedChunkGrid = of(Errors.UnsupportedChunkGrid, { path: Schema.String, grid: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const InvalidReindex = of(Errors.InvalidReindex, {
+  path: Schema.String,
+  from: Schema.String,
+  to: Schema.String,
+  problem: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const OtherRepository = of(Errors.OtherRepository, { store: Schema.String, other: Schema.String })
 
 /** @category schemas @since 0.1.0 */
 export const RefForbidden = of(Errors.RefForbidden, {
@@ -351,3 +383,35 @@ export const MissingPlatform = of(Errors.MissingPlatform, {
 
 /** @category schemas @since 0.1.0 */
 export const InvalidKey = of(Errors.InvalidKey, { key: Schema.String, problem: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const PieceOverlap = of(Errors.PieceOverlap, {
+  path: Schema.String,
+  indices: Schema.Array(Schema.String),
+  count: Schema.Number,
+  piece: Schema.optional(Schema.String)
+})
+
+/** @category schemas @since 0.1.0 */
+export const PieceMismatch = of(Errors.PieceMismatch, {
+  piece: Schema.String,
+  of: Schema.Literals(["session", "base", "repository"]),
+  because: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const PieceAlreadyMerged = of(Errors.PieceAlreadyMerged, { piece: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const OutsidePiece = of(Errors.OutsidePiece, {
+  piece: Schema.String,
+  path: Schema.String,
+  index: Schema.String
+})
+
+/** @category schemas @since 0.1.0 */
+export const InvalidPiece = of(Errors.InvalidPiece, {
+  field: Schema.String,
+  problem: Schema.String,
+  piece: Schema.optional(Schema.String)
+})

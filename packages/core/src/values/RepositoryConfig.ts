@@ -69,19 +69,19 @@ export interface RepositoryConfig extends Settings.Open {
     Settings.Open & {
       /** How the refs of arrays are spread over manifests. */
       readonly splitting?: Optional<Settings.Open & { readonly split_sizes?: Optional<ReadonlyArray<SplitRule>> }>
-      /** Not used here; for other Icechunk clients. */
+      /** Which manifests are read ahead when a session is opened (default: small ones of coordinates). */
       readonly preload?: Optional<Settings.Preload>
       /** Not used here; for other Icechunk clients. */
       readonly virtual_chunk_location_compression?: Optional<Settings.LocationCompression>
-      /** Not used here; for other Icechunk clients. */
+      /** Manifests of an array that a commit reads at once (default 4). */
       readonly max_concurrent_manifest_fetches_during_commit?: Optional<number>
     }
   >
   /** Not used here; for other Icechunk clients. */
   readonly caching?: Optional<Settings.Caching>
-  /** Not used here; for other Icechunk clients. */
+  /** For the stores of other Icechunk clients; `S3Settings` and `GcsSettings` make options of it. */
   readonly storage?: Optional<Settings.Storage>
-  /** Not used here; for other Icechunk clients. */
+  /** How often and how fast a write of the repository object that lost a race is tried again. */
   readonly repo_update_retries?: Optional<Settings.UpdateRetries>
   /** Not used here; for other Icechunk clients. */
   readonly get_partial_values_concurrency?: Optional<number>
@@ -370,3 +370,12 @@ export const updatesPerRepoObject = (config: RepositoryConfig): number => config
  * @since 0.1.0
  */
 export const maxConcurrentRequests = (config: RepositoryConfig): number => config.max_concurrent_requests ?? 256
+
+/**
+ * Manifests of an array that a commit reads at once.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const manifestFetches = (config: RepositoryConfig): number =>
+  Math.max(1, config.manifest?.max_concurrent_manifest_fetches_during_commit ?? 4)

@@ -9,6 +9,7 @@ import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import { type Json, type JsonObject, problem as problemOf } from "./Json.ts"
 import * as JsonDocument from "./JsonDocument.ts"
+import * as JsonMember from "./JsonMember.ts"
 import * as Shape from "./Shape.ts"
 import * as ZarrCodec from "./ZarrCodec.ts"
 import * as ZarrDataType from "./ZarrDataType.ts"
@@ -352,3 +353,81 @@ export const array = (path: string, options: ArrayOptions): Result.Result<Uint8A
     attributes: options.attributes ?? {}
   })
 }
+
+const decoded = (bytes: Uint8Array): JsonObject => {
+  const json = orRefuse(JsonDocument.fromBytes(bytes))
+  return ZarrExtension.isObject(json) ? json : refuse("it is not an object")
+}
+
+const withMember = (bytes: Uint8Array, name: string, value: Json): Uint8Array =>
+  new TextEncoder().encode(JsonMember.set(new TextDecoder().decode(bytes), name, value))
+
+/**
+ * A `zarr.json` with other attributes, and all else as it is. Fails when they are not JSON.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withAttributes = (
+  path: string,
+  zarrJson: Uint8Array,
+  attributes: Readonly<Record<string, Json>>
+): Result.Result<Uint8Array, InvalidMetadata> =>
+  attempt(path, () => {
+    decoded(zarrJson)
+    const copy = orRefuse(JsonDocument.fromValue(attributes), "attributes")
+    return withMember(
+      zarrJson,
+      "attributes",
+      ZarrExtension.isObject(copy) ? copy : refuse("it is not an object", "attributes")
+    )
+  })
+
+/**
+ * The name of the chunk grid in the bytes of an array's `zarr.json`; `undefined` where it cannot be told.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const chunkGridName = (zarrJson: Uint8Array): string | undefined =>
+  Result.getOrUndefined(
+    attempt("", () => {
+      const { chunk_grid: grid } = decoded(zarrJson)
+      return ZarrExtension.isObject(grid) && typeof grid["name"] === "string" ? grid["name"] : undefined
+    })
+  )
+
+/**
+ * The `zarr.json` of an array with another shape, and as many dimensions; all else is as it is, and not looked at. The
+ * chunks of a `rectilinear` grid have to hold the new shape.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withShape = (
+  path: string,
+  zarrJson: Uint8Array,
+  shape: ReadonlyArray<number>
+): Result.Result<
+  { readonly zarrJson: Uint8Array; readonly metadata: Extract<ZarrMetadata, { readonly _tag: "Array" }> },
+  InvalidMetadata
+> =>
+  attempt(path, () => {
+    const json = decoded(zarrJson)
+    const { chunk_grid: grid, dimension_names: names, shape: before } = decode(arrayFields, json)
+    const { shape: wanted } = decode(Shape.fields({ shape: Shape.list(length) }), { shape: Array.from(shape) })
+    if (wanted.length !== before.length) {
+      refuse(`it has ${wanted.length} dimension(s), the array has ${before.length}`, "shape")
+    }
+    const { numChunks } = (grid.name === "regular" ? regularGrid : rectilinearGrid)(wanted, grid.configuration)
+    const tooMany = numChunks.findIndex((count) => count > maxChunks)
+    if (tooMany >= 0) refuse(`dimension ${tooMany} has more than ${maxChunks} chunks`, "shape")
+    return {
+      zarrJson: withMember(zarrJson, "shape", wanted),
+      metadata: {
+        _tag: "Array",
+        shape: wanted.map((length, i) => ({ length, numChunks: numChunks[i]! })),
+        dimensionNames: names?.map((name) => name ?? undefined)
+      }
+    }
+  })

@@ -6,9 +6,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { WriteForbidden } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
+import * as ChunkRef from "../format/manifest/ChunkRef.ts"
 import * as NodePath from "../values/NodePath.ts"
 import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
 import type { AssetError } from "../repository/Assets.ts"
@@ -66,8 +68,22 @@ export interface ZarrStore {
   readonly get: ZarrReads.Get
   readonly exists: (key: string) => Effect.Effect<boolean, ReadError>
   readonly set: (key: string, value: Uint8Array) => Effect.Effect<void, WriteError>
+  /** Sets a key that has no value; answers whether it did. Of several at the same time one does. */
+  readonly setIfNotExists: (key: string, value: Uint8Array) => Effect.Effect<boolean, WriteError | ReadError>
+  /** Bytes of the value of a key, `undefined` for one that has none. No chunk is read. */
+  readonly getSize: (key: string) => Effect.Effect<number | undefined, ReadError>
+  /** Bytes of the values of all keys that start with a prefix. No chunk is read. */
+  readonly getSizeOfPrefix: (prefix: string) => Effect.Effect<number, ReadError>
+  /** Whether no key starts with a prefix. */
+  readonly isEmpty: (prefix?: string) => Effect.Effect<boolean, AssetError>
+  /** Deletes all keys. */
+  readonly clear: Effect.Effect<void, WriteForbidden>
   /** Deletes a key; deleting the `zarr.json` of a node deletes all that is below it. A missing key counts as deleted. */
   readonly delete: (key: string) => Effect.Effect<void, ZarrKey.InvalidKey | WriteForbidden>
+  /** Deletes all keys that start with a prefix, which may end in the middle of a name; see `delete`. */
+  readonly deletePrefix: (prefix: string) => Effect.Effect<void, AssetError | WriteForbidden>
+  /** Deletes all keys in a directory and below it. */
+  readonly deleteDir: (directory: string) => Effect.Effect<void, AssetError | WriteForbidden>
   /** All keys. */
   readonly list: Stream.Stream<string, AssetError>
   /** All keys that start with a prefix, which may end in the middle of a name. */
@@ -101,6 +117,7 @@ export const make = (session: Session | WritableSession): ZarrStore => {
     })
   )
   const get = ZarrReads.get(session)
+  const inTurn = Semaphore.makeUnsafe(1)
 
   /** Keys of an array's chunks. */
   const chunkKeys = (path: NodePath.NodePath): Stream.Stream<string, AssetError> =>
@@ -198,9 +215,80 @@ export const make = (session: Session | WritableSession): ZarrStore => {
     )
   }
 
+  const set: ZarrStore["set"] = Effect.fnUntraced(function* (key, value) {
+    if (writable === undefined) return yield* forbidden
+    const parsed = yield* ZarrReads.parse(key)
+    switch (parsed._tag) {
+      case "Metadata":
+        return yield* writable.setMetadata(parsed.path, value)
+      case "Chunk":
+        return yield* writable.setChunk(parsed.path, parsed.index, value)
+      case "Other":
+        return yield* new ZarrKey.InvalidKey({ key, problem: "it names neither metadata nor a chunk" })
+    }
+  })
+
+  const getSize = Effect.fnUntraced(function* (key: string): Effect.fn.Return<number | undefined, ReadError> {
+    const parsed = yield* ZarrReads.parse(key)
+    if (parsed._tag !== "Chunk") return (yield* get(key))?.length
+    const ref = yield* Effect.catchTag(
+      session.chunkRef(parsed.path, parsed.index),
+      ["NodeNotFound", "InvalidPath", "InvalidIndex"],
+      () => absent
+    )
+    return ref === undefined ? undefined : ChunkRef.byteLength(ref)
+  })
+
+  /** Deletes keys that were listed, in the session as it was then. */
+  const deleteListed = (prefix: string): Effect.Effect<void, AssetError | WriteForbidden> =>
+    writable === undefined
+      ? forbidden
+      : // A key that is listed is one.
+        Stream.runForEach(listPrefix(prefix), (key) => Effect.catchTag(remove(key), "InvalidKey", Effect.die))
+
+  const remove: ZarrStore["delete"] = Effect.fnUntraced(function* (key) {
+    if (writable === undefined) return yield* forbidden
+    const parsed = yield* ZarrReads.parse(key)
+    const missing = (): Effect.Effect<void> => Effect.void
+    switch (parsed._tag) {
+      case "Metadata":
+        return yield* Effect.catchTag(writable.deleteNode(parsed.path), ["NodeNotFound", "InvalidPath"], missing)
+      case "Chunk":
+        return yield* Effect.catchTag(
+          writable.deleteChunk(parsed.path, parsed.index),
+          ["NodeNotFound", "InvalidPath", "InvalidIndex"],
+          missing
+        )
+      case "Other":
+        return
+    }
+  })
+
   return {
     writable: writable !== undefined,
     get,
+    getSize,
+    getSizeOfPrefix: (prefix) =>
+      Stream.runFoldEffect(
+        listPrefix(prefix),
+        () => 0,
+        (sum, key) => Effect.map(getSize(key), (size = 0) => sum + size)
+      ),
+    setIfNotExists: (key, value) =>
+      inTurn.withPermits(1)(
+        Effect.gen(function* () {
+          if (writable === undefined) return yield* forbidden
+          if ((yield* getSize(key)) !== undefined) return false
+          yield* set(key, value)
+          return true
+        })
+      ),
+    isEmpty: (prefix = "") =>
+      Effect.map(Stream.runCollect(Stream.take(listPrefix(prefix), 1)), ({ length }) => length === 0),
+    clear: writable === undefined ? forbidden : writable.clear,
+    deletePrefix: deleteListed,
+    deleteDir: (directory) =>
+      deleteListed(directory === "" || directory === "/" || directory.endsWith("/") ? directory : `${directory}/`),
     exists: (key) =>
       Effect.flatMap(ZarrReads.parse(key), (parsed) =>
         parsed._tag === "Chunk"
@@ -210,35 +298,8 @@ export const make = (session: Session | WritableSession): ZarrStore => {
             )
           : Effect.map(get(key), (value) => value !== undefined)
       ),
-    set: Effect.fnUntraced(function* (key, value) {
-      if (writable === undefined) return yield* forbidden
-      const parsed = yield* ZarrReads.parse(key)
-      switch (parsed._tag) {
-        case "Metadata":
-          return yield* writable.setMetadata(parsed.path, value)
-        case "Chunk":
-          return yield* writable.setChunk(parsed.path, parsed.index, value)
-        case "Other":
-          return yield* new ZarrKey.InvalidKey({ key, problem: "it names neither metadata nor a chunk" })
-      }
-    }),
-    delete: Effect.fnUntraced(function* (key) {
-      if (writable === undefined) return yield* forbidden
-      const parsed = yield* ZarrReads.parse(key)
-      const missing = (): Effect.Effect<void> => Effect.void
-      switch (parsed._tag) {
-        case "Metadata":
-          return yield* Effect.catchTag(writable.deleteNode(parsed.path), ["NodeNotFound", "InvalidPath"], missing)
-        case "Chunk":
-          return yield* Effect.catchTag(
-            writable.deleteChunk(parsed.path, parsed.index),
-            ["NodeNotFound", "InvalidPath", "InvalidIndex"],
-            missing
-          )
-        case "Other":
-          return
-      }
-    }),
+    set,
+    delete: remove,
     list: listPrefix(""),
     listPrefix,
     listDir

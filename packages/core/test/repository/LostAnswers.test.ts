@@ -316,6 +316,64 @@ describe("a commit whose outcome is not known", () => {
     )
   )
 
+  it.effect.each([true, false])("is settled by the next `amend`, of an amendment that happened: %s", (reaches) =>
+    withTwoClients(
+      1000,
+      Effect.fnUntraced(function* ({ one, others, ours, state }) {
+        const session = yield* ours.writableSession("main")
+        yield* session.createGroup("/g")
+        state.reaches = reaches
+        state.others = Effect.sync(() => {
+          state.blind = true
+        })
+        const error = yield* Effect.flip(session.amend("in doubt"))
+        assert.strictEqual(error._tag, "CommitOutcomeUnknown")
+        if (error._tag !== "CommitOutcomeUnknown") return
+        state.blind = false
+        const id = yield* session.amend("again")
+        assert.strictEqual(id === error.snapshotId, reaches)
+        assert.deepStrictEqual(yield* messagesOf(others), [
+          reaches ? "in doubt" : "again",
+          "/one",
+          "Repository initialized"
+        ])
+        yield* session.createGroup("/h")
+        yield* session.amend("last")
+        const history = yield* others.history({ branch: "main" })
+        assert.strictEqual(history[0]!.parentId, one)
+        assert.strictEqual(history[0]!.message, "last")
+        const reader = yield* others.readonlySession({ branch: "main" })
+        assert.deepStrictEqual(
+          (yield* reader.nodes()).map(({ path }) => String(path)),
+          ["/g", "/h", "/one", "/two"]
+        )
+      })
+    )
+  )
+
+  it.effect("of an amendment has later changes in another one", () =>
+    withTwoClients(
+      1000,
+      Effect.fnUntraced(function* ({ others, ours, state }) {
+        const session = yield* ours.writableSession("main")
+        yield* session.createGroup("/g")
+        state.others = Effect.sync(() => {
+          state.blind = true
+        })
+        yield* Effect.flip(session.amend("in doubt"))
+        state.blind = false
+        yield* session.createGroup("/h")
+        yield* session.amend("all of it")
+        assert.deepStrictEqual(yield* messagesOf(others), ["all of it", "/one", "Repository initialized"])
+        const reader = yield* others.readonlySession({ branch: "main" })
+        assert.deepStrictEqual(
+          (yield* reader.nodes()).map(({ path }) => String(path)),
+          ["/g", "/h", "/one", "/two"]
+        )
+      })
+    )
+  )
+
   it.effect("is a success of the next commit when it only happens while that one is written", () =>
     Effect.gen(function* () {
       const { objects, store: inner } = yield* world

@@ -42,6 +42,7 @@ describe("an array whose metadata is replaced", () => {
             updatedArrays: [],
             deletedGroups: [],
             deletedArrays: [path("/a")],
+            movedNodes: [],
             updatedChunks: new Map()
           })
           assert.isUndefined(yield* session.chunk("/a", [0]))

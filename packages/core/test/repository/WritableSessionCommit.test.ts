@@ -106,6 +106,7 @@ it.effect("its log lists nothing that was written over the same", () =>
           updatedArrays: [],
           deletedGroups: [],
           deletedArrays: [],
+          movedNodes: [],
           updatedChunks: new Map()
         })
         assert.strictEqual((yield* Effect.flip(session.commit("nothing")))._tag, "NothingToCommit")

@@ -21,6 +21,11 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
     problem: "lost",
     cause: "gone"
   }),
+  AmendRefused: new Errors.AmendRefused({ branch: "main", snapshotId: "A", because: "it is", canBeForced: true }),
+  InvalidMove: new Errors.InvalidMove({ from: "/a", to: "/a/b", problem: "it is below" }),
+  InvalidReindex: new Errors.InvalidReindex({ path: "/a", from: "[0]", to: "[9]", problem: "it is outside" }),
+  OtherRepository: new Errors.OtherRepository({ store: "memory://", other: "s3://b" }),
+  UnsupportedChunkGrid: new Errors.UnsupportedChunkGrid({ path: "/a", grid: "rectilinear" }),
   RefForbidden: new Errors.RefForbidden({ kind: "tag", name: "v1", because: "it was deleted" }),
   RefNotFound: new Errors.RefNotFound({ kind: "branch", name: "dev", known: ["main"] }),
   ClockSkew: new Errors.ClockSkew({ store: "memory://", latest: 1.5e15 }),
@@ -101,12 +106,18 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
       }
     ]
   }),
+  MergeImpossible: new Errors.MergeImpossible({ into: "a", from: "b", because: "they have nothing in common" }),
   RebaseImpossible: new Errors.RebaseImpossible({
     branch: "main",
     expected: "A",
     actual: "B",
     because: "it was reset"
   }),
+  PieceOverlap: new Errors.PieceOverlap({ path: "/a", indices: ["[0, 1]"], count: 3, piece: "P" }),
+  PieceMismatch: new Errors.PieceMismatch({ piece: "P", of: "base", because: "the session has committed" }),
+  PieceAlreadyMerged: new Errors.PieceAlreadyMerged({ piece: "P" }),
+  OutsidePiece: new Errors.OutsidePiece({ piece: "P", path: "/a", index: "[9]" }),
+  InvalidPiece: new Errors.InvalidPiece({ field: "into", problem: "there are none", piece: "P" }),
   MissingPlatform: new Errors.MissingPlatform({ container: "x", platform: "ftp", known: ["s3"] }),
   InvalidKey: new Errors.InvalidKey({ key: "a//b", problem: "it has an empty name" })
 }

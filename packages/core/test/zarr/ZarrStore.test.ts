@@ -63,6 +63,87 @@ describe("ZarrStore", () => {
     )
   )
 
+  it.effect("tells sizes without reading a chunk, sets what is not there, and says what is empty", () =>
+    withStore((store, session) =>
+      Effect.gen(function* () {
+        yield* session.setVirtualRef(
+          "/ocean/temperature",
+          [0],
+          { location: "s3://nowhere/x", offset: 5, length: 1000 },
+          { validateContainers: false }
+        )
+        yield* session.setChunk("/ocean/temp", [0, 0], new Uint8Array(700))
+        assert.strictEqual(yield* store.getSize("ocean/temp/c/0/0"), 700)
+        assert.strictEqual(yield* store.getSize("ocean/temp/c/0/1"), 1)
+        assert.strictEqual(yield* store.getSize("ocean/temperature/c/0"), 1000)
+        assert.isUndefined(yield* store.getSize("ocean/temp/c/1/1"))
+        assert.isUndefined(yield* store.getSize("ocean/temp/c/9/9"))
+        assert.isUndefined(yield* store.getSize("nope/zarr.json"))
+        const metadata = (yield* store.get("ocean/temp/zarr.json"))!.length
+        assert.strictEqual(yield* store.getSize("ocean/temp/zarr.json"), metadata)
+        assert.strictEqual(yield* store.getSizeOfPrefix("ocean/temp/"), metadata + 700 + 1 + 1)
+        assert.isFalse(yield* store.setIfNotExists("ocean/temp/c/0/1", Uint8Array.of(9)))
+        assert.deepStrictEqual(yield* store.get("ocean/temp/c/0/1"), Uint8Array.of(1))
+        const set = yield* Effect.forEach(
+          [7, 8, 9],
+          (value) => store.setIfNotExists("ocean/temp/c/1/1", Uint8Array.of(value)),
+          { concurrency: "unbounded" }
+        )
+        assert.lengthOf(
+          set.filter((one) => one),
+          1
+        )
+        assert.isFalse(yield* store.isEmpty())
+        assert.isFalse(yield* store.isEmpty("ocean/temp/c/1"))
+        assert.isTrue(yield* store.isEmpty("ocean/temp/c/3"))
+        yield* store.clear
+        assert.isTrue(yield* store.isEmpty())
+      })
+    )
+  )
+
+  const deletions: ReadonlyArray<readonly ["deletePrefix" | "deleteDir", string, (key: string) => boolean]> = [
+    ["deletePrefix", "ocean/temp/c/1", (key) => key === "ocean/temp/c/1/0"],
+    ["deletePrefix", "ocean/temp", (key) => key.startsWith("ocean/temp")],
+    ["deletePrefix", "nope", () => false],
+    ["deleteDir", "ocean/temp", (key) => key.startsWith("ocean/temp/")],
+    ["deleteDir", "ocean/temp/c", (key) => key.startsWith("ocean/temp/c/")],
+    ["deleteDir", "/ocean/", (key) => key.startsWith("ocean/")],
+    ["deleteDir", "oce", () => false],
+    ["deleteDir", "", () => true]
+  ]
+  it.effect.each(deletions)("%s of `%s` deletes the keys that start so", ([how, what, goes]) =>
+    withStore((store) =>
+      Effect.gen(function* () {
+        yield* store[how](what)
+        assert.sameMembers(
+          [...(yield* Stream.runCollect(store.list))],
+          keys.filter((key) => !goes(key))
+        )
+      })
+    )
+  )
+
+  it.effect("of a session that only reads refuses to delete and to set", () =>
+    Effect.flatMap(Fixture.worldInMemory, (world) =>
+      Fixture.inWorld(world)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const store = ZarrStore.make(yield* repository.readonlySession({ branch: "main" }))
+          const group = Fixture.text('{"zarr_format":3,"node_type":"group"}')
+          const attempts: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
+            store.clear,
+            store.deletePrefix("a"),
+            store.deleteDir("a"),
+            store.setIfNotExists("zarr.json", group)
+          ]
+          for (const attempt of attempts) assert.strictEqual((yield* Effect.flip(attempt))._tag, "WriteForbidden")
+          assert.isTrue(yield* store.isEmpty())
+        })
+      )
+    )
+  )
+
   it.effect("lists the names below a directory, each once, with or without its slash", () =>
     withStore((store) =>
       Effect.gen(function* () {

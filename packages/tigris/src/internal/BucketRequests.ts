@@ -23,6 +23,12 @@ export interface Listed {
   readonly createdAt: number | undefined
 }
 
+/** An object. */
+export interface Place {
+  readonly bucket: string
+  readonly key: string
+}
+
 type Request<A> = Effect.Effect<A, S3Error.S3Failure>
 
 export interface BucketRequests {
@@ -32,6 +38,8 @@ export interface BucketRequests {
   readonly head: (bucket: string) => Request<Head>
   /** The regions where all data of a bucket is, with commas between; empty for everywhere. */
   readonly regions: (bucket: string) => Request<string>
+  /** Copies an object, on the service's side. */
+  readonly copy: (from: Place, to: Place, headers: TigrisHeaders.Headers) => Request<void>
   /** All pages. */
   readonly list: (headers: TigrisHeaders.Headers) => Request<ReadonlyArray<Listed>>
 }
@@ -237,6 +245,23 @@ export const make = Effect.fnUntraced(function* (
         }),
         ({ code }) => code === "NoSuchBucket",
         undefined
+      ),
+    copy: (from, to, headers) =>
+      retrying(
+        connection.send({
+          operation: "copy",
+          key: to.key,
+          access: "write",
+          headers,
+          command: () =>
+            new S3.CopyObjectCommand({
+              Bucket: to.bucket,
+              Key: to.key,
+              CopySource: [from.bucket, ...from.key.split("/")].map(encodeURIComponent).join("/")
+            }),
+          answer: { document: "CopyObjectResult" },
+          read: () => undefined
+        })
       ),
     head,
     regions: (bucket) => {

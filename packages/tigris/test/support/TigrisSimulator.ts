@@ -132,6 +132,14 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
         const { version } = bucket.snapshot(/^true; name=(.*)$/.exec(snapshot)?.[1])
         return ok({ "x-tigris-snapshot-version": String(version) })
       }
+      const merged = header("x-tigris-merge-source-bucket")
+      const taken = merged ?? (header("x-tigris-rebase") === undefined ? undefined : buckets.get(name)?.forkOf?.bucket)
+      if (taken !== undefined) {
+        // Object by object: of two that have a key, that of the other bucket stays.
+        const [target, from] = [existing(name), existing(taken)]
+        for (const [key, object] of from.latest) target.replicas.get(regions[0]!)!.set(key, object)
+        return ok({ "x-tigris-snapshot-version": String(target.snapshot(undefined).version) })
+      }
       if (options.foreign?.includes(name) === true) refuse(409, "BucketAlreadyExists", "The name is taken")
       if (buckets.has(name)) refuse(409, "BucketAlreadyOwnedByYou", "You have this bucket already")
       const sourceName = header("x-tigris-fork-source-bucket")
@@ -234,6 +242,12 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
       ListBuckets: ["bucket", list]
     }
 
+    /** In one region, or several of one area: every region knows of every write. */
+    const isStrong = (name: string): boolean => {
+      const kept = locations.get(name)
+      return kept !== undefined && !kept.includes(",")
+    }
+
     /** The objects that a request sees, and whether that lacks something. */
     const viewOf = (
       bucket: TigrisBucket,
@@ -246,7 +260,7 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
         if (!bucket.snapshots) refuse(400, "SnapshotDisabled", "Snapshots are not enabled for this bucket")
         return { objects: bucket.atVersion(BigInt(version)), stale: false }
       }
-      bucket.deliver(servedBy, headers["x-tigris-consistent"] === "true")
+      bucket.deliver(servedBy, headers["x-tigris-consistent"] === "true" || isStrong(name))
       const replica = bucket.replicas.get(servedBy)!
       if (!reads.has(operation)) {
         caches.delete(`${region} ${name}/${key}`)
@@ -311,10 +325,20 @@ export const start = (options: Options = {}): Effect.Effect<TigrisSimulator, nev
             const presigned = query.get("X-Amz-Credential")?.split("/")[2]
             const proxy = { region: scope ?? presigned ?? "auto", isPublic: false, uploads: bucket.uploads }
             service.buckets.set(name, { ...proxy, objects: view.objects })
+            // A copy reads from another bucket what the region knows of it.
+            const source = decodeURIComponent(headers["x-amz-copy-source"] ?? "")
+              .replace(/^\//, "")
+              .split("/")[0]!
+            const other = source === name ? undefined : buckets.get(source)
+            if (other !== undefined) {
+              const { objects } = viewOf(other, region, servedBy, { ...request, bucket: source })
+              service.buckets.set(source, { ...proxy, objects })
+            }
             try {
               return service.handle(request)
             } finally {
               service.buckets.delete(name)
+              service.buckets.delete(source)
             }
           } catch (error) {
             if (!(error instanceof S3Model.Refusal)) throw error

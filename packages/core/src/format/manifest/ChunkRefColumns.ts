@@ -184,6 +184,11 @@ export class ChunkRefColumns {
     return this.#count
   }
 
+  /** Bytes of inline chunks, also of rows that a later one has taken the place of. */
+  get inlineBytes(): number {
+    return this.#inlineSize
+  }
+
   /** The columns as they stand. Rows that are appended later may go into other arrays. */
   columns(): Columns {
     return {
@@ -260,6 +265,18 @@ export class ChunkRefColumns {
   setDeleted(index: ChunkIndex): void {
     this.#makeRoom()
     this.#append(index, Kind.Deleted, 0, 0, 0, 0)
+  }
+
+  /** A ref of any kind. */
+  set(index: ChunkIndex, ref: ChunkRef.ChunkRef): void {
+    switch (ref._tag) {
+      case "Inline":
+        return this.setInline(index, ref.bytes)
+      case "Native":
+        return this.setNative(index, ObjectId.bytes12(ref.id), ref.offset, ref.length)
+      case "Virtual":
+        return this.setVirtual(index, ref.ref)
+    }
   }
 
   /**
@@ -395,21 +412,44 @@ export class ChunkRefColumns {
     this.clear()
     this.#locations = new Texts()
     this.#reserve(2 * rows.length)
+    this.#take(old, rows)
+  }
+
+  #take(from: Columns, rows: Uint32Array): void {
     for (const row of rows) {
-      const index = Array.from(old.indices.subarray(row * this.rank, (row + 1) * this.rank))
-      const offset = old.offsets[row]!
-      const length = old.lengths[row]!
-      const target = old.targets[row]!
-      const checksum = old.checksums[row]!
-      const kind = old.kinds[row]!
-      if (kind === Kind.Inline) this.setInline(index, old.inline.subarray(offset, offset + length))
-      else if (kind === Kind.Native) this.setNative(index, old.ids.subarray(target, target + 12), offset, length)
+      const index = Array.from(from.indices.subarray(row * this.rank, (row + 1) * this.rank))
+      const offset = from.offsets[row]!
+      const length = from.lengths[row]!
+      const target = from.targets[row]!
+      const checksum = from.checksums[row]!
+      const kind = from.kinds[row]!
+      if (kind === Kind.Inline) this.setInline(index, from.inline.subarray(offset, offset + length))
+      else if (kind === Kind.Native) this.setNative(index, from.ids.subarray(target, target + 12), offset, length)
       else if (kind === Kind.Deleted) this.setDeleted(index)
       else {
-        const value = kind === Kind.VirtualETag ? this.#etags.position(old.etags[checksum]!) : checksum
-        this.#append(index, kind, offset, length, this.#locations.position(old.locations[target]!), value)
+        this.#makeRoom()
+        const value = kind === Kind.VirtualETag ? this.#etags.position(from.etags[checksum]!) : checksum
+        this.#append(index, kind, offset, length, this.#locations.position(from.locations[target]!), value)
       }
     }
+  }
+
+  /** Appends rows of other columns of the same rank, or all that count, which are copied. */
+  append(from: ChunkRefColumns, rows: Uint32Array = from.rowsInOrder()): void {
+    this.appendFrom(from.columns(), rows)
+  }
+
+  /** Appends rows, which are copied. */
+  appendFrom(from: Columns, rows: Uint32Array): void {
+    this.#reserve(rows.length)
+    this.#take(from, rows)
+  }
+
+  /** Whether a row has an index, a ref or a tombstone; with `at` the one whose numbers stand from there on. */
+  has(index: ArrayLike<number>, at?: number): boolean {
+    if (this.#count === 0 || (at === undefined && index.length !== this.rank)) return false
+    this.#lookUpAll()
+    return this.#slots[this.#slot(index, at ?? 0)] !== 0
   }
 
   /** Forgets all rows. What was handed out before stays as it is. */
@@ -464,7 +504,9 @@ export class ChunkRefColumns {
 
   /** The index of a row. */
   indexAt(row: number): ChunkIndex {
-    return Array.from(this.#indices.subarray(row * this.rank, (row + 1) * this.rank))
+    const index = new Array<number>(this.rank)
+    for (let axis = 0; axis < this.rank; axis++) index[axis] = this.#indices[row * this.rank + axis]!
+    return index
   }
 
   /**

@@ -386,7 +386,9 @@ export class ManifestRows {
 
   /** The row's index. */
   index(): ChunkIndex {
-    return Array.from({ length: this.rank }, (_, axis) => this.coordinate(axis))
+    const index = new Array<number>(this.rank)
+    for (let axis = 0; axis < this.rank; axis++) index[axis] = this.coordinate(axis)
+    return index
   }
 
   /** The checksum of a virtual chunk, if there is one. */

@@ -41,6 +41,8 @@ export type MoveError =
   | RepoChange.CommitConflict
   | RepoChange.CommitOutcomeUnknown
   | RepoChange.RefNotFound
+  | RepoChange.RefForbidden
+  | RepoChange.AmendRefused
   | RebaseError
   | NothingToCommit
   | ManifestWriter.ManifestTooLarge
@@ -57,6 +59,10 @@ export interface Wanted {
   readonly parent: SnapshotId
   /** Whether the changes may be put on another snapshot. */
   readonly rebases: boolean
+  /** Whether the parent is replaced: then its own parent is that of the new snapshot. */
+  readonly amends?: { readonly force: boolean } | undefined
+  /** Whether the changes move nodes. */
+  readonly moves: boolean
   /** Earlier commits of the session that failed, and that may have happened all the same. */
   readonly tried: ReadonlyMap<SnapshotId, Commit.Flushed>
   /** The changes on a snapshot of the branch. Fails when they cannot be put there. */
@@ -82,6 +88,26 @@ export interface Wanted {
 export interface BranchWriter {
   /** Moves a branch from the parent of the changes; fails with `CommitConflict` when it is not there. */
   readonly move: (branch: string, wanted: Wanted) => Effect.Effect<Commit.Flushed, MoveError>
+  /** Fails when a snapshot is not the tip of a branch, or cannot be replaced as such; before anything is written for it. */
+  readonly checkAmend: (
+    branch: string,
+    tip: SnapshotId,
+    force: boolean
+  ) => Effect.Effect<
+    void,
+    | RepoChange.AmendRefused
+    | RepoChange.CommitConflict
+    | RepoChange.RefNotFound
+    | ObjectStore.WriteForbidden
+    | AssetError
+  >
+  /** Adds a snapshot that no branch points at. */
+  readonly detach: (
+    branch: string,
+    parent: SnapshotId,
+    flushed: Commit.Flushed,
+    options: Pick<Wanted, "moves" | "durable">
+  ) => Effect.Effect<void, RepoChange.RefNotFound | RepoChange.RefForbidden | RepoObject.UpdateError>
   /** Puts the changes on whatever the branch has come to, again and again until they are in. */
   readonly rebase: (branch: string, wanted: Wanted) => Effect.Effect<Commit.Flushed, MoveError>
   /** The tip of a branch as it is now, and how to find what was committed before it. */
@@ -120,6 +146,11 @@ const logIds = (info: RepoInfo.RepoInfo, tip: SnapshotId, since: SnapshotId): Re
     at = snapshot.parentId
   }
   return ids.toReversed()
+}
+
+const infoOf = ({ snapshot }: Commit.Flushed): Omit<RepoChange.NewSnapshot, "parentId"> => {
+  const { flushedAt, id, message, metadata } = snapshot
+  return { id, flushedAt, message, metadata, prunedAncestorTxLogs: [] }
 }
 
 /** Changes of a session, put on a snapshot, whose files are being written. */
@@ -210,12 +241,17 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
 
   /** Makes what was placed the tip of the branch. */
   const write = (branch: string, from: RepoObject.Prepared, placed: readonly [Placed, ...ReadonlyArray<Placed>]) => {
-    const infos = placed.map(({ flushed: { snapshot }, parentId }): RepoChange.NewSnapshot => {
-      const { flushedAt, id, message, metadata } = snapshot
-      return { id, parentId, flushedAt, message, metadata, prunedAncestorTxLogs: [] }
-    })
+    const infos = placed.map(({ flushed, parentId }): RepoChange.NewSnapshot => ({ ...infoOf(flushed), parentId }))
     const last = infos.at(-1)!.id
-    return change(RepoChange.commit(branch, [infos[0]!, ...infos.slice(1)]), {
+    const moves = placed.some(({ wanted }) => wanted.moves)
+    const [{ parentId, wanted }] = placed
+    const written =
+      wanted.amends === undefined
+        ? RepoChange.commit(branch, [infos[0]!, ...infos.slice(1)], { moves })
+        : RepoChange.amend(branch, parentId, infos[0]!, { moves, force: wanted.amends.force })
+    return change<
+      RepoChange.CommitConflict | RepoChange.RefNotFound | RepoChange.RefForbidden | RepoChange.AmendRefused
+    >(written, {
       from,
       after: Effect.forEach(placed, ({ wanted }) => wanted.durable, { concurrency: "unbounded", discard: true }),
       onWritten: () => {
@@ -249,6 +285,13 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
         const { parent, rebases } = wanted
         if (rebases || parent === actual || done.has(wanted)) continue
         done.set(wanted, Exit.fail(new RepoChange.CommitConflict({ branch, expected: parent, actual })))
+      }
+      for (const wanted of all) {
+        const { amends, parent } = wanted
+        const problem =
+          RepoChange.forbiddenMove(info, branch, wanted) ??
+          (amends === undefined ? undefined : RepoChange.amendProblem(info, branch, parent, amends.force))
+        if (problem !== undefined && !done.has(wanted)) done.set(wanted, Exit.fail(problem))
       }
       if (actual !== tip || all.some((wanted) => done.has(wanted))) {
         return yield* Effect.fail<HasMoved>({ _tag: "HasMoved" })
@@ -346,6 +389,18 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
   return {
     move: (branch, wanted) =>
       Effect.flatMap(moveAll(branch, [{ work: wanted, isWanted: () => true }]), ([outcome]) => outcome!),
+    checkAmend: Effect.fnUntraced(function* (branch, tip, force) {
+      const { info } = yield* readRepo
+      const actual = yield* tipOf(branch, info)
+      if (actual !== tip) return yield* new RepoChange.CommitConflict({ branch, expected: tip, actual })
+      const problem = RepoChange.amendProblem(info, branch, tip, force)
+      if (problem !== undefined) return yield* problem
+    }),
+    detach: (branch, parentId, flushed, { durable, moves }) =>
+      change(RepoChange.detached(branch, { ...infoOf(flushed), parentId }, { moves }), {
+        after: durable,
+        isWrittenIn: ({ snapshots }) => snapshots.has(flushed.snapshot.id)
+      }),
     rebase: (branch, wanted) => Effect.suspend(() => queue(branch)(wanted)),
     tip: Effect.fnUntraced(function* (branch) {
       const { info } = yield* readRepo

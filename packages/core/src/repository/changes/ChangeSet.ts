@@ -5,11 +5,13 @@
  * @since 0.1.0
  */
 import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import * as IndexRuns from "../../format/manifest/IndexRuns.ts"
 import type * as TransactionLog from "../../format/TransactionLog.ts"
 import type { NodePath } from "../../values/NodePath.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import type { NodeId, SnapshotId } from "../../values/ObjectId.ts"
 import type { ZarrMetadata } from "../../values/ZarrMetadata.ts"
+import type { Adopted } from "./Adopted.ts"
 
 /**
  * The kinds of nodes.
@@ -56,6 +58,8 @@ export interface ChangeSet {
   readonly updated: ReadonlyMap<NodeId, NodeMetadata>
   /** Refs that were set and tombstones of those that were deleted, of new arrays too. */
   readonly chunks: ReadonlyMap<NodeId, ChunkRefColumns>
+  /** Manifests that workers have written, the last one first: `chunks` count before them, and each before those after it. */
+  readonly adopted: ReadonlyMap<NodeId, ReadonlyArray<Adopted>>
 }
 
 /**
@@ -69,7 +73,8 @@ export const empty: ChangeSet = {
   deleted: new Map(),
   moved: new Map(),
   updated: new Map(),
-  chunks: new Map()
+  chunks: new Map(),
+  adopted: new Map()
 }
 
 /**
@@ -78,12 +83,13 @@ export const empty: ChangeSet = {
  * @category combinators
  * @since 0.1.0
  */
-export const copy = ({ chunks, created, deleted, moved, updated }: ChangeSet): ChangeSet => ({
+export const copy = ({ adopted, chunks, created, deleted, moved, updated }: ChangeSet): ChangeSet => ({
   created: new Map(created),
   deleted: new Map(deleted),
   moved: new Map(moved),
   updated: new Map(updated),
-  chunks: new Map([...chunks].map(([id, columns]) => [id, columns.frozen()]))
+  chunks: new Map([...chunks].map(([id, columns]) => [id, columns.frozen()])),
+  adopted: new Map(adopted)
 })
 
 /**
@@ -92,12 +98,30 @@ export const copy = ({ chunks, created, deleted, moved, updated }: ChangeSet): C
  * @category predicates
  * @since 0.1.0
  */
-export const isEmpty = ({ chunks, created, deleted, moved, updated }: ChangeSet): boolean =>
+export const isEmpty = ({ adopted, chunks, created, deleted, moved, updated }: ChangeSet): boolean =>
+  adopted.size === 0 &&
   created.size === 0 &&
   deleted.size === 0 &&
   moved.size === 0 &&
   updated.size === 0 &&
   [...chunks.values()].every(({ size }) => size === 0)
+
+/**
+ * The chunks of an array that were set or deleted, by ascending index.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const changedChunks = (
+  { adopted, chunks }: ChangeSet,
+  node: NodeId
+): { readonly rank: number; readonly count: number; readonly indices: Uint32Array } => {
+  const columns = chunks.get(node)
+  const manifests = adopted.get(node) ?? []
+  const rank = columns?.rank ?? manifests[0]?.runs.rank ?? 0
+  const sets = manifests.map(({ runs }) => runs)
+  return { rank, ...IndexRuns.union(rank, sets, columns?.indicesInOrder()) }
+}
 
 /**
  * What the changes did, for other writers to compare with.
@@ -125,10 +149,10 @@ export const transactionLog = (id: SnapshotId, changes: ChangeSet): TransactionL
     deletedArrays: ids(changes.deleted, "Array", ofDeleted),
     updatedGroups: ids(changes.updated, "Group", ofMetadata),
     updatedArrays: ids(changes.updated, "Array", ofMetadata),
-    updatedChunks: [...changes.chunks]
-      .flatMap(([node, columns]) => {
-        const { count, indices } = columns.indicesInOrder()
-        return count === 0 ? [] : [{ node, rank: columns.rank, count, coords: indices }]
+    updatedChunks: [...new Set([...changes.chunks.keys(), ...changes.adopted.keys()])]
+      .flatMap((node) => {
+        const { count, indices, rank } = changedChunks(changes, node)
+        return count === 0 ? [] : [{ node, rank, count, coords: indices }]
       })
       .toSorted((a, b) => ObjectId.compare(a.node, b.node)),
     movedNodes: [...changes.moved].map(([node, { from, to, type }]) => ({ node, type, from, to })),

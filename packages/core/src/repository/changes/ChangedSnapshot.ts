@@ -12,6 +12,7 @@ import type { NodeId } from "../../values/ObjectId.ts"
 import type { ZarrMetadata } from "../../values/ZarrMetadata.ts"
 import * as SnapshotView from "../SnapshotView.ts"
 import type { Node } from "../SnapshotView.ts"
+import type { Adopted } from "./Adopted.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 
 /**
@@ -27,6 +28,8 @@ export interface Status {
   readonly updatedArrays: ReadonlyArray<NodePath.NodePath>
   readonly deletedGroups: ReadonlyArray<NodePath.NodePath>
   readonly deletedArrays: ReadonlyArray<NodePath.NodePath>
+  /** Nodes that have another path, those below a group that was moved too, in the order of the new paths. */
+  readonly movedNodes: ReadonlyArray<{ readonly from: NodePath.NodePath; readonly to: NodePath.NodePath }>
   /** Chunks that were written or deleted, counted per array. */
   readonly updatedChunks: ReadonlyMap<NodePath.NodePath, number>
 }
@@ -60,15 +63,17 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
       deleted: new Map(changes.deleted),
       moved: new Map(changes.moved),
       updated: new Map(changes.updated),
-      chunks: new Map(changes.chunks)
+      chunks: new Map(changes.chunks),
+      adopted: new Map(changes.adopted)
     }
-    for (const [id, node] of changes.created) this.#put(newNode(id, node))
-    if (changes.updated.size + changes.moved.size === 0) return
+    for (const [id, node] of changes.created) this.#put(withManifests(newNode(id, node), changes.adopted.get(id)))
+    if (changes.updated.size + changes.moved.size + changes.adopted.size === 0) return
     for (const node of base.nodes) {
       const updated = changes.updated.get(node.id)
       const moved = changes.moved.get(node.id)
-      if (updated === undefined && moved === undefined) continue
-      this.#put(withMetadata({ ...node, path: moved?.to ?? node.path }, updated))
+      const adopted = changes.adopted.get(node.id)
+      if (updated === undefined && moved === undefined && adopted === undefined) continue
+      this.#put(withManifests(withMetadata({ ...node, path: moved?.to ?? node.path }, updated), adopted))
     }
   }
 
@@ -165,7 +170,10 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
     if (origin !== undefined && Bytes.equals(origin.userData, userData)) {
       updated.delete(node.id)
       this.#remove(node.path)
-      if (moved.has(node.id)) this.#put({ ...origin, path: node.path })
+      const adopted = this.#changes.adopted.get(node.id)
+      if (moved.has(node.id) || adopted !== undefined) {
+        this.#put(withManifests({ ...origin, path: node.path }, adopted))
+      }
       return
     }
     if (origin === undefined) created.set(node.id, { path: node.path, ...now })
@@ -184,16 +192,18 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
       if (isNew !== undefined) created.set(one.id, { ...isNew, path })
       else if (from === path) moved.delete(one.id)
       else moved.set(one.id, { from, to: path, type: one.data._tag })
-      if (isNew !== undefined || from !== path || this.#changes.updated.has(one.id)) this.#put({ ...one, path })
+      const isOther = this.#changes.updated.has(one.id) || this.#changes.adopted.has(one.id)
+      if (isNew !== undefined || from !== path || isOther) this.#put({ ...one, path })
     }
   }
 
   /** Deletes a node and those below it, with all that was done to them. */
   delete(node: Node): void {
-    const { chunks, created, deleted, moved, updated } = this.#changes
+    const { adopted, chunks, created, deleted, moved, updated } = this.#changes
     for (const one of this.nodes(node.path)) {
       this.#remove(one.path)
       chunks.delete(one.id)
+      adopted.delete(one.id)
       if (created.delete(one.id)) continue
       deleted.set(one.id, { path: moved.get(one.id)?.from ?? one.path, type: one.data._tag })
       updated.delete(one.id)
@@ -215,8 +225,20 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
     return columns
   }
 
+  /** Replaces the columns of an array's changed chunk refs. */
+  setChunks(id: NodeId, columns: ChunkRefColumns | undefined): void {
+    if (columns === undefined) this.#changes.chunks.delete(id)
+    else this.#changes.chunks.set(id, columns)
+  }
+
+  /** Puts manifests before those that an array has; the first of them counts first. */
+  adopt(node: Node, manifests: ReadonlyArray<Adopted>): void {
+    this.#changes.adopted.set(node.id, [...manifests, ...(this.#changes.adopted.get(node.id) ?? [])])
+    this.#put(withManifests(node, manifests))
+  }
+
   status(): Status {
-    const { chunks, created, deleted, updated } = this.#changes
+    const { adopted, chunks, created, deleted, moved, updated } = this.#changes
     const sorted = (paths: ReadonlyArray<NodePath.NodePath>): ReadonlyArray<NodePath.NodePath> =>
       paths.toSorted(NodePath.compare)
     const changed = (ids: ReadonlyMap<NodeId, unknown>, type: ChangeSet.NodeType): ReadonlyArray<NodePath.NodePath> =>
@@ -226,8 +248,10 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
     const gone = (type: ChangeSet.NodeType): ReadonlyArray<NodePath.NodePath> =>
       sorted([...deleted.values()].filter((node) => node.type === type).map(({ path }) => path))
     const updatedChunks = new Map<NodePath.NodePath, number>()
-    for (const node of chunks.size === 0 ? [] : this.nodes()) {
-      const count = chunks.get(node.id)?.rowsInOrder().length ?? 0
+    for (const node of chunks.size + adopted.size === 0 ? [] : this.nodes()) {
+      const count = adopted.has(node.id)
+        ? ChangeSet.changedChunks(this.#changes, node.id).count
+        : (chunks.get(node.id)?.rowsInOrder().length ?? 0)
       if (count > 0) updatedChunks.set(node.path, count)
     }
     return {
@@ -237,6 +261,9 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
       updatedArrays: changed(updated, "Array"),
       deletedGroups: gone("Group"),
       deletedArrays: gone("Array"),
+      movedNodes: [...moved.values()]
+        .map(({ from, to }) => ({ from, to }))
+        .toSorted((a, b) => NodePath.compareSegments(a.to, b.to)),
       updatedChunks
     }
   }
@@ -249,6 +276,18 @@ const newNode = (id: NodeId, { metadata, path, userData }: ChangeSet.NewNode): N
   data: nodeData(metadata, []),
   extra: undefined
 })
+
+/** An array with manifests before its own. */
+const withManifests = (node: Node, manifests: ReadonlyArray<Adopted> | undefined): Node =>
+  manifests === undefined || node.data._tag !== "Array"
+    ? node
+    : {
+        ...node,
+        data: {
+          ...node.data,
+          manifests: [...manifests.map(({ extents, id }) => ({ id, extents })), ...node.data.manifests]
+        }
+      }
 
 const withMetadata = (node: Node, now: ChangeSet.NodeMetadata | undefined): Node =>
   now === undefined

@@ -14,15 +14,17 @@ import type * as TransactionLog from "../../format/TransactionLog.ts"
 import type { WriteForbidden } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
-import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
+import * as Config from "../../values/RepositoryConfig.ts"
 import type { JsonObject } from "../../values/Json.ts"
 import type { AssetError, Assets } from "../Assets.ts"
 import type { WritableAssets } from "../AssetWrites.ts"
 import { gridShape } from "../ChunkReads.ts"
 import type { Node } from "../SnapshotView.ts"
+import * as Adopted from "./Adopted.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import * as ChangeSet from "./ChangeSet.ts"
 import * as ManifestSplit from "./ManifestSplit.ts"
+import * as MergedLog from "./MergedLog.ts"
 import * as RandomId from "../RandomId.ts"
 import type { ArrayNode } from "../Session.ts"
 import * as SplitExpressions from "../SplitExpressions.ts"
@@ -102,16 +104,29 @@ const planned = Effect.fnUntraced(function* (options: ManifestSplit.PlanOptions)
 const writeArray = Effect.fnUntraced(function* (
   assets: WritableAssets,
   uploads: Uploads.Uploads<ObjectStoreError | WriteForbidden>,
-  config: RepositoryConfig,
+  config: Config.RepositoryConfig,
   expressions: SplitExpressions.Expressions,
   changed: ChunkRefColumns | undefined,
+  adopted: ReadonlyArray<Adopted.Adopted>,
   node: ArrayNode,
   rewrite: "all" | "unfit" | undefined,
   noteStored: (id: ObjectId.ManifestId) => void
 ): Effect.fn.Return<Written, AssetError | ManifestWriter.ManifestTooLarge> {
   const grid = gridShape(node.data)
+  const byWorkers = new Set(adopted.map(({ id }) => id))
+  const before = node.data.manifests.filter(({ id }) => !byWorkers.has(id))
+  const stay = Adopted.asTheyAre({ adopted, manifests: before, changed, gridShape: grid })
+  const own = adopted.filter(({ id }) => stay.has(id))
+  const manifests: Array<Snapshot.ManifestRef> = own.map(({ extents, id }) => ({ id, extents }))
+  const files = own.map(({ id, runs, sizeBytes }): Snapshot.ManifestFileInfo => ({
+    id,
+    sizeBytes,
+    numChunkRefs: runs.count,
+    extra: undefined
+  }))
   const options = {
-    manifests: node.data.manifests,
+    manifests: node.data.manifests.filter(({ id }) => !stay.has(id)),
+    merged: byWorkers,
     gridShape: grid,
     sizes: ManifestSplit.boxSizes(config, expressions, {
       path: node.path,
@@ -126,17 +141,16 @@ const writeArray = Effect.fnUntraced(function* (
           changed: changed === undefined ? { count: 0, indices: noIndices } : changed.indicesInOrder()
         })
       : ManifestSplit.rewritePlan(options, rewrite)
-  if (!plan.writes) return { node, files: [] }
+  manifests.push(...plan.kept)
+  if (!plan.writes) return { node: { ...node, data: { ...node.data, manifests } }, files }
   const bases = yield* Effect.forEach(
     plan.replaced,
     ({ extents, id }) => Effect.map(assets.manifest(id), (manifest) => ({ manifest, extents })),
-    { concurrency: 4 }
+    { concurrency: Config.manifestFetches(config) }
   )
   const refs = yield* Effect.fromResult(MergedRefs.merge({ node: node.id, gridShape: grid, bases, changes: changed }))
   const isWhole = plan.sizes.every((size, axis) => size >= grid[axis]!)
   const boxes = isWhole ? [undefined] : yield* Effect.fromResult(MergedRefs.byBox(refs, grid, plan.sizes))
-  const manifests: Array<Snapshot.ManifestRef> = [...plan.kept]
-  const files: Array<Snapshot.ManifestFileInfo> = []
   for (const positions of boxes) {
     const id = yield* RandomId.manifestId
     const encoded = yield* Effect.fromResult(ManifestWriter.encode({ id, arrays: [{ refs, positions }] }))
@@ -177,6 +191,7 @@ export type Manifests = Map<ObjectId.NodeId, Made>
 const writeOnce = Effect.fnUntraced(function* (
   made: Manifests,
   changed: ChunkRefColumns | undefined,
+  adopted: ReadonlyArray<Adopted.Adopted>,
   node: ArrayNode,
   write: (
     noteStored: (id: ObjectId.ManifestId) => void
@@ -192,7 +207,7 @@ const writeOnce = Effect.fnUntraced(function* (
     const { files, node: before } = known.written
     return { node: { ...node, data: { ...node.data, manifests: before.data.manifests } }, files }
   }
-  const stored = new Set<ObjectId.ManifestId>()
+  const stored = new Set(adopted.map(({ id }) => id))
   const written = yield* write((id) => stored.add(id))
   made.set(node.id, { source, changed, written, stored })
   return written
@@ -207,6 +222,8 @@ const writeOnce = Effect.fnUntraced(function* (
 export interface Flushed {
   readonly snapshot: Snapshot.Snapshot
   readonly log: TransactionLog.TransactionLog
+  /** Manifests of workers whose refs it has. */
+  readonly adopted: ReadonlySet<ObjectId.ManifestId>
 }
 
 /**
@@ -224,13 +241,15 @@ export type CommitUploads = Uploads.Uploads<ObjectStoreError | WriteForbidden>
  * @since 0.1.0
  */
 export interface FlushOptions {
-  readonly config: RepositoryConfig
+  readonly config: Config.RepositoryConfig
   readonly message: string
   readonly metadata: JsonObject
   /** Microseconds since 1970. */
   readonly flushedAt: number
   /** What earlier attempts have written. */
   readonly made: Manifests
+  /** What the base did, when the new snapshot takes its place. */
+  readonly amends?: TransactionLog.TransactionLog | undefined
   /** Writes manifests that nobody changed; only without changes. */
   readonly rewrite?: "all" | "unfit" | undefined
 }
@@ -249,12 +268,16 @@ export const flush = Effect.fn("Commit.flush")(function* (
 ): Effect.fn.Return<Flushed, AssetError | ManifestWriter.ManifestTooLarge> {
   const id = yield* RandomId.snapshotId
   const { base, changes } = changed
-  const log = ChangeSet.transactionLog(id, changes)
+  const own = ChangeSet.transactionLog(id, changes)
+  const log = options.amends === undefined ? own : MergedLog.merge(id, options.amends, own)
   const expressions = yield* SplitExpressions.load(options.config)
   // The grid of an array that was updated may be another, and new ones have chunks or no manifests.
   const isTouched = (node: Node): node is ArrayNode =>
     node.data._tag === "Array" &&
-    (options.rewrite !== undefined || changes.chunks.has(node.id) || changes.updated.has(node.id))
+    (options.rewrite !== undefined ||
+      changes.chunks.has(node.id) ||
+      changes.updated.has(node.id) ||
+      changes.adopted.has(node.id))
   // The log comes second: it is encoded while the first manifest, which takes longer, is compressed elsewhere.
   const [written] = yield* Effect.all(
     [
@@ -262,8 +285,9 @@ export const flush = Effect.fn("Commit.flush")(function* (
         changed.nodes().filter(isTouched),
         (node) => {
           const refs = changes.chunks.get(node.id)
-          return writeOnce(options.made, refs, node, (noteStored) =>
-            writeArray(assets, uploads, options.config, expressions, refs, node, options.rewrite, noteStored)
+          const adopted = changes.adopted.get(node.id) ?? []
+          return writeOnce(options.made, refs, adopted, node, (noteStored) =>
+            writeArray(assets, uploads, options.config, expressions, refs, adopted, node, options.rewrite, noteStored)
           )
         },
         { concurrency: 2 }
@@ -286,7 +310,8 @@ export const flush = Effect.fn("Commit.flush")(function* (
     extra: base.extra
   }
   yield* uploads.start(0, assets.writeSnapshot(snapshot))
-  return { snapshot, log }
+  const adopted = new Set([...changes.adopted.values()].flatMap((manifests) => manifests.map(({ id }) => id)))
+  return { snapshot, log, adopted }
 })
 
 /** The files that the nodes still refer to, sorted by id. Pure. */

@@ -5,7 +5,7 @@
  */
 import type * as Snapshot from "../../format/Snapshot.ts"
 import * as Bytes from "../../values/Bytes.ts"
-import type { NodeId } from "../../values/ObjectId.ts"
+import type { ManifestId, NodeId } from "../../values/ObjectId.ts"
 import type { Node } from "../SnapshotView.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import type * as ChangeSet from "./ChangeSet.ts"
@@ -14,12 +14,17 @@ const metadataOf = ({ data, userData }: Node): ChangeSet.NodeMetadata => ({ user
 
 /**
  * What has to be changed in `committed`, which has the first of some changes, so that it has all of them. All chunks
- * that were written are among it; those that `committed` has as they are can be settled.
+ * that were written are among it; those that `committed` has as they are can be settled. `adopted` are the manifests of
+ * workers that it has.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const onTopOf = (changes: ChangedSnapshot, committed: Snapshot.Snapshot): ChangedSnapshot => {
+export const onTopOf = (
+  changes: ChangedSnapshot,
+  committed: Snapshot.Snapshot,
+  adopted: ReadonlySet<ManifestId> = new Set()
+): ChangedSnapshot => {
   const before = new Map(committed.nodes.map((node) => [node.id, node]))
   const nodes = changes.nodes()
   const ids = new Set(nodes.map(({ id }) => id))
@@ -41,6 +46,12 @@ export const onTopOf = (changes: ChangedSnapshot, committed: Snapshot.Snapshot):
     deleted: new Map(deleted),
     moved: new Map(moved),
     updated: new Map(updated),
-    chunks: changes.changes.chunks
+    chunks: changes.changes.chunks,
+    adopted: new Map(
+      [...changes.changes.adopted].flatMap(([node, manifests]) => {
+        const left = manifests.filter(({ id }) => !adopted.has(id))
+        return left.length === 0 ? [] : [[node, left] as const]
+      })
+    )
   })
 }

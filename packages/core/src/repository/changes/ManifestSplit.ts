@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import type { ManifestRef } from "../../format/Snapshot.ts"
+import type { ManifestId } from "../../values/ObjectId.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { RepositoryConfig, SplitCondition, SplitDimension } from "../../values/RepositoryConfig.ts"
 import type { Expressions } from "../SplitExpressions.ts"
@@ -102,6 +103,8 @@ export interface PlanOptions {
   readonly manifests: ReadonlyArray<ManifestRef>
   readonly gridShape: ReadonlyArray<number>
   readonly sizes: ReadonlyArray<number>
+  /** Manifests that cannot stay as they are. */
+  readonly merged?: ReadonlySet<ManifestId> | undefined
   /** How many chunks changed, and their indices, row-major. */
   readonly changed: { readonly count: number; readonly indices: Uint32Array }
 }
@@ -154,9 +157,9 @@ export function* planSteps(options: PlanOptions): Generator<void, Plan> {
     pending.push(n)
   }
   const inGrid: Array<number> = []
-  for (const [n, { extents, problem }] of manifests.entries()) {
+  for (const [n, { extents, id, problem }] of manifests.entries()) {
     if (problem !== undefined) continue
-    if (extents.some(({ to }, axis) => to > gridShape[axis]!)) replace(n)
+    if (options.merged?.has(id) === true || extents.some(({ to }, axis) => to > gridShape[axis]!)) replace(n)
     else if (!isEmpty(n)) inGrid.push(n)
   }
   const index = yield* BoxIndex.build(ranges, inGrid)

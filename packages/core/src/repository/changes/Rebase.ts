@@ -10,7 +10,8 @@ import type * as Snapshot from "../../format/Snapshot.ts"
 import type { TransactionLog } from "../../format/TransactionLog.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 import type { InvalidMetadata } from "../../values/ZarrMetadata.ts"
-import type { AssetError } from "../Assets.ts"
+import type { AssetError, Assets } from "../Assets.ts"
+import * as Adopted from "./Adopted.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import * as Conflict from "./Conflict.ts"
 import * as RebasePlan from "./RebasePlan.ts"
@@ -175,17 +176,19 @@ const redo = (input: RebasePlan.Input, decided: ReadonlyMap<string, RebasePlan.R
  * @since 0.1.0
  */
 export const rebase = Effect.fn("Rebase.rebase")(function* (options: {
+  readonly assets: Assets
   readonly branch: string
   readonly changed: ChangedSnapshot
   readonly onto: Snapshot.Snapshot
   readonly history: History
   readonly solver: Solver
 }): Effect.fn.Return<Rebased, RebaseError> {
-  const { branch, changed, onto, solver } = options
-  const { base, changes } = changed
+  const { assets, branch, changed, onto, solver } = options
+  const { base } = changed
   if (base.id === onto.id) return inPlace(changed)
   const between = yield* Effect.fromResult(options.history(base.id))
-  const logs = RebasePlan.needsLogs(changes, base, onto) ? yield* between : []
+  const logs = RebasePlan.needsLogs(changed.changes, base, onto) ? yield* between : []
+  const { changes } = yield* Adopted.forRebase(assets, changed, onto, logs)
   const decided = new Map<string, RebasePlan.Resolution>()
   let progress = RebasePlan.start({ base, changes, onto, logs })
   for (;;) {

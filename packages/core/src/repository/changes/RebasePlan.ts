@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import type { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
+import { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
 import * as Snapshot from "../../format/Snapshot.ts"
 import type { TransactionLog, UpdatedChunks } from "../../format/TransactionLog.ts"
 import * as Bytes from "../../values/Bytes.ts"
@@ -148,7 +148,7 @@ const theirsOf = (base: Snapshot.Snapshot, onto: Snapshot.Snapshot): Theirs => {
  * @since 0.1.0
  */
 export const needsLogs = (changes: ChangeSet.ChangeSet, base: Snapshot.Snapshot, onto: Snapshot.Snapshot): boolean => {
-  const asked = [changes.chunks, changes.updated, changes.deleted]
+  const asked = [changes.chunks, changes.adopted, changes.updated, changes.deleted]
   if (asked.every(({ size }) => size === 0)) return false
   const { written } = theirsOf(base, onto)
   return asked.some((ids) => [...ids.keys()].some((id) => written.has(id)))
@@ -181,8 +181,8 @@ const pick = (snapshot: Snapshot.Snapshot, ids: ReadonlySet<NodeId>): ReadonlyMa
   return found
 }
 
-const touchedBy = ({ chunks, deleted, moved, updated }: ChangeSet.ChangeSet): Set<NodeId> =>
-  new Set([...chunks.keys(), ...deleted.keys(), ...moved.keys(), ...updated.keys()])
+const touchedBy = ({ adopted, chunks, deleted, moved, updated }: ChangeSet.ChangeSet): Set<NodeId> =>
+  new Set([...adopted.keys(), ...chunks.keys(), ...deleted.keys(), ...moved.keys(), ...updated.keys()])
 
 /** What of an array's `zarr.json` says how its chunks are found and decoded: all but shape, names and attributes. */
 const chunkMeaning = (userData: Uint8Array): string => {
@@ -199,8 +199,13 @@ const chunkMeaning = (userData: Uint8Array): string => {
   return JSON.stringify(sorted(rest))
 }
 
-/** Whether refs mean the same in another version of their array, and are all in its grid. */
-const isSameArray = (
+/**
+ * Whether refs mean the same in another version of their array, and are all in its grid.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isSameArray = (
   from: Uint8Array,
   to: Uint8Array,
   grid: ReadonlyArray<number>,
@@ -457,7 +462,8 @@ export const decide = (
       deleted: new Map(changes.deleted),
       moved: new Map(changes.moved),
       updated: new Map(changes.updated),
-      chunks: new Map(changes.chunks)
+      chunks: new Map(changes.chunks),
+      adopted: new Map(changes.adopted)
     }
     const settled = new Set(progress.settled)
     const writtenAs = new Map(progress.writtenAs)
@@ -466,6 +472,7 @@ export const decide = (
     const dropCreated = (node: NodeId): void => {
       draft.created.delete(node)
       draft.chunks.delete(node)
+      draft.adopted.delete(node)
     }
     /** Deletes what others have at a path, with all below it. */
     const deleteTheirs = (path: NodePath.NodePath): void => {
@@ -473,6 +480,7 @@ export const decide = (
         if (draft.moved.has(id)) continue
         draft.updated.delete(id)
         draft.chunks.delete(id)
+        draft.adopted.delete(id)
         draft.deleted.set(id, { path: at, type: data._tag })
         for (const _tag of ["DeleteOfUpdatedArray", "DeleteOfUpdatedGroup", "DeleteOfGroupWithNewNodes"]) {
           settled.add(`${_tag} ${id}`)
@@ -488,7 +496,8 @@ export const decide = (
     }
     const dropUpdate = (node: NodeId): void => {
       const update = draft.updated.get(node)
-      if (update !== undefined && draft.chunks.has(node)) writtenAs.set(node, update.userData)
+      if (update !== undefined && (draft.chunks.has(node) || draft.adopted.has(node)))
+        writtenAs.set(node, update.userData)
       draft.updated.delete(node)
     }
 
@@ -507,12 +516,19 @@ export const decide = (
           const columns = draft.chunks.get(node)
           if (columns === undefined) return
           const common = new Set(commonRows(columns, [{ ...conflict, node }]))
-          draft.chunks.set(node, columns.only(columns.rowsInOrder().filter((_, i) => !common.has(i))))
+          // Others of their own: a session that is rebased goes on writing to them.
+          const kept = new ChunkRefColumns(columns.rank)
+          kept.append(
+            columns,
+            columns.rowsInOrder().filter((_, i) => !common.has(i))
+          )
+          draft.chunks.set(node, kept)
           return
         }
         case "ChunksUpdatedInDeletedArray":
         case "ChunksUpdatedInUpdatedArray":
           draft.chunks.delete(node)
+          draft.adopted.delete(node)
           return
         case "DeleteOfUpdatedArray":
         case "DeleteOfUpdatedGroup": {
@@ -602,6 +618,7 @@ export const finish = ({ changes, onto }: Progress): ChangeSet.ChangeSet => {
         const inside = inGrid(columns, grid)
         return inside.rowsInOrder().length === 0 ? [] : [[id, inside] as const]
       })
-    )
+    ),
+    adopted: new Map([...changes.adopted].filter(([id]) => now.has(id) || changes.created.has(id)))
   }
 }

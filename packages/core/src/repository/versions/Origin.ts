@@ -57,6 +57,16 @@ export const of = (info: RepoInfo): Origin | undefined => {
 }
 
 /**
+ * What tells a repository from others: the id of its creation, or when its first snapshot was written where another client
+ * created it. Copies have the same.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const identify = (info: RepoInfo): string =>
+  of(info)?.id ?? `at ${info.snapshots.get(ObjectId.initialSnapshotId)?.flushedAt ?? "an unknown time"}`
+
+/**
  * What was persisted at the creation.
  *
  * @category decoding

@@ -54,6 +54,31 @@ export class CommitConflict
 }
 
 /**
+ * The tip of a branch is not replaced by another snapshot: it is the first one, or something would be lost. Nothing was
+ * changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AmendRefused
+  extends /*#__PURE__*/ Data.TaggedError("AmendRefused")<{
+    readonly branch: string
+    /** The tip that was to be replaced. */
+    readonly snapshotId: string
+    readonly because: string
+    /** Whether `force: true` would replace it all the same. */
+    readonly canBeForced: boolean
+  }>
+{
+  override get message(): string {
+    const what = this.canBeForced
+      ? "Commit on top of it instead, or pass `force: true` when that does not matter."
+      : "Commit on top of it instead."
+    return `Snapshot \`${this.snapshotId}\`, the tip of branch \`${this.branch}\`, was not amended: ${this.because}. ${what}`
+  }
+}
+
+/**
  * It is not known whether a commit succeeded: the store did not answer, and what is there now could not be read.
  * The session keeps its changes, and its next `commit` finds out.
  *
@@ -152,15 +177,26 @@ const withoutEntry = <A>(map: ReadonlyMap<string, A>, name: string): ReadonlyMap
  * @category changes
  * @since 0.1.0
  */
-export const commit =
-  (
-    branch: string,
-    snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>]
-  ): Change<RefNotFound | CommitConflict> =>
-  (info) =>
-    Result.flatMap(branchTip(info, branch), (tip): Result.Result<Changed, CommitConflict> => {
+export function commit(
+  branch: string,
+  snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>]
+): Change<RefNotFound | CommitConflict>
+export function commit(
+  branch: string,
+  snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>],
+  options: CommitOptions
+): Change<RefNotFound | RefForbidden | CommitConflict>
+export function commit(
+  branch: string,
+  snapshots: readonly [NewSnapshot, ...ReadonlyArray<NewSnapshot>],
+  options?: CommitOptions
+): Change<RefNotFound | RefForbidden | CommitConflict> {
+  return (info) =>
+    Result.flatMap(branchTip(info, branch), (tip): Result.Result<Changed, RefForbidden | CommitConflict> => {
       const [{ parentId }] = snapshots
       if (tip !== parentId) return Result.fail(new CommitConflict({ branch, expected: parentId, actual: tip }))
+      const forbidden = forbiddenMove(info, branch, options)
+      if (forbidden !== undefined) return Result.fail(forbidden)
       const updates = snapshots.map(({ id }): Update => ({ _tag: "NewCommit", branch, newSnapshotId: id }))
       return Result.succeed({
         info: {
@@ -170,6 +206,115 @@ export const commit =
         },
         update: updates.at(-1)!,
         earlier: updates.slice(0, -1)
+      })
+    })
+}
+
+/**
+ * What is new in snapshots, as far as a repository can forbid it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CommitOptions {
+  /** Whether nodes are moved. */
+  readonly moves?: boolean | undefined
+}
+
+/**
+ * Why nodes cannot be moved in a branch, if they are and cannot.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const forbiddenMove = (
+  info: RepoInfo,
+  branch: string,
+  options: CommitOptions | undefined
+): RefForbidden | undefined => {
+  const because = options?.moves === true ? FeatureFlags.problem(info, "move_node") : undefined
+  return because === undefined ? undefined : new RefForbidden({ kind: "branch", name: branch, because })
+}
+
+/** What goes on from a snapshot, in words, beside the branch of which it is the tip. */
+const userOf = (info: RepoInfo, branch: string, tip: SnapshotId): string | undefined => {
+  for (const [name, at] of info.branches) if (at === tip && name !== branch) return `branch \`${name}\` is at it, too`
+  for (const [name, at] of info.tags) if (at === tip) return `tag \`${name}\` is at it`
+  for (const { id, parentId } of info.snapshots.values()) {
+    if (parentId === tip) return `snapshot \`${id}\` was made on top of it`
+  }
+  return undefined
+}
+
+/**
+ * Why the tip of a branch cannot be amended, if it cannot.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const amendProblem = (
+  info: RepoInfo,
+  branch: string,
+  tip: SnapshotId,
+  force: boolean
+): AmendRefused | undefined => {
+  const refused = (because: string, canBeForced: boolean): AmendRefused =>
+    new AmendRefused({ branch, snapshotId: tip, because, canBeForced })
+  if (info.snapshots.get(tip)?.parentId === undefined) {
+    return refused("it is the first snapshot of the repository", false)
+  }
+  const user = force ? undefined : userOf(info, branch, tip)
+  return user === undefined ? undefined : refused(user, true)
+}
+
+/**
+ * Another snapshot in the place of the tip of a branch, which must still be there, with the same parent. The old one stays
+ * in the list until it is collected. Unless forced, nothing else goes on from the old one.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const amend =
+  (
+    branch: string,
+    tip: SnapshotId,
+    snapshot: Omit<SnapshotInfo, "parentId" | "prunedAncestorTxLogs">,
+    options: CommitOptions & { readonly force: boolean }
+  ): Change<RefNotFound | RefForbidden | CommitConflict | AmendRefused> =>
+  (info) =>
+    Result.flatMap(
+      branchTip(info, branch),
+      (actual): Result.Result<Changed, CommitConflict | RefForbidden | AmendRefused> => {
+        if (actual !== tip) return Result.fail(new CommitConflict({ branch, expected: tip, actual }))
+        const problem = forbiddenMove(info, branch, options) ?? amendProblem(info, branch, tip, options.force)
+        if (problem !== undefined) return Result.fail(problem)
+        const { parentId, prunedAncestorTxLogs } = info.snapshots.get(tip)!
+        return Result.succeed({
+          info: {
+            ...info,
+            snapshots: SnapshotTable.including(info.snapshots, { ...snapshot, parentId, prunedAncestorTxLogs }),
+            branches: withEntry(info.branches, branch, snapshot.id)
+          },
+          update: { _tag: "CommitAmended", branch, previousSnapshotId: tip, newSnapshotId: snapshot.id }
+        })
+      }
+    )
+
+/**
+ * A new snapshot that no branch points at.
+ *
+ * @category changes
+ * @since 0.1.0
+ */
+export const detached =
+  (branch: string, snapshot: NewSnapshot, options?: CommitOptions): Change<RefNotFound | RefForbidden> =>
+  (info) =>
+    Result.flatMap(knownSnapshot(info, snapshot.parentId), (): Result.Result<Changed, RefForbidden> => {
+      const forbidden = forbiddenMove(info, branch, options)
+      if (forbidden !== undefined) return Result.fail(forbidden)
+      return Result.succeed({
+        info: { ...info, snapshots: SnapshotTable.including(info.snapshots, snapshot) },
+        update: { _tag: "NewDetachedSnapshot", newSnapshotId: snapshot.id }
       })
     })
 

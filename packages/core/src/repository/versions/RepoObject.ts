@@ -19,6 +19,7 @@ import type { Zstd } from "../../encoding/Zstd.ts"
 import * as DeferredWrites from "../../store/DeferredWrites.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { hasReason, isConflict, ObjectStoreError } from "../../store/ObjectStoreError.ts"
+import type { RepositoryConfig } from "../../values/RepositoryConfig.ts"
 import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
 import * as Turns from "../Turns.ts"
@@ -139,6 +140,25 @@ export interface RetryOptions {
  * @since 0.1.0
  */
 export const defaultRetry: RetryOptions = { attempts: 100, initialDelay: 20, maxDelay: 2000 }
+
+/**
+ * The same as a configuration has it.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const retryOf = (config: RepositoryConfig): RetryOptions => {
+  const {
+    initial_backoff_ms: initial,
+    max_backoff_ms: max,
+    max_tries: tries
+  } = config.repo_update_retries?.default ?? {}
+  return {
+    attempts: tries ?? defaultRetry.attempts,
+    initialDelay: initial ?? defaultRetry.initialDelay,
+    maxDelay: max ?? defaultRetry.maxDelay
+  }
+}
 
 /**
  * The random numbers of the context. It is the service of `effect/Random`, by its key: that module also loads what makes
