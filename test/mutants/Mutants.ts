@@ -113,7 +113,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "compaction of columns keeps ETags with their rows",
     file: `${core}/format/manifest/ChunkRefColumns.ts`,
-    find: "kind === Kind.VirtualETag ? this.#etags.position(old.etags[checksum]!) : checksum",
+    find: "kind === Kind.VirtualETag ? this.#etags.position(from.etags[checksum]!) : checksum",
     replace: "checksum",
     tests: ["packages/core/test/format/columns.test.ts"]
   },
@@ -246,15 +246,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a commit settles its chunks before it is visible",
     file: `${core}/repository/WritableSession.ts`,
-    find: "Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))",
-    replace: "DeferredWrites.settleAll(files)",
+    find: "durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),",
+    replace: "durable: DeferredWrites.settleAll(files),",
     tests: [`${repository}/DeferredCommit.test.ts`]
   },
   {
     name: "a commit settles its files before it is visible",
     file: `${core}/repository/WritableSession.ts`,
-    find: "Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))",
-    replace: "NativeChunks.settle(chunks, settled)",
+    find: "durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),",
+    replace: "durable: NativeChunks.settle(chunks, settled),",
     tests: [`${repository}/DeferredCommit.test.ts`]
   },
   {
@@ -435,8 +435,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "where others win, only the chunks that both wrote are given up",
     file: `${changes}/RebasePlan.ts`,
-    find: "columns.only(columns.rowsInOrder().filter((_, i) => !common.has(i)))",
-    replace: "columns.only([])",
+    find: "columns.rowsInOrder().filter((_, i) => !common.has(i))",
+    replace: "columns.rowsInOrder().subarray(0, 0)",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
@@ -449,8 +449,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a chunk that was written to what it was is no conflict of a rebase",
     file: `${core}/repository/WritableSession.ts`,
-    find: "const changed = yield* Commit.settle(context.assets, changes)\n          const rebased",
-    replace: "const changed = changes\n          const rebased",
+    find: "const changed = yield* Commit.settle(context.assets, changes)\n",
+    replace: "const changed = changes\n",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
