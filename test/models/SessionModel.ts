@@ -148,6 +148,7 @@ export class SessionModel {
       updatedArrays: kinds(this.nodes, "array", isUpdated),
       deletedGroups: kinds(this.base, "group", isGone),
       deletedArrays: kinds(this.base, "array", isGone),
+      movedNodes: [],
       updatedChunks
     }
   }
