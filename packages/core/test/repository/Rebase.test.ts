@@ -430,6 +430,14 @@ const cases: ReadonlyArray<Case> = [
   },
   {
     tag: "MoveOperationCannotBeRebased",
+    what: "a group to where others have a node below",
+    ours: (s) => Effect.andThen(s.deleteNode("/g/a"), s.move("/g", "/n")),
+    theirs: (s) => s.createGroup("/n/below"),
+    look: (state) => ["/g" in state, "/n" in state, "/n/below" in state],
+    wins: { theirs: [true, false, true] }
+  },
+  {
+    tag: "MoveOperationCannotBeRebased",
     what: "to where others have a node",
     ours: (s) => s.move("/b", "/c"),
     theirs: (s) => s.createGroup("/c"),

@@ -406,7 +406,7 @@ export const conflicts = ({
       if (now.path !== from && now.path !== to && isPlaced.has(node)) return `others moved it to \`${now.path}\``
       const there = now.path === to ? undefined : theirsAt(to)
       if (there !== undefined && there.id !== node) return "others have a node there"
-      if (type === "Array" && theirsBelow(to) !== undefined) return "others have nodes below that path"
+      if (now.path !== to && theirsBelow(to) !== undefined) return "others have nodes below that path"
       const problem = obstacle(to)
       if (problem !== undefined) {
         return problem.array === undefined
