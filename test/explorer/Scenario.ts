@@ -234,7 +234,8 @@ const settle = (
   world: World,
   index: number,
   program: Operation.Program,
-  before: Observation.Observation
+  before: Observation.Observation,
+  image: Objects.Image
 ): ReadonlyArray<string> => {
   const { name, session } = program
   if (session === undefined) return []
@@ -242,7 +243,7 @@ const settle = (
   const happened = name in before.state.snapshots
   const { interrupted, isCut } = world.actors[index]!
   const again = afterwards(world, index, session.commit(name, { rebase: program.rebase }))
-  const after = Observation.observe(world, new Map())
+  const after = Observation.observe(world, image)
   const error = Exit.isFailure(again)
     ? (again.cause.reasons.find((reason) => reason._tag === "Fail")?.error as { readonly _tag: string } | undefined)
         ?._tag
@@ -352,7 +353,9 @@ const judge = (scenario: Scenario, { programs, world }: ScenarioRun): ReadonlyAr
   }
   for (const [index, { outcome }] of results.entries()) {
     if (problems.length === 0 && outcome._tag !== "done") {
-      problems.push(...settle(world, index, programs[index]!, observed).map((problem) => `${"ab"[index]}: ${problem}`))
+      problems.push(
+        ...settle(world, index, programs[index]!, observed, image).map((problem) => `${"ab"[index]}: ${problem}`)
+      )
     }
   }
   return problems

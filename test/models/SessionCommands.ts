@@ -471,7 +471,7 @@ export const commands: Array<fc.Arbitrary<Command>> = [
   command("setAttributes", fc.record({ path, n: fc.nat(2), isFunction: fc.boolean() }), (args, model, real) =>
     Effect.gen(function* () {
       const { isFunction, n, path } = args
-      const wanted = isFunction ? ({ n: now = 0 }) => ({ n: Number(now) + n }) : { n }
+      const wanted = isFunction ? ({ n: now = 0 }) => ({ n: now + n }) : { n }
       const edit = real.session.setAttributes(path, wanted)
       const node = model.nodes.get(path)
       if (node === undefined) return assert.strictEqual(yield* outcome(edit), "NodeNotFound")

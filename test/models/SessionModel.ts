@@ -289,7 +289,7 @@ export class SessionModel {
   expired(ids: ReadonlySet<string>): void {
     this.versions = this.versions
       .filter(({ id }) => !ids.has(id))
-      .map((version) => (ids.has(version.parent) ? { ...version, parent: root } : version))
+      .map(({ id, nodes, parent }) => ({ id, nodes, parent: ids.has(parent) ? root : parent }))
   }
 
   /** Drops the snapshots that the branch does not lead to, and says which. */
