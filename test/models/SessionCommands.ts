@@ -427,6 +427,32 @@ const collect = Effect.fnUntraced(function* (isSettled: boolean, model: SessionM
   )
 })
 
+/** The path of a node that may be there: mostly of one that is. */
+const source = fc.record({ pick: fc.nat(11), path, elsewhere: fc.nat(9).map((n) => n === 0) })
+
+const sourceOf = (at: typeof source extends fc.Arbitrary<infer A> ? A : never, nodes: Nodes): string => {
+  const paths = [...nodes.keys()].filter((path) => path !== "/")
+  return at.elsewhere || paths.length === 0 ? at.path : paths[at.pick % paths.length]!
+}
+
+/** A path that may be free: mostly in a group that is there. */
+const target = fc.record({
+  pick: fc.nat(11),
+  path,
+  elsewhere: fc.nat(9).map((n) => n === 0),
+  name: fc.constantFrom("a", "b", "c", "a-b", "é")
+})
+
+const targetOf = (at: typeof target extends fc.Arbitrary<infer A> ? A : never, nodes: Nodes): string => {
+  const groups = [
+    "",
+    ...[...nodes].filter(([path, { kind }]) => kind === "group" && path !== "/").map(([path]) => path)
+  ]
+  return at.elsewhere ? at.path : `${groups[at.pick % groups.length]!}/${at.name}`
+}
+
+const twice = <A>(one: A): ReadonlyArray<A> => [one, one]
+
 export const commands: Array<fc.Arbitrary<Command>> = [
   command("createGroup", fc.record({ path, attributes }), ({ attributes, path }, model, { session }) =>
     Effect.gen(function* () {
@@ -493,26 +519,34 @@ export const commands: Array<fc.Arbitrary<Command>> = [
         assert.strictEqual(yield* outcome(session.shift(path, [0, 0, 0])), "InvalidIndex")
       })
   ),
-  command("move", fc.record({ from: path, to: path }), ({ from, to }, model, { session }) =>
-    Effect.gen(function* () {
-      assert.strictEqual(yield* outcome(session.move(from, to)), model.move(from, to))
-    })
+  ...twice(
+    command("move", fc.record({ from: source, to: target }), ({ from, to }, model, { session }) =>
+      Effect.gen(function* () {
+        const paths = [sourceOf(from, model.nodes), targetOf(to, model.nodes)] as const
+        assert.strictEqual(yield* outcome(session.move(...paths)), model.move(...paths))
+      })
+    )
   ),
   // From this session, or from a version that is there.
-  command(
-    "copyFrom",
-    fc.record({ version: fc.nat(5), path, to: path }),
-    ({ path, to, version }, model, { repository, session }) =>
-      Effect.gen(function* () {
-        const source = model.versions[version]
-        const other = source === undefined ? session : yield* repository.readonlySession({ snapshotId: source.id })
-        const found = yield* outcome(session.copyFrom(other, path, { to }))
-        assert.strictEqual(found, model.copy(source?.nodes ?? model.nodes, path, to))
-      })
+  ...twice(
+    command(
+      "copyFrom",
+      fc.record({ version: fc.nat(11), from: source, to: target }),
+      ({ from, to, version }, model, { repository, session }) =>
+        Effect.gen(function* () {
+          const given = model.versions[version % (model.versions.length + 1)]
+          const nodes = given?.nodes ?? model.nodes
+          const other = given === undefined ? session : yield* repository.readonlySession({ snapshotId: given.id })
+          const paths = [sourceOf(from, nodes), targetOf(to, model.nodes)] as const
+          const found = yield* outcome(session.copyFrom(other, paths[0], { to: paths[1] }))
+          assert.strictEqual(found, model.copy(nodes, ...paths))
+        })
+    )
   ),
-  command("clear", fc.constant({}), (_, model, { session }) =>
+  command("clear", fc.nat(3), (n, model, { session }) =>
     Effect.gen(function* () {
       assert.strictEqual(yield* session.isEmpty(), model.nodes.size === 0)
+      if (n > 0) return
       assert.isUndefined(yield* outcome(session.clear))
       model.clear()
       assert.isTrue(yield* session.isEmpty())
@@ -657,10 +691,30 @@ function verifyVersionsOf(_: unknown, model: SessionModel, real: Real) {
   return verifyVersions(model, real)
 }
 
-/** Runs commands on a new repository, and at last looks at all of its versions. */
+/** A group with an array that has chunks of each kind but virtual ones, committed. */
+const plant = Effect.fnUntraced(function* (model: SessionModel, real: Real) {
+  const { session } = real
+  yield* session.createGroup("/a", { n: 0 })
+  model.create("/a", zarrJson(undefined, { n: 0 }), undefined, false)
+  yield* setMetadata("/a/b", [4], { n: 0 }, model, real)
+  yield* setChunk("/a/b", [0], Uint8Array.of(1), model, real)
+  yield* setChunk(
+    "/a/b",
+    [3],
+    Uint8Array.from({ length: 9 }, () => 3),
+    model,
+    real
+  )
+  model.committed(yield* session.commit("planted"))
+})
+
+/**
+ * Runs commands on a new repository, with a commit in it if it is `planted`, and at last looks at all of its versions.
+ */
 export const runAll = (
   commands: Iterable<fc.AsyncCommand<SessionModel, Real>>,
-  model: SessionModel
+  model: SessionModel,
+  planted = false
 ): Effect.Effect<void, never, Services> =>
   Effect.gen(function* () {
     const context = yield* Effect.context<Services>()
@@ -668,6 +722,7 @@ export const runAll = (
       ...(yield* start),
       run: (effect) => Effect.runPromise(Effect.provide(effect, context))
     }
+    if (planted) yield* plant(model, real)
     yield* Effect.promise(() => fc.asyncModelRun(() => ({ model, real }), commands))
     yield* verifyVersions(model, real)
     yield* reopen(model, real)

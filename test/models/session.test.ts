@@ -39,10 +39,10 @@ const check = (makeStore: Effect.Effect<ObjectStore.ObjectStoreShape>, numRuns: 
     for (const key of Object.keys(objects)) yield* objectsStore.put(key, content(key))
     yield* Effect.promise(() =>
       fc.assert(
-        fc.asyncProperty(fc.commands(commands, { maxCommands: 22, size: "max" }), (sequence) =>
+        fc.asyncProperty(fc.commands(commands, { maxCommands: 16, size: "max" }), fc.nat(3), (sequence, n) =>
           Effect.runPromise(
             Effect.flatMap(makeStore, (store) =>
-              inWorld({ store, objects: objectsStore })(runAll(sequence, new SessionModel()))
+              inWorld({ store, objects: objectsStore })(runAll(sequence, new SessionModel(), n > 0))
             ).pipe(Effect.provideService(Clock.Clock, clock))
           )
         ),
