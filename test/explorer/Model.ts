@@ -54,6 +54,7 @@ const errors: ReadonlySet<string> = new Set([
   "RefNotFound",
   "RefForbidden",
   "CommitConflict",
+  "AmendRefused",
   "RebaseImpossible",
   "RepositoryNotFound",
   "RepositoryAlreadyExists"
@@ -118,6 +119,27 @@ export const commit =
       state,
       { branches: { ...state.branches, [branch]: message }, snapshots: { ...state.snapshots, [message]: tip } },
       `NewCommit ${branch} ${message}`
+    )
+  }
+
+/** A snapshot in the place of the tip, unless something else goes on from that one. */
+export const amend =
+  (branch: string, message: string): Action =>
+  (state, parent) => {
+    const tip = state.branches[branch]
+    if (tip === undefined) return unchanged(state, "RefNotFound", parent)
+    if (tip !== parent) return unchanged(state, "CommitConflict", parent)
+    const isUsed =
+      Object.entries(state.branches).some(([name, at]) => name !== branch && at === tip) ||
+      [...Object.values(state.tags), ...Object.values(state.snapshots)].includes(tip)
+    if (tip === root || isUsed) return unchanged(state, "AmendRefused", parent)
+    return changed(
+      state,
+      {
+        branches: { ...state.branches, [branch]: message },
+        snapshots: { ...state.snapshots, [message]: state.snapshots[tip]! }
+      },
+      `CommitAmended ${branch} ${tip} ${message}`
     )
   }
 

@@ -91,6 +91,8 @@ const printEntry = ({ update }: RepoInfo.UpdateEntry, message: (id: string) => s
       return []
     case "NewCommit":
       return [`NewCommit ${update.branch} ${message(update.newSnapshotId)}`]
+    case "CommitAmended":
+      return [`CommitAmended ${update.branch} ${message(update.previousSnapshotId)} ${message(update.newSnapshotId)}`]
     case "BranchReset":
     case "BranchDeleted":
     case "TagDeleted":
@@ -103,11 +105,20 @@ const printEntry = ({ update }: RepoInfo.UpdateEntry, message: (id: string) => s
   }
 }
 
-/** Ids of a snapshot and those before it, without the first of all. */
-const lineage = ({ snapshots }: RepoInfo.RepoInfo, id: string): ReadonlyArray<string> => {
+/** Ids of a snapshot and those before it, each after those that it has replaced, without the first of all. */
+const lineage = (
+  { snapshots }: RepoInfo.RepoInfo,
+  log: ReadonlyArray<RepoInfo.UpdateEntry>,
+  id: string
+): ReadonlyArray<string> => {
+  const replaced = new Map<string, string>(
+    log.flatMap(({ update }) =>
+      update._tag === "CommitAmended" ? [[update.newSnapshotId, update.previousSnapshotId] as const] : []
+    )
+  )
   const ids: Array<string> = []
   for (let at: string | undefined = id; at !== undefined && at !== firstSnapshot;) {
-    ids.push(at)
+    for (let one: string | undefined = at; one !== undefined; one = replaced.get(one)) ids.push(one)
     at = snapshots.get(at as never)?.parentId
   }
   return ids
@@ -164,6 +175,7 @@ export const observe = (world: World, known: Objects.Image): Observation => {
       problems.push(`the transaction log of ${message(id)} is damaged`)
     return isLess || known.get(file) === undefined || known.get(file) !== objects.get(file)
   })
+  const log = wholeLog(objects, info, problems)
   const read = world.now(world.actors.length - 1, readAll(unread))
   if (Exit.isFailure(read)) problems.push(`it cannot be read: ${Cause.pretty(read.cause).split("\n")[0]}`)
   else {
@@ -171,10 +183,10 @@ export const observe = (world: World, known: Objects.Image): Observation => {
       if (chunk !== message(unread[i]!)) problems.push(`the snapshot ${message(unread[i]!)} has the chunk of ${chunk}`)
     }
     for (const [i, marks] of read.value.marks.entries()) {
-      const ids = lineage(info, unread[i]!)
+      const ids = lineage(info, log, unread[i]!)
       const expected = ids.map(message).toSorted()
       // What has expired is not in the lineage any more, and what it did is there.
-      const isWhole = ids.every((id) => info.snapshots.get(id as never)?.prunedAncestorTxLogs.length === 0)
+      const isWhole = ids.every((id) => (info.snapshots.get(id as never)?.prunedAncestorTxLogs.length ?? 0) === 0)
       const isThere = expected.every((one) => marks.includes(one))
       if (!isThere || (isWhole && marks.length !== expected.length)) {
         problems.push(
@@ -184,7 +196,6 @@ export const observe = (world: World, known: Objects.Image): Observation => {
     }
   }
 
-  const log = wholeLog(objects, info, problems)
   checkCopies(objects, info, problems)
   const state: Model.State = {
     exists: true,

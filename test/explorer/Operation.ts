@@ -22,6 +22,8 @@ export interface Program {
   readonly log: Log
   /** The snapshot that new refs point at. */
   readonly target: { readonly id: string; readonly message: string }
+  /** The snapshot that `main` is at. */
+  readonly tip: { readonly id: string; readonly message: string }
   repository?: Repository.RepositoryShape
   session?: WritableSession
   /** How its session commits. */
@@ -75,14 +77,23 @@ export const readMarks = (session: Session): Effect.Effect<ReadonlyArray<string>
     nodes.flatMap(({ path }) => (path.startsWith(markPrefix) ? [path.slice(markPrefix.length)] : [])).toSorted()
   )
 
-/** Writes to a session what a commit of this message holds. */
-export const writeChunk = Effect.fnUntraced(function* (session: WritableSession, message: string) {
+/** A group that somebody may make a mark of. */
+export const spare = "/spare"
+
+/** Writes to a session what a commit of this message holds; its mark is made, or a group is moved to be it. */
+export const writeChunk = Effect.fnUntraced(function* (
+  session: WritableSession,
+  message: string,
+  mark: "created" | "moved" = "created"
+) {
   const nodes = yield* session.nodes()
   if (!nodes.some((node) => node.path === array)) {
     yield* session.createArray(array, { shape: [1], chunkShape: [1], dataType: "uint8", fillValue: 0 })
   }
   yield* session.setChunk(array, [0], chunk(message))
-  yield* session.createGroup(`${markPrefix}${message}`)
+  yield* mark === "moved"
+    ? session.move(spare, `${markPrefix}${message}`)
+    : session.createGroup(`${markPrefix}${message}`)
 })
 
 export const container = (name: string): VirtualChunkContainer => ({
@@ -157,6 +168,32 @@ export const commitOnTop = (branch: string): Operation =>
     ({ name }) => [Model.openSession(branch), Model.commitOnTop(branch, name)]
   )
 
+/** A commit that moves a node. */
+export const commitMove = (branch: string): Operation =>
+  onRepository(
+    `commit.move(${branch})`,
+    Effect.fnUntraced(function* (repository, program) {
+      const session = yield* repository.writableSession(branch)
+      yield* writeChunk(session, program.name, "moved")
+      program.session = session
+      yield* session.commit(program.name)
+    }),
+    ({ name }) => [Model.openSession(branch), Model.commit(branch, name)]
+  )
+
+/** Takes the place of the tip, with what it did. */
+export const amend = (branch: string): Operation =>
+  onRepository(
+    `amend(${branch})`,
+    Effect.fnUntraced(function* (repository, program) {
+      const session = yield* repository.writableSession(branch)
+      yield* writeChunk(session, program.name)
+      program.session = session
+      yield* session.amend(program.name)
+    }),
+    ({ name }) => [Model.openSession(branch), Model.amend(branch, name)]
+  )
+
 export const createBranch = (branch: string): Operation =>
   onRepository(
     `createBranch(${branch})`,
@@ -183,6 +220,14 @@ export const createTag = (tag: string): Operation =>
     `createTag(${tag})`,
     (repository, program) => repository.createTag(tag, program.target.id),
     ({ target }) => [Model.createTag(tag, target.message)]
+  )
+
+/** A tag at the tip of `main`. */
+export const tagTip = (tag: string): Operation =>
+  onRepository(
+    `createTag.tip(${tag})`,
+    (repository, program) => repository.createTag(tag, program.tip.id),
+    ({ tip }) => [Model.createTag(tag, tip.message)]
   )
 
 export const deleteTag = (tag: string): Operation =>

@@ -34,6 +34,7 @@ interface Start {
   readonly image: Objects.Image
   readonly state: Model.State
   readonly target: Operation.Program["target"]
+  readonly tip: Operation.Program["tip"]
 }
 
 /** The third program of a world prepares and looks. */
@@ -44,14 +45,15 @@ const prepare = (log: Operation.Log) =>
     const repository = yield* Repository.create({ persist: Operation.addContainer("base")(Operation.base(log)) })
     const session = yield* repository.writableSession("main")
     yield* Operation.writeChunk(session, "s1")
+    yield* session.createGroup(Operation.spare)
     const s1 = yield* session.commit("s1")
     yield* Operation.writeChunk(session, "s2")
-    yield* session.commit("s2")
+    const s2 = yield* session.commit("s2")
     yield* repository.createBranch("dev", s1)
     yield* repository.createTag("v1", s1)
     yield* repository.createTag("old", s1)
     yield* repository.deleteTag("old")
-    return s1
+    return { s1, s2 }
   })
 
 /** A commit on a branch that is deleted again. */
@@ -87,13 +89,16 @@ const startOf = (place: Place, log: Operation.Log): Start => {
   if (known !== undefined) return known
   const world = new World(new Map(), 3)
   let target = { id: Observation.firstSnapshot, message: Model.root }
+  let tip = target
   if (place !== "empty") {
-    const s1 = world.now(observer, prepare(log))
-    if (Exit.isFailure(s1)) throw new Error(Cause.pretty(s1.cause))
-    target = { id: s1.value, message: "s1" }
+    const prepared = world.now(observer, prepare(log))
+    if (Exit.isFailure(prepared)) throw new Error(Cause.pretty(prepared.cause))
+    const { s1, s2 } = prepared.value
+    target = { id: s1, message: "s1" }
+    tip = { id: s2, message: "s2" }
     if (place === "unpublished") leaveUnpublished(world)
     if (place === "orphaned") {
-      const s3 = world.now(observer, orphan(s1.value))
+      const s3 = world.now(observer, orphan(s1))
       if (Exit.isFailure(s3)) throw new Error(Cause.pretty(s3.cause))
       target = { id: s3.value, message: "s3" }
     }
@@ -101,7 +106,7 @@ const startOf = (place: Place, log: Operation.Log): Start => {
   const image = new Map(world.objects)
   const { problems, state } = Observation.observe(new World(image, 3), new Map())
   if (problems.length > 0) throw new Error(`The place itself is not whole: ${problems.join("; ")}`)
-  const start = { image, state, target }
+  const start = { image, state, target, tip }
   starts.set(key, start)
   return start
 }
@@ -113,10 +118,10 @@ interface ScenarioRun extends Search.Run {
 }
 
 const begin = ({ log, operations, place }: Scenario, { faults = 1, kinds = allFaults, seed }: Options): ScenarioRun => {
-  const { image, target } = startOf(place, log)
+  const { image, target, tip } = startOf(place, log)
   const world = new World(image, 3, seed)
   const programs = operations.map((operation, index): Operation.Program => {
-    const program: Operation.Program = { name: index === 0 ? "a" : "b", log, target }
+    const program: Operation.Program = { name: index === 0 ? "a" : "b", log, target, tip }
     if (operation.from === "repository") {
       const opened = world.now(index, Repository.open())
       if (Exit.isFailure(opened)) throw new Error(Cause.pretty(opened.cause))
@@ -229,7 +234,8 @@ const settle = (
   world: World,
   index: number,
   program: Operation.Program,
-  before: Observation.Observation
+  before: Observation.Observation,
+  image: Objects.Image
 ): ReadonlyArray<string> => {
   const { name, session } = program
   if (session === undefined) return []
@@ -237,7 +243,7 @@ const settle = (
   const happened = name in before.state.snapshots
   const { interrupted, isCut } = world.actors[index]!
   const again = afterwards(world, index, session.commit(name, { rebase: program.rebase }))
-  const after = Observation.observe(world, new Map())
+  const after = Observation.observe(world, image)
   const error = Exit.isFailure(again)
     ? (again.cause.reasons.find((reason) => reason._tag === "Fail")?.error as { readonly _tag: string } | undefined)
         ?._tag
@@ -347,7 +353,9 @@ const judge = (scenario: Scenario, { programs, world }: ScenarioRun): ReadonlyAr
   }
   for (const [index, { outcome }] of results.entries()) {
     if (problems.length === 0 && outcome._tag !== "done") {
-      problems.push(...settle(world, index, programs[index]!, observed).map((problem) => `${"ab"[index]}: ${problem}`))
+      problems.push(
+        ...settle(world, index, programs[index]!, observed, image).map((problem) => `${"ab"[index]}: ${problem}`)
+      )
     }
   }
   return problems

@@ -7,8 +7,10 @@ import { nameOf, type Place, type Scenario } from "./Scenario.ts"
 import type { Fault } from "./World.ts"
 
 const {
+  amend,
   collect,
   commit,
+  commitMove,
   commitOnTop,
   create,
   createBranch,
@@ -20,6 +22,7 @@ const {
   publish,
   reader,
   resetBranch,
+  tagTip,
   updateConfig
 } = Operation
 
@@ -29,6 +32,10 @@ const onRepository: ReadonlyArray<Operation.Operation> = [
   commit("dev"),
   commitOnTop("main"),
   commitOnTop("dev"),
+  amend("main"),
+  amend("dev"),
+  commitMove("main"),
+  commitMove("dev"),
   createBranch("new"),
   createBranch("dev"),
   deleteBranch("dev"),
@@ -36,6 +43,7 @@ const onRepository: ReadonlyArray<Operation.Operation> = [
   resetBranch("main"),
   resetBranch("dev"),
   createTag("new"),
+  tagTip("new"),
   deleteTag("v1"),
   deleteTag("new"),
   updateConfig,
@@ -50,6 +58,7 @@ const creators = [create, openOrCreate]
 const whileCreated = [
   commit("main"),
   commitOnTop("main"),
+  amend("main"),
   createBranch("new"),
   deleteBranch("new"),
   resetBranch("main"),
@@ -81,7 +90,10 @@ const maintenance: ReadonlyArray<readonly [Operation.Operation, Operation.Operat
     [
       commit("main"),
       commitOnTop("main"),
+      amend("main"),
+      commitMove("main"),
       createTag("new"),
+      tagTip("new"),
       createBranch("new"),
       resetBranch("main"),
       deleteBranch("dev"),
@@ -130,6 +142,12 @@ const meeting: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]
   return pairs(usual).map((pair) => special.get(pair.map(kindOf).join()) ?? pair)
 })()
 
+/** Amending and moving nodes, against what they meet. */
+const amendingAndMoving: ReadonlyArray<readonly [Operation.Operation, Operation.Operation]> = [
+  ...across([commit("main"), commitOnTop("main")], [amend("main"), commitMove("main")]),
+  ...across([amend("main"), commitMove("main")], [tagTip("new"), reader("main")])
+]
+
 /**
  * The faults of the reduced set. What is left to `pnpm explore`: requests that are refused for good, and, but for one
  * pair, networks that do not come back.
@@ -144,9 +162,18 @@ const fewerFaults: ReadonlyMap<string, ReadonlyArray<Fault>> = new Map([
   ["repository/short/commit.rebase(main)+config.update", ["interrupt-after"]],
   ["repository/short/commit.rebase(main)+commit.rebase(main)", ["lost", "interrupt-after"]],
   ["repository/short/commit(main)+commit.rebase(main)", ["lost", "interrupt-after"]],
+  ["repository/short/commit(main)+amend(main)", ["lost"]],
+  ["repository/short/commit(main)+commit.move(main)", []],
+  ["repository/short/commit.rebase(main)+amend(main)", ["lost"]],
+  ["repository/short/commit.rebase(main)+commit.move(main)", ["lost"]],
+  ["repository/short/amend(main)+createTag.tip(new)", ["lost", "interrupt-after"]],
+  ["repository/short/amend(main)+reader(main)", ["interrupt-after"]],
+  ["repository/short/commit.move(main)+createTag.tip(new)", []],
+  ["repository/short/commit.move(main)+reader(main)", []],
   ["orphaned/short/collect+createTag(new)", []],
   ["orphaned/short/collect+createBranch(new)", []],
   ["orphaned/short/collect+reader(main)", []],
+  ["empty/short/create+amend(main)", []],
   ["empty/short/create+create", ["error", "lost"]],
   ["empty/short/create+openOrCreate", ["lost"]],
   ["empty/short/openOrCreate+openOrCreate", ["lost"]]
@@ -158,6 +185,7 @@ const fewerFaults: ReadonlyMap<string, ReadonlyArray<Fault>> = new Map([
  */
 export const reduced: ReadonlyArray<{ readonly scenario: Scenario; readonly kinds: ReadonlyArray<Fault> }> = [
   ...scenarios("repository", meeting),
+  ...scenarios("repository", amendingAndMoving),
   ...scenarios("orphaned", [
     [expire, createTag("new")],
     [expire, expire],

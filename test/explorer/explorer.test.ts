@@ -10,12 +10,13 @@ const onRepository = (...operations: readonly [Operation.Operation, Operation.Op
   operations
 })
 
-const { commit, createBranch, createTag, reader } = Operation
+const { amend, commit, createBranch, createTag, reader, tagTip } = Operation
 
 describe("explorer", () => {
   it.each<readonly [Seed, Scenario.Scenario, RegExp]>([
     ["unconditional put", onRepository(createBranch("new"), createTag("new")), /no order.* explains/],
     ["lost answer ignored", onRepository(createBranch("new"), createTag("new")), /failed, nothing happened/],
+    ["unconditional put", onRepository(amend("main"), tagTip("new")), /no order.* explains/],
     ["interruptible put", onRepository(commit("main"), createTag("new")), /does not know that it has committed/],
     ["stale read", onRepository(commit("main"), reader("main")), /no order.* explains/]
   ])("catches %s, and shows the schedule again", (seed, scenario, problem) => {

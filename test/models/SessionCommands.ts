@@ -6,6 +6,7 @@ import {
   ByteRange,
   ChunkIndex,
   Credentials,
+  Maintenance,
   NodePath,
   type ObjectStore,
   type Platform,
@@ -23,7 +24,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
-import { type Array as ArrayNode, type Chunk, type Nodes, type SessionModel, visible } from "./SessionModel.ts"
+import { type Array as ArrayNode, type Chunk, type Nodes, root, type SessionModel, visible } from "./SessionModel.ts"
 
 export type Services = ObjectStore.ObjectStore | Platform.Platforms | Zstd.Zstd | Scope.Scope
 
@@ -193,16 +194,18 @@ export const verifyAll = Effect.fnUntraced(function* (model: SessionModel, { rep
   const status = yield* session.status
   const expected = model.status()
   assert.deepStrictEqual<unknown>(status, expected)
-  const last = model.versions.at(-1)
-  if (last !== undefined) assert.strictEqual(yield* session.snapshotId, last.id as never)
+  if (model.tip !== root) assert.strictEqual<string>(yield* session.snapshotId, model.tip)
   assert.strictEqual(session.branch, "main")
   assert.isNotEmpty(repository.description)
 })
 
-/** Every committed snapshot is as it was committed. */
-export const verifyVersions = Effect.fnUntraced(function* (model: SessionModel, real: Real) {
+/** Every snapshot is as it was made. */
+export const verifyVersions = Effect.fnUntraced(function* (
+  model: SessionModel,
+  { repository }: Pick<Real, "repository">
+) {
   for (const { id, nodes } of model.versions) {
-    const session = yield* real.repository.readonlySession({ snapshotId: id })
+    const session = yield* repository.readonlySession({ snapshotId: id })
     yield* verify(session, nodes)
     yield* verifyZarr(session, nodes)
   }
@@ -349,11 +352,106 @@ const configure = (real: Real, f: (config: RepositoryConfig.RepositoryConfig) =>
 
 /** Opens the repository anew and its branch, without what was not committed. */
 const reopen = Effect.fnUntraced(function* (model: SessionModel, real: Real) {
+  // Nobody commits what it was about to.
+  yield* real.session.discard
   model.isModelKnown = model.isModelConfigured
   real.repository = yield* Repository.open(open(model.isModelConfigured))
   real.session = yield* real.repository.writableSession("main")
   model.discard()
 })
+
+/** Changes the metadata of a node that is there, and says what it is then. */
+const edited = Effect.fnUntraced(function* (
+  path: string,
+  field: "attributes" | "shape",
+  value: unknown,
+  edit: Effect.Effect<void, { readonly _tag: string }>,
+  model: SessionModel,
+  { session }: Real
+) {
+  const before = JSON.parse(Buffer.from(model.nodes.get(path)!.userData).toString()) as object
+  assert.isUndefined(yield* outcome(edit))
+  const expected = new TextEncoder().encode(JSON.stringify({ ...before, [field]: value }))
+  assertBytes((yield* session.node(path)).userData, expected, path)
+  return expected
+})
+
+/** A new handle, which has nothing of the repository in memory. */
+const anew = (model: SessionModel): Effect.Effect<Repository.RepositoryShape, unknown, Services> =>
+  Repository.open(open(model.isModelConfigured))
+
+/** Snapshots that are gone are not found, and all others are as they were. */
+const verifyLeft = Effect.fnUntraced(function* (model: SessionModel, gone: Iterable<string>) {
+  const repository = yield* anew(model)
+  for (const id of gone) {
+    const error = yield* Effect.flip(repository.readonlySession({ snapshotId: id }))
+    assert.strictEqual(error._tag, "RefNotFound")
+  }
+  yield* verifyVersions(model, { repository })
+})
+
+/** Everything until now is old afterwards. */
+const later = Effect.sleep("20 millis")
+
+/** Commits, or leaves the session without changes. */
+const settle = Effect.fnUntraced(function* (model: SessionModel, { session }: Real) {
+  if (model.hasChanges) return model.committed(yield* session.commit("before maintenance"))
+  yield* session.discard
+  model.discard()
+})
+
+/** All snapshots but the tip expire. */
+const expire = Effect.fnUntraced(function* (model: SessionModel, real: Real) {
+  yield* later
+  const { released } = yield* Maintenance.expire(real.other, { olderThan: 0 })
+  const expected = model.versions.map(({ id }) => id).filter((id) => id !== model.tip)
+  assert.deepStrictEqual<ReadonlyArray<string>>(released.toSorted(), expected.toSorted())
+  model.expired(new Set(released))
+  yield* verifyLeft(model, released)
+})
+
+/** Deletes whatever nothing needs, but no files of a session that may still be committed. */
+const collect = Effect.fnUntraced(function* (isSettled: boolean, model: SessionModel, real: Real) {
+  if (isSettled) yield* settle(model, real)
+  yield* later
+  const collected = yield* Effect.result(Maintenance.collectGarbage(real.other, { olderThan: 0, minimumAge: 0 }))
+  if (Result.isFailure(collected)) {
+    assert.strictEqual(collected.failure._tag, "InvalidCutoff")
+    assert.isFalse(isSettled, collected.failure.message)
+    return
+  }
+  assert.isTrue(collected.success.isComplete)
+  yield* verifyLeft(
+    model,
+    model.collected().map(({ id }) => id)
+  )
+})
+
+/** The path of a node that may be there: mostly of one that is. */
+const source = fc.record({ pick: fc.nat(11), path, elsewhere: fc.nat(9).map((n) => n === 0) })
+
+const sourceOf = (at: typeof source extends fc.Arbitrary<infer A> ? A : never, nodes: Nodes): string => {
+  const paths = [...nodes.keys()].filter((path) => path !== "/")
+  return at.elsewhere || paths.length === 0 ? at.path : paths[at.pick % paths.length]!
+}
+
+/** A path that may be free: mostly in a group that is there. */
+const target = fc.record({
+  pick: fc.nat(11),
+  path,
+  elsewhere: fc.nat(9).map((n) => n === 0),
+  name: fc.constantFrom("a", "b", "c", "a-b", "é")
+})
+
+const targetOf = (at: typeof target extends fc.Arbitrary<infer A> ? A : never, nodes: Nodes): string => {
+  const groups = [
+    "",
+    ...[...nodes].filter(([path, { kind }]) => kind === "group" && path !== "/").map(([path]) => path)
+  ]
+  return at.elsewhere ? at.path : `${groups[at.pick % groups.length]!}/${at.name}`
+}
+
+const twice = <A>(one: A): ReadonlyArray<A> => [one, one]
 
 export const commands: Array<fc.Arbitrary<Command>> = [
   command("createGroup", fc.record({ path, attributes }), ({ attributes, path }, model, { session }) =>
@@ -381,12 +479,85 @@ export const commands: Array<fc.Arbitrary<Command>> = [
     const { arrays } = model
     return arrays.length === 0 ? Effect.void : setMetadata(arrays[pick % arrays.length]!, grid, attributes, model, real)
   }),
+  command("resize", fc.record({ pick: fc.nat(5), shape: fc.tuple(fc.nat(10), fc.nat(10)) }), (args, model, real) =>
+    Effect.gen(function* () {
+      const { arrays } = model
+      const path = arrays[args.pick % arrays.length]
+      if (path === undefined) return
+      const shape = args.shape.slice(0, model.array(path)!.grid.length)
+      while (shape.length < model.array(path)!.grid.length) shape.push(3)
+      const userData = yield* edited(path, "shape", shape, real.session.resize(path, shape), model, real)
+      model.resize(
+        path,
+        userData,
+        shape.map((length) => Math.ceil(length / 2))
+      )
+    })
+  ),
+  command("setAttributes", fc.record({ path, n: fc.nat(2), isFunction: fc.boolean() }), (args, model, real) =>
+    Effect.gen(function* () {
+      const { isFunction, n, path } = args
+      const wanted = isFunction ? ({ n: now = 0 }) => ({ n: now + n }) : { n }
+      const edit = real.session.setAttributes(path, wanted)
+      const node = model.nodes.get(path)
+      if (node === undefined) return assert.strictEqual(yield* outcome(edit), "NodeNotFound")
+      const { attributes } = JSON.parse(Buffer.from(node.userData).toString()) as { attributes: { n: number } }
+      const value = { n: isFunction ? attributes.n + n : n }
+      model.setUserData(path, yield* edited(path, "attributes", value, edit, model, real))
+    })
+  ),
+  command(
+    "shift",
+    fc.record({ pick: fc.nat(5), offsets: fc.tuple(fc.integer({ min: -2, max: 2 }), fc.integer({ min: -2, max: 2 })) }),
+    ({ offsets, pick }, model, { session }) =>
+      Effect.gen(function* () {
+        const path = model.arrays[pick % model.arrays.length]
+        if (path === undefined) return
+        const { grid } = model.array(path)!
+        assert.isUndefined(yield* outcome(session.shift(path, offsets.slice(0, grid.length))))
+        model.shift(path, offsets)
+        assert.strictEqual(yield* outcome(session.shift(path, [0, 0, 0])), "InvalidIndex")
+      })
+  ),
+  ...twice(
+    command("move", fc.record({ from: source, to: target }), ({ from, to }, model, { session }) =>
+      Effect.gen(function* () {
+        const paths = [sourceOf(from, model.nodes), targetOf(to, model.nodes)] as const
+        assert.strictEqual(yield* outcome(session.move(...paths)), model.move(...paths))
+      })
+    )
+  ),
+  // From this session, or from a version that is there.
+  ...twice(
+    command(
+      "copyFrom",
+      fc.record({ version: fc.nat(11), from: source, to: target }),
+      ({ from, to, version }, model, { repository, session }) =>
+        Effect.gen(function* () {
+          const given = model.versions[version % (model.versions.length + 1)]
+          const nodes = given?.nodes ?? model.nodes
+          const other = given === undefined ? session : yield* repository.readonlySession({ snapshotId: given.id })
+          const paths = [sourceOf(from, nodes), targetOf(to, model.nodes)] as const
+          const found = yield* outcome(session.copyFrom(other, paths[0], { to: paths[1] }))
+          assert.strictEqual(found, model.copy(nodes, ...paths))
+        })
+    )
+  ),
+  command("clear", fc.nat(3), (n, model, { session }) =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* session.isEmpty(), model.nodes.size === 0)
+      if (n > 0) return
+      assert.isUndefined(yield* outcome(session.clear))
+      model.clear()
+      assert.isTrue(yield* session.isEmpty())
+    })
+  ),
   command("deleteNode", fc.record({ path }), ({ path }, model, { session }) =>
     Effect.gen(function* () {
       assert.strictEqual(yield* outcome(session.deleteNode(path)), model.delete(path))
     })
   ),
-  ...Array.from({ length: 3 }, () =>
+  ...Array.from({ length: 5 }, () =>
     command("setChunk", fc.record({ at: place, bytes }), ({ at, bytes }, model, real) => {
       const { index, path } = placed(at, model)
       return setChunk(path, index, bytes, model, real)
@@ -463,7 +634,7 @@ export const commands: Array<fc.Arbitrary<Command>> = [
       model.discard()
     })
   ),
-  ...Array.from({ length: 3 }, () =>
+  ...Array.from({ length: 4 }, () =>
     command("commit", fc.constant({}), (_, model, { session }) =>
       Effect.gen(function* () {
         if (!model.hasChanges) {
@@ -473,6 +644,27 @@ export const commands: Array<fc.Arbitrary<Command>> = [
         model.committed(yield* session.commit("a commit"))
       })
     )
+  ),
+  command("amend", fc.record({ force: fc.boolean() }), ({ force }, model, { session }) =>
+    Effect.gen(function* () {
+      const amended = yield* Effect.result(session.amend("an amended commit", { force }))
+      assert.strictEqual(Result.isFailure(amended) ? amended.failure._tag : undefined, model.amendProblem(force))
+      if (Result.isSuccess(amended)) model.amended(amended.success)
+    })
+  ),
+  command("flush", fc.constant({}), (_, model, { session }) =>
+    Effect.gen(function* () {
+      if (!model.hasChanges) {
+        const error = yield* Effect.flip(session.flush("nothing"))
+        return assert.strictEqual(error._tag, "NothingToCommit")
+      }
+      model.flushed(yield* session.flush("a look"))
+    })
+  ),
+  command("expire", fc.constant({}), (_, model, real) => expire(model, real)),
+  command("collect garbage", fc.nat(3), (n, model, real) => collect(n > 0, model, real)),
+  command("expire and collect", fc.constant({}), (_, model, real) =>
+    Effect.andThen(expire(model, real), collect(true, model, real))
   ),
   command("reopen", fc.constant({}), (_, model, real) => reopen(model, real)),
   command("versions", fc.constant({}), verifyVersionsOf),
@@ -499,10 +691,30 @@ function verifyVersionsOf(_: unknown, model: SessionModel, real: Real) {
   return verifyVersions(model, real)
 }
 
-/** Runs commands on a new repository, and at last looks at all of its versions. */
+/** A group with an array that has chunks of each kind but virtual ones, committed. */
+const plant = Effect.fnUntraced(function* (model: SessionModel, real: Real) {
+  const { session } = real
+  yield* session.createGroup("/a", { n: 0 })
+  model.create("/a", zarrJson(undefined, { n: 0 }), undefined, false)
+  yield* setMetadata("/a/b", [4], { n: 0 }, model, real)
+  yield* setChunk("/a/b", [0], Uint8Array.of(1), model, real)
+  yield* setChunk(
+    "/a/b",
+    [3],
+    Uint8Array.from({ length: 9 }, () => 3),
+    model,
+    real
+  )
+  model.committed(yield* session.commit("planted"))
+})
+
+/**
+ * Runs commands on a new repository, with a commit in it if it is `planted`, and at last looks at all of its versions.
+ */
 export const runAll = (
   commands: Iterable<fc.AsyncCommand<SessionModel, Real>>,
-  model: SessionModel
+  model: SessionModel,
+  planted = false
 ): Effect.Effect<void, never, Services> =>
   Effect.gen(function* () {
     const context = yield* Effect.context<Services>()
@@ -510,6 +722,7 @@ export const runAll = (
       ...(yield* start),
       run: (effect) => Effect.runPromise(Effect.provide(effect, context))
     }
+    if (planted) yield* plant(model, real)
     yield* Effect.promise(() => fc.asyncModelRun(() => ({ model, real }), commands))
     yield* verifyVersions(model, real)
     yield* reopen(model, real)

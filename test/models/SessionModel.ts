@@ -52,14 +52,35 @@ const sameChunk = (a: Chunk | undefined, b: Chunk | undefined): boolean =>
 
 const paths = (nodes: Nodes): ReadonlyArray<string> => [...nodes.keys()].toSorted(NodePath.compare)
 
+/** The parent of the first commit: a snapshot without nodes that is always there. */
+export const root = "root"
+
+/** A snapshot: what it holds, and the one that it was made on. */
+export interface Version {
+  readonly id: string
+  readonly nodes: Nodes
+  readonly parent: string
+}
+
 const isBelow = (path: string, above: string): boolean =>
   path !== above && (above === "/" || path.startsWith(`${above}/`))
+
+const withoutHidden = (array: Array): Array => ({
+  ...array,
+  chunks: new Map(visible(array).map(([index, chunk]) => [index.join(), chunk]))
+})
+
+/** Nodes as a snapshot holds them: without chunks outside of their grids. */
+const readable = (nodes: Nodes): Nodes =>
+  new Map([...nodes].map(([path, node]) => [path, node.kind === "group" ? node : withoutHidden(node)]))
 
 export class SessionModel {
   nodes: Nodes = new Map()
   base: Nodes = new Map()
-  /** What each committed snapshot holds. */
-  readonly versions: Array_<{ readonly id: string; readonly nodes: Nodes }> = []
+  /** The snapshots that are there, those that no branch leads to included. */
+  versions: ReadonlyArray<Version> = []
+  /** The snapshot that the branch is at. */
+  tip = root
   /** Whether somebody has configured the container `model`, and whether the open session knows of it. */
   isModelConfigured = false
   isModelKnown = false
@@ -105,6 +126,66 @@ export class SessionModel {
     this.nodes = new Map([...this.nodes, [path, node]])
   }
 
+  /** Gives a node and those below it other paths, in a group that is there. */
+  move(from: string, to: string): string | undefined {
+    if (!this.nodes.has(from)) return "NodeNotFound"
+    if (from === "/" || to === "/" || to === from || isBelow(to, from)) return "InvalidMove"
+    if (this.#isTaken(to)) return "NodeAlreadyExists"
+    const group = to.slice(0, to.lastIndexOf("/")) || "/"
+    const above = this.nodes.get(group)
+    if (above === undefined ? group !== "/" : above.kind === "array") return "NodeNotFound"
+    this.nodes = new Map(
+      [...this.nodes].map(([path, node]) => [
+        path === from || isBelow(path, from) ? to + path.slice(from.length) : path,
+        node
+      ])
+    )
+    return undefined
+  }
+
+  #isTaken(path: string): boolean {
+    return this.nodes.has(path) || [...this.nodes.keys()].some((other) => isBelow(other, path))
+  }
+
+  /** Copies what can be read of a node and those below it. */
+  copy(source: Nodes, from: string, to: string): string | undefined {
+    if (!source.has(from)) return "NodeNotFound"
+    if (this.#isTaken(to)) return "NodeAlreadyExists"
+    if ([...this.nodes].some(([above, { kind }]) => kind === "array" && isBelow(to, above))) return "NodeAlreadyExists"
+    const prefix = from === "/" ? "" : from
+    const copies = [...readable(source)].filter(([path]) => path === from || isBelow(path, from))
+    for (const [path, node] of copies) {
+      const place = path === from ? to : `${to === "/" ? "" : to}${path.slice(prefix.length)}`
+      this.#put(place, { ...node, identity: ++this.#identities })
+    }
+    return undefined
+  }
+
+  setUserData(path: string, userData: Uint8Array): void {
+    this.#put(path, { ...this.nodes.get(path)!, userData })
+  }
+
+  /** Another grid of as many dimensions: what is outside of it is gone for good. */
+  resize(path: string, userData: Uint8Array, grid: ReadonlyArray<number>): void {
+    this.#put(path, withoutHidden({ ...this.array(path)!, userData, grid }))
+  }
+
+  /** Chunks at other indices; those that leave the grid are gone. */
+  shift(path: string, offsets: ReadonlyArray<number>): void {
+    const array = this.array(path)!
+    const chunks = new Map(
+      visible(array)
+        .map(([index, chunk]) => [index.map((at, axis) => at + offsets[axis]!), chunk] as const)
+        .filter(([index]) => index.every((at, axis) => at >= 0 && at < array.grid[axis]!))
+        .map(([index, chunk]) => [index.join(), chunk])
+    )
+    this.#put(path, { ...array, chunks })
+  }
+
+  clear(): void {
+    this.nodes = new Map()
+  }
+
   delete(path: string): string | undefined {
     if (!this.nodes.has(path)) return "NodeNotFound"
     this.nodes = new Map([...this.nodes].filter(([other]) => other !== path && !isBelow(other, path)))
@@ -148,7 +229,12 @@ export class SessionModel {
       updatedArrays: kinds(this.nodes, "array", isUpdated),
       deletedGroups: kinds(this.base, "group", isGone),
       deletedArrays: kinds(this.base, "array", isGone),
-      movedNodes: [],
+      movedNodes: [...this.nodes]
+        .flatMap(([to, { identity }]) => {
+          const from = before.get(identity)?.path
+          return from === undefined || from === to ? [] : [{ from, to }]
+        })
+        .toSorted((a, b) => NodePath.compareSegments(a.to as NodePath.NodePath, b.to as NodePath.NodePath)),
       updatedChunks
     }
   }
@@ -171,18 +257,48 @@ export class SessionModel {
     this.nodes = this.base
   }
 
+  /** A snapshot on top of the tip. */
   committed(id: string): void {
-    this.nodes = new Map(
-      [...this.nodes].map(([path, node]) => [
-        path,
-        node.kind === "group"
-          ? node
-          : { ...node, chunks: new Map(visible(node).map(([index, chunk]) => [index.join(), chunk])) }
-      ])
-    )
+    this.#moved(id, this.tip)
+  }
+
+  #moved(id: string, parent: string): void {
+    this.nodes = readable(this.nodes)
     this.base = this.nodes
-    this.versions.push({ id, nodes: this.nodes })
+    this.versions = [...this.versions, { id, nodes: this.nodes, parent }]
+    this.tip = id
+  }
+
+  /** What amending the tip must come to, without a new snapshot. */
+  amendProblem(force: boolean): string | undefined {
+    const isUsed = this.versions.some(({ parent }) => parent === this.tip)
+    return this.tip === root || (!force && isUsed) ? "AmendRefused" : undefined
+  }
+
+  /** A snapshot in the place of the tip, which stays until it is collected. */
+  amended(id: string): void {
+    this.#moved(id, this.versions.find((version) => version.id === this.tip)!.parent)
+  }
+
+  /** A snapshot that no branch leads to. */
+  flushed(id: string): void {
+    this.versions = [...this.versions, { id, nodes: readable(this.nodes), parent: this.tip }]
+  }
+
+  /** Snapshots leave the history; those that were made on them go on from the first one. */
+  expired(ids: ReadonlySet<string>): void {
+    this.versions = this.versions
+      .filter(({ id }) => !ids.has(id))
+      .map(({ id, nodes, parent }) => ({ id, nodes, parent: ids.has(parent) ? root : parent }))
+  }
+
+  /** Drops the snapshots that the branch does not lead to, and says which. */
+  collected(): ReadonlyArray<Version> {
+    const parents = new Map(this.versions.map(({ id, parent }) => [id, parent]))
+    const kept = new Set<string>()
+    for (let id: string | undefined = this.tip; id !== undefined; id = parents.get(id)) kept.add(id)
+    const dropped = this.versions.filter(({ id }) => !kept.has(id))
+    this.versions = this.versions.filter(({ id }) => kept.has(id))
+    return dropped
   }
 }
-
-type Array_<A> = globalThis.Array<A>

@@ -177,10 +177,8 @@ export const make = ({ assets, current, exclusive, store }: Editing): NodeEdits 
       return node === undefined ? Effect.fail(new NodeNotFound({ path, wanted: "node" })) : Effect.succeed(node)
     })
 
-  /** Deletes chunks that a smaller grid has no place for. */
+  /** Deletes chunks that a grid has no place for, those included that an earlier one had none for. */
   const cutOff = Effect.fnUntraced(function* (array: Session.ArrayNode, grid: ReadonlyArray<number>) {
-    const before = gridShape(array.data)
-    if (before.every((chunks, axis) => chunks <= grid[axis]!)) return
     const gone: Array<ChunkIndex.ChunkIndex> = []
     yield* RefCopies.eachStored(
       assets,
@@ -189,14 +187,16 @@ export const make = ({ assets, current, exclusive, store }: Editing): NodeEdits 
       (extents) => extents.some(({ to }, axis) => to > grid[axis]!),
       (rows) => {
         const index = rows.index()
-        if (isOutside(index, grid) && !isOutside(index, before)) gone.push(index)
+        if (isOutside(index, grid)) gone.push(index)
       }
     )
-    const columns = current().chunksForWriting(array.id, () => new ChunkRefColumns(grid.length))
-    for (const row of columns.rowsInOrder()) {
-      const index = columns.indexAt(row)
+    const changed = current().chunks(array.id)
+    for (const row of changed?.rowsInOrder() ?? []) {
+      const index = changed!.indexAt(row)
       if (isOutside(index, grid)) gone.push(index)
     }
+    if (gone.length === 0) return
+    const columns = current().chunksForWriting(array.id, () => new ChunkRefColumns(grid.length))
     for (const index of gone) columns.setDeleted(index)
   })
 

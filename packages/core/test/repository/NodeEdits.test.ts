@@ -254,6 +254,29 @@ describe("attributes and shape", () => {
     )
   )
 
+  it.effect.each([
+    ["resize", (session: WritableSession) => session.resize("/a", [2]), [[0]]],
+    ["resize to a larger one", (session: WritableSession) => session.resize("/a", [4]), [[0]]],
+    ["shift", (session: WritableSession) => session.shift("/a", [1]), [[1]]]
+  ] as const)("chunks that metadata had hidden do not come back after %s", ([, edit, left]) =>
+    inNew((_, session) =>
+      Effect.gen(function* () {
+        yield* session.createArray("/a", array([5]))
+        const { userData } = yield* session.node("/a")
+        yield* session.setChunk("/a", [0], text("0"))
+        yield* session.setChunk("/a", [4], text("4"))
+        yield* session.commit("first")
+        yield* session.setMetadata("/a", text(new TextDecoder().decode(userData).replace("[5]", "[3]")))
+        yield* edit(session)
+        yield* session.setMetadata("/a", userData)
+        const indices = Stream.runCollect(session.chunkIndices("/a"))
+        assert.deepStrictEqual<unknown>(yield* indices, left)
+        yield* session.commit("second")
+        assert.deepStrictEqual<unknown>(yield* indices, left)
+      })
+    )
+  )
+
   it.effect("a session says whether it writes, what is empty, and can be cleared", () =>
     inNew((repository, session) =>
       Effect.gen(function* () {

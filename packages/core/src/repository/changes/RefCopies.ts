@@ -95,7 +95,7 @@ class Setter {
 
 /**
  * Sets all refs of an array, as a session shows them, in columns, each at the index that `place` gives for its own, or
- * nowhere. `onStored` is told the index of each ref that a manifest has, also where a change hides it.
+ * nowhere. `onStored` is told the index of each ref that a manifest has, also where a change or a smaller grid hides it.
  *
  * @category combinators
  * @since 0.1.0
@@ -118,8 +118,8 @@ export const into = Effect.fnUntraced(function* (
     () => true,
     (rows) => {
       const index = rows.index()
-      if (ChunkIndex.problem(index, grid) !== undefined) return
       onStored?.(index)
+      if (ChunkIndex.problem(index, grid) !== undefined) return
       const placed = changed?.has(index) === true ? undefined : place(index)
       if (placed !== undefined) setter.set(placed, rows)
     }
