@@ -3,6 +3,7 @@
  * and commits, on top of whatever the others have committed, as often as it can.
  */
 import * as Meter from "../Meter.ts"
+import { arrayOf } from "./trips.ts"
 import { type Family, type Input, type Row, type Sample, type Samples, sized } from "../Work.ts"
 
 export const delay: number = sized(0.02, 0.005)
@@ -27,17 +28,7 @@ export const contentions: Readonly<Record<string, Contention>> = {
 
 export const chunk = (seed: number): Buffer => Buffer.alloc(chunkBytes, 1 + (seed % 250))
 
-export const arrayJson: string = JSON.stringify({
-  zarr_format: 3,
-  node_type: "array",
-  shape: [chunkBytes * 1000],
-  data_type: "uint8",
-  chunk_grid: { name: "regular", configuration: { chunk_shape: [chunkBytes] } },
-  chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-  fill_value: 0,
-  codecs: [{ name: "bytes" }],
-  attributes: {}
-})
+export const arrayJson: string = arrayOf(chunkBytes)
 
 /** The time and the requests of a commit, when all writers commit `commits` times. */
 export const measured = async (

@@ -16,17 +16,21 @@ export const chunkBytes = 4096
 export const chunk = (seed: number): Buffer => Buffer.alloc(chunkBytes, 1 + (seed % 250))
 export const inlineChunk = (seed: number): Buffer => Buffer.alloc(64, 1 + (seed % 250))
 
-export const arrayJson: string = JSON.stringify({
-  zarr_format: 3,
-  node_type: "array",
-  shape: [chunkBytes * 1000],
-  data_type: "uint8",
-  chunk_grid: { name: "regular", configuration: { chunk_shape: [chunkBytes] } },
-  chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-  fill_value: 0,
-  codecs: [{ name: "bytes" }],
-  attributes: {}
-})
+/** The metadata of an array of a thousand chunks of so many bytes. */
+export const arrayOf = (chunkBytes: number): string =>
+  JSON.stringify({
+    zarr_format: 3,
+    node_type: "array",
+    shape: [chunkBytes * 1000],
+    data_type: "uint8",
+    chunk_grid: { name: "regular", configuration: { chunk_shape: [chunkBytes] } },
+    chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
+    fill_value: 0,
+    codecs: [{ name: "bytes" }],
+    attributes: {}
+  })
+
+export const arrayJson: string = arrayOf(chunkBytes)
 
 /** Does it several times, of which the later ones count, and takes the time by that of a request. */
 export const repeated = async (
