@@ -350,7 +350,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the logs of others are read where both wrote to an array",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/TheirChanges.ts`,
     find: "return asked.some((ids) => [...ids.keys()].some((id) => written.has(id)))",
     replace: "return false && written.size > 0",
     tests: [`${repository}/Rebase.test.ts`]
@@ -441,7 +441,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a conflict that nothing decides is an error",
-    file: `${changes}/Rebase.ts`,
+    file: `${changes}/Rebasing.ts`,
     find: "if (open.length > 0) {",
     replace: "if (open.length > 99) {",
     tests: [`${repository}/Rebase.test.ts`]
@@ -469,7 +469,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "chunks that came and went are no conflict",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/TheirChanges.ts`,
     find: "      if (!written.has(one.node)) continue\n",
     replace: "",
     tests: [`${repository}/Rebase.test.ts`]

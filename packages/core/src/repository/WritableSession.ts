@@ -26,6 +26,7 @@ import { ChangedSnapshot, type Status } from "./changes/ChangedSnapshot.ts"
 import * as ChangeSet from "./changes/ChangeSet.ts"
 import type { BranchWriter, MoveError, Wanted } from "./changes/BranchWriter.ts"
 import * as Rebase from "./changes/Rebase.ts"
+import * as Rebasing from "./changes/Rebasing.ts"
 import * as Commit from "./changes/Commit.ts"
 import * as Continued from "./changes/Continued.ts"
 import * as NativeChunks from "./changes/NativeChunks.ts"
@@ -270,7 +271,7 @@ export const make = Effect.fnUntraced(function* (
   // where they were committed.
   const tried = new Map<
     ObjectId.SnapshotId,
-    Commit.Flushed & Pick<Rebase.Rebased, "again"> & { readonly revision: number }
+    Commit.Flushed & Pick<Rebasing.Rebased, "again"> & { readonly revision: number }
   >()
   // Chunks need to be durable when a commit makes them visible, not earlier. One that could not be made so stays here,
   // and no commit that refers to it succeeds: its bytes may be lost.
@@ -315,9 +316,6 @@ export const make = Effect.fnUntraced(function* (
       }))
     )
 
-  /** Icechunk commits only on top of what is older, whatever the clocks of others say. */
-  const flushedAt = (now: number, base: ChangedSnapshot["base"]): number => Math.max(now * 1000, base.flushedAt + 1)
-
   /** Moves the branch to the changes, or finds that an earlier commit has moved it. */
   const move = Effect.fnUntraced(function* (
     settled: ChangedSnapshot,
@@ -331,7 +329,7 @@ export const make = Effect.fnUntraced(function* (
     const parent = changes.base.id
     const now = yield* Clock.currentTimeMillis
     open.changed(now)
-    let placed = Rebase.inPlace(settled)
+    let placed = Rebasing.inPlace(settled)
     const wanted: Wanted = {
       parent,
       rebases: solver !== undefined,
@@ -339,10 +337,10 @@ export const make = Effect.fnUntraced(function* (
       moves: settled.changes.moved.size > 0,
       tried,
       onto: Effect.fnUntraced(function* (snapshot, history) {
-        placed = Rebase.inPlace(settled)
+        placed = Rebasing.inPlace(settled)
         if (snapshot.id === parent) return settled
         if (solver === undefined) return yield* new CommitConflict({ branch, expected: parent, actual: snapshot.id })
-        placed = yield* Rebase.rebase({
+        placed = yield* Rebasing.rebase({
           assets: context.assets,
           branch,
           changed: settled,
@@ -362,7 +360,7 @@ export const make = Effect.fnUntraced(function* (
           metadata,
           made,
           amends: amends?.log,
-          flushedAt: flushedAt(now, changed.base)
+          flushedAt: Commit.flushedAt(now, changed.base)
         }).pipe(
           Effect.provideService(Deferred, files),
           Effect.tap((flushed) =>
@@ -466,7 +464,7 @@ export const make = Effect.fnUntraced(function* (
             message,
             metadata,
             made: new Map(),
-            flushedAt: flushedAt(now, settled.base)
+            flushedAt: Commit.flushedAt(now, settled.base)
           })
         ).pipe(Effect.provideService(Deferred, files))
         yield* context.branches.detach(branch, settled.base.id, flushed, {
@@ -557,7 +555,7 @@ export const make = Effect.fnUntraced(function* (
           // Where there is nothing to rebase nobody has to know what others did.
           changes = ChangeSet.isEmpty(changed.changes)
             ? new ChangedSnapshot(snapshot)
-            : (yield* Rebase.rebase({ assets: context.assets, branch, changed, onto: snapshot, history, solver }))
+            : (yield* Rebasing.rebase({ assets: context.assets, branch, changed, onto: snapshot, history, solver }))
                 .changed
           open.on(snapshot.id)
           return snapshot.id

@@ -107,8 +107,14 @@ const firstFrom = (indices: Uint32Array, rank: number, rows: Uint32Array, from: 
   return low
 }
 
-const isWithin = (
-  indices: Uint32Array,
+/**
+ * Whether the index that starts at `at` is in a box.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isWithin = (
+  indices: ArrayLike<number>,
   at: number,
   box: ReadonlyArray<{ readonly from: number; readonly to: number }>
 ): boolean => {

@@ -13,7 +13,6 @@ import type { Extents } from "../../format/manifest/Manifest.ts"
 import type * as Snapshot from "../../format/Snapshot.ts"
 import type { TransactionLog } from "../../format/TransactionLog.ts"
 import type { ManifestId, NodeId } from "../../values/ObjectId.ts"
-import * as ObjectId from "../../values/ObjectId.ts"
 import type { AssetError, Assets } from "../Assets.ts"
 import { gridShape } from "../ChunkReads.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
@@ -126,11 +125,7 @@ const inColumns = Effect.fnUntraced(function* (
         attempt(() => {
           for (let row = 0; row < rows.count; row++) {
             rows.seek(row)
-            const ref = rows.ref()
-            if (ref._tag === "Inline") columns.setInline(rows.index(), ref.bytes)
-            else if (ref._tag === "Native") {
-              columns.setNative(rows.index(), ObjectId.bytes12(ref.id), ref.offset, ref.length)
-            } else columns.setVirtual(rows.index(), ref.ref)
+            columns.set(rows.index(), rows.ref())
           }
         })
       )

@@ -39,7 +39,8 @@ import type * as ChangeSet from "./ChangeSet.ts"
 import * as Commit from "./Commit.ts"
 import * as MergePlan from "./MergePlan.ts"
 import * as Pace from "./Pace.ts"
-import * as Rebase from "./Rebase.ts"
+import type * as Rebase from "./Rebase.ts"
+import * as Rebasing from "./Rebasing.ts"
 import * as Uploads from "./Uploads.ts"
 
 export { type Incoming, MergeImpossible, type Plan } from "./MergePlan.ts"
@@ -298,15 +299,7 @@ export const merge: <E = never>(
     ids: ReadonlyArray<SnapshotId>,
     rebased: { readonly expected: SnapshotId; readonly actual: SnapshotId }
   ): Effect.Effect<ReadonlyArray<TransactionLog>, Rebase.RebaseImpossible | AssetError> =>
-    Effect.forEach(
-      ids,
-      (id) =>
-        Effect.catchIf(TransactionLogs.read(opened, id), isNotFound, () => {
-          const because = `the transaction log \`${Layout.transaction(id)}\` is missing`
-          return Effect.fail(new Rebase.RebaseImpossible({ branch, ...rebased, because }))
-        }),
-      { concurrency: 8 }
-    )
+    Rebasing.logsOf((id) => TransactionLogs.read(opened, id), ids, { branch, ...rebased })
 
   /** What one of their commits did. */
   const changesOf = Effect.fnUntraced(function* (
@@ -379,7 +372,7 @@ export const merge: <E = never>(
             below = next
             continue
           }
-          const { changed } = yield* Rebase.rebase({
+          const { changed } = yield* Rebasing.rebase({
             assets: own,
             branch,
             changed: new ChangedSnapshot(base, changes),
@@ -395,11 +388,10 @@ export const merge: <E = never>(
             config: ours.config.current(),
             message: commit.message,
             metadata,
-            flushedAt: Math.max(now * 1000, onto.flushedAt + 1),
+            flushedAt: Commit.flushedAt(now, onto),
             made: new Map()
           })
-          const { flushedAt, id, message } = snapshot
-          placed.push({ id, parentId: onto.id, flushedAt, message, metadata, prunedAncestorTxLogs: [] })
+          placed.push(RepoChange.newSnapshot(snapshot, onto.id))
           below = snapshot
         }
         return placed

@@ -13,12 +13,11 @@ import type * as RepoInfo from "../../format/RepoInfo.ts"
 import type * as Snapshot from "../../format/Snapshot.ts"
 import type * as SnapshotTable from "../../format/SnapshotTable.ts"
 import type * as ObjectStore from "../../store/ObjectStore.ts"
-import { isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
+import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
 import type { AssetError } from "../Assets.ts"
 import * as AssetWrites from "../AssetWrites.ts"
 import type * as Internals from "../Internals.ts"
-import * as Layout from "../Layout.ts"
 import { type OutcomeUnknown, RepositoryBusy } from "../RepositoryError.ts"
 import type { NothingToCommit } from "../SessionError.ts"
 import * as RepoChange from "../versions/RepoChange.ts"
@@ -27,7 +26,8 @@ import * as Batches from "./Batches.ts"
 import * as Pace from "./Pace.ts"
 import type { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import type * as Commit from "./Commit.ts"
-import { type History, type RebaseError, RebaseImpossible } from "./Rebase.ts"
+import { type RebaseError, RebaseImpossible } from "./Rebase.ts"
+import { type History, logsOf } from "./Rebasing.ts"
 import * as Uploads from "./Uploads.ts"
 
 /**
@@ -148,11 +148,6 @@ const logIds = (info: RepoInfo.RepoInfo, tip: SnapshotId, since: SnapshotId): Re
   return ids.toReversed()
 }
 
-const infoOf = ({ snapshot }: Commit.Flushed): Omit<RepoChange.NewSnapshot, "parentId"> => {
-  const { flushedAt, id, message, metadata } = snapshot
-  return { id, flushedAt, message, metadata, prunedAncestorTxLogs: [] }
-}
-
 /** Changes of a session, put on a snapshot, whose files are being written. */
 interface Placed {
   readonly wanted: Wanted
@@ -184,25 +179,16 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
   const historyOf =
     (branch: string, info: RepoInfo.RepoInfo, tip: SnapshotId, together: ReadonlyArray<Placed>): History =>
     (since) => {
-      const impossible = (because: string): RebaseImpossible =>
-        new RebaseImpossible({ branch, expected: since, actual: tip, because })
+      const about = { branch, expected: since, actual: tip }
       const ids = logIds(info, tip, since)
       if (ids === undefined) {
-        return Result.fail(
-          impossible(
-            `snapshot \`${since}\`, on which the session was opened, is not among those before it: the branch was reset, or the snapshot has been amended or has expired`
-          )
-        )
+        const because = `snapshot \`${since}\`, on which the session was opened, is not among those before it: the branch was reset, or the snapshot has been amended or has expired`
+        return Result.fail(new RebaseImpossible({ ...about, because }))
       }
       return Result.succeed(
-        Effect.forEach(
-          ids,
-          (id) =>
-            Effect.catchIf(assets.transactionLog(id), isNotFound, () =>
-              Effect.fail(impossible(`the transaction log \`${Layout.transaction(id)}\` is missing`))
-            ),
-          { concurrency: 8 }
-        ).pipe(Effect.map((logs) => [...logs, ...together.map(({ flushed }) => flushed.log)]))
+        logsOf(assets.transactionLog, ids, about).pipe(
+          Effect.map((logs) => [...logs, ...together.map(({ flushed }) => flushed.log)])
+        )
       )
     }
 
@@ -241,7 +227,7 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
 
   /** Makes what was placed the tip of the branch. */
   const write = (branch: string, from: RepoObject.Prepared, placed: readonly [Placed, ...ReadonlyArray<Placed>]) => {
-    const infos = placed.map(({ flushed, parentId }): RepoChange.NewSnapshot => ({ ...infoOf(flushed), parentId }))
+    const infos = placed.map(({ flushed, parentId }) => RepoChange.newSnapshot(flushed.snapshot, parentId))
     const last = infos.at(-1)!.id
     const moves = placed.some(({ wanted }) => wanted.moves)
     const [{ parentId, wanted }] = placed
@@ -397,7 +383,7 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
       if (problem !== undefined) return yield* problem
     }),
     detach: (branch, parentId, flushed, { durable, moves }) =>
-      change(RepoChange.detached(branch, { ...infoOf(flushed), parentId }, { moves }), {
+      change(RepoChange.detached(branch, RepoChange.newSnapshot(flushed.snapshot, parentId), { moves }), {
         after: durable,
         isWrittenIn: ({ snapshots }) => snapshots.has(flushed.snapshot.id)
       }),

@@ -78,18 +78,39 @@ export const empty: ChangeSet = {
 }
 
 /**
+ * A change set that is edited.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Draft = {
+  readonly [K in keyof ChangeSet]: ChangeSet[K] extends ReadonlyMap<infer Id, infer A> ? Map<Id, A> : never
+}
+
+/**
+ * The same changes, to be edited. Columns of refs are shared.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const draft = ({ adopted, chunks, created, deleted, moved, updated }: ChangeSet): Draft => ({
+  created: new Map(created),
+  deleted: new Map(deleted),
+  moved: new Map(moved),
+  updated: new Map(updated),
+  chunks: new Map(chunks),
+  adopted: new Map(adopted)
+})
+
+/**
  * The changes as they are now, whatever is done afterwards.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const copy = ({ adopted, chunks, created, deleted, moved, updated }: ChangeSet): ChangeSet => ({
-  created: new Map(created),
-  deleted: new Map(deleted),
-  moved: new Map(moved),
-  updated: new Map(updated),
-  chunks: new Map([...chunks].map(([id, columns]) => [id, columns.frozen()])),
-  adopted: new Map(adopted)
+export const copy = (changes: ChangeSet): ChangeSet => ({
+  ...draft(changes),
+  chunks: new Map([...changes.chunks].map(([id, columns]) => [id, columns.frozen()]))
 })
 
 /**

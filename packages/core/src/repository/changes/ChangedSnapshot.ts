@@ -34,13 +34,6 @@ export interface Status {
   readonly updatedChunks: ReadonlyMap<NodePath.NodePath, number>
 }
 
-/** A change set that grows. */
-type Growing = {
-  readonly [K in keyof ChangeSet.ChangeSet]: ChangeSet.ChangeSet[K] extends ReadonlyMap<infer Id, infer A>
-    ? Map<Id, A>
-    : never
-}
-
 /**
  * The nodes of a snapshot under a change set, which grows with what is done here. Looking at a path takes as many steps
  * as the path has segments, however many nodes there are.
@@ -50,7 +43,7 @@ type Growing = {
  */
 export class ChangedSnapshot implements SnapshotView.SnapshotView {
   readonly base: Snapshot.Snapshot
-  readonly #changes: Growing
+  readonly #changes: ChangeSet.Draft
   /** Nodes that are not as or not where they are in the base, by the path that they have now. */
   readonly #changed = new Map<NodePath.NodePath, Node>()
   /** Paths directly below a path that lead to changed nodes. */
@@ -58,14 +51,7 @@ export class ChangedSnapshot implements SnapshotView.SnapshotView {
 
   constructor(base: Snapshot.Snapshot, changes: ChangeSet.ChangeSet = ChangeSet.empty) {
     this.base = base
-    this.#changes = {
-      created: new Map(changes.created),
-      deleted: new Map(changes.deleted),
-      moved: new Map(changes.moved),
-      updated: new Map(changes.updated),
-      chunks: new Map(changes.chunks),
-      adopted: new Map(changes.adopted)
-    }
+    this.#changes = ChangeSet.draft(changes)
     for (const [id, node] of changes.created) this.#put(withManifests(newNode(id, node), changes.adopted.get(id)))
     if (changes.updated.size + changes.moved.size + changes.adopted.size === 0) return
     for (const node of base.nodes) {

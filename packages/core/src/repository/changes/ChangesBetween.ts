@@ -8,13 +8,11 @@ import type * as Result from "effect/Result"
 import { attempt } from "../../encoding/Attempt.ts"
 import { FormatError } from "../../encoding/FormatError.ts"
 import { ChunkRefColumns } from "../../format/manifest/ChunkRefColumns.ts"
-import type * as ChunkRef from "../../format/manifest/ChunkRef.ts"
+import * as EffectiveRows from "../../format/manifest/EffectiveRows.ts"
 import type { Manifest } from "../../format/manifest/Manifest.ts"
 import type * as Snapshot from "../../format/Snapshot.ts"
 import type { TransactionLog, UpdatedChunks } from "../../format/TransactionLog.ts"
 import * as Bytes from "../../values/Bytes.ts"
-import type { ChunkIndex } from "../../values/ChunkIndex.ts"
-import * as ObjectId from "../../values/ObjectId.ts"
 import type { ManifestId, NodeId } from "../../values/ObjectId.ts"
 import { type ArrayNode, gridShape } from "../ChunkReads.ts"
 import * as Layout from "../Layout.ts"
@@ -39,18 +37,6 @@ interface Asked {
   readonly written: "all" | ReadonlyArray<UpdatedChunks>
 }
 
-const isWithin = (
-  indices: ArrayLike<number>,
-  at: number,
-  box: ReadonlyArray<{ readonly from: number; readonly to: number }>
-): boolean => {
-  for (let axis = 0; axis < box.length; axis++) {
-    const number = indices[at + axis]!
-    if (number < box[axis]!.from || number >= box[axis]!.to) return false
-  }
-  return true
-}
-
 const askedOf = ({ base, logs, next }: Versions): ReadonlyArray<Asked> => {
   const before = new Set<NodeId>()
   for (const { id } of base.nodes) before.add(id)
@@ -73,7 +59,7 @@ const askedOf = ({ base, logs, next }: Versions): ReadonlyArray<Asked> => {
 }
 
 const meets = ({ coords, count, rank }: UpdatedChunks, box: Snapshot.ManifestRef["extents"]): boolean => {
-  for (let i = 0; i < count; i++) if (isWithin(coords, i * rank, box)) return true
+  for (let i = 0; i < count; i++) if (EffectiveRows.isWithin(coords, i * rank, box)) return true
   return false
 }
 
@@ -93,17 +79,6 @@ const manifestsOf = ({ array, written }: Asked): ReadonlyArray<Snapshot.Manifest
 export const manifestsNeeded = (versions: Versions): ReadonlyArray<ManifestId> => [
   ...new Set(askedOf(versions).flatMap((asked) => manifestsOf(asked).map(({ id }) => id)))
 ]
-
-const set = (columns: ChunkRefColumns, index: ChunkIndex, ref: ChunkRef.ChunkRef): void => {
-  switch (ref._tag) {
-    case "Inline":
-      return columns.setInline(index, ref.bytes)
-    case "Native":
-      return columns.setNative(index, ObjectId.bytes12(ref.id), ref.offset, ref.length)
-    case "Virtual":
-      return columns.setVirtual(index, ref.ref)
-  }
-}
 
 const refsOf = (
   asked: Asked,
@@ -125,7 +100,8 @@ const refsOf = (
         rows.seek(row)
         rows.checkRank(grid.length)
         const index = rows.index()
-        if (isWithin(index, 0, extents) && isWithin(index, 0, whole)) set(columns, index, rows.ref())
+        if (EffectiveRows.isWithin(index, 0, extents) && EffectiveRows.isWithin(index, 0, whole))
+          columns.set(index, rows.ref())
       }
     }
     return columns
@@ -140,17 +116,22 @@ const refsOf = (
     for (const { extents, id: manifest } of manifests) {
       const refs = manifestOf(manifest)
       for (let i = 0; i < count; i++) {
-        if (found[i] === 1 || !isWithin(coords, i * rank, extents) || !isWithin(coords, i * rank, whole)) continue
+        if (
+          found[i] === 1 ||
+          !EffectiveRows.isWithin(coords, i * rank, extents) ||
+          !EffectiveRows.isWithin(coords, i * rank, whole)
+        )
+          continue
         const index = Array.from(coords.subarray(i * rank, (i + 1) * rank))
         const ref = refs.get(id, index)
         if (ref._tag === "Failure") throw ref.failure
         if (ref.success === undefined) continue
-        set(columns, index, ref.success)
+        columns.set(index, ref.success)
         found[i] = 1
       }
     }
     for (let i = 0; i < count; i++) {
-      if (found[i] === 0 && isWithin(coords, i * rank, whole)) {
+      if (found[i] === 0 && EffectiveRows.isWithin(coords, i * rank, whole)) {
         columns.setDeleted(Array.from(coords.subarray(i * rank, (i + 1) * rank)))
       }
     }

@@ -235,6 +235,16 @@ export interface Flushed {
 export type CommitUploads = Uploads.Uploads<ObjectStoreError | WriteForbidden>
 
 /**
+ * When a snapshot on top of another one is made, in microseconds since 1970: `now`, in milliseconds, or just after the other.
+ * Icechunk commits only on top of what is older, whatever the clocks of others say.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const flushedAt = (now: number, base: Pick<Snapshot.Snapshot, "flushedAt">): number =>
+  Math.max(now * 1000, base.flushedAt + 1)
+
+/**
  * How changes become files.
  *
  * @category models

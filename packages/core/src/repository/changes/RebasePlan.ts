@@ -17,8 +17,9 @@ import type { NodeId } from "../../values/ObjectId.ts"
 import * as ZarrMetadata from "../../values/ZarrMetadata.ts"
 import { gridShape } from "../ChunkReads.ts"
 import { type Node, nodesBelow, nodesFrom } from "../SnapshotView.ts"
-import type * as ChangeSet from "./ChangeSet.ts"
+import * as ChangeSet from "./ChangeSet.ts"
 import type * as Conflict from "./Conflict.ts"
+import * as TheirChanges from "./TheirChanges.ts"
 
 /**
  * What is rebased: changes of a snapshot, and what happened to that snapshot meanwhile.
@@ -30,7 +31,8 @@ export interface Input {
   readonly changes: ChangeSet.ChangeSet
   readonly base: Snapshot.Snapshot
   readonly onto: Snapshot.Snapshot
-  /** Transaction logs of all commits after `base` up to `onto`; may be left out unless `needsLogs`. */
+  readonly theirs: TheirChanges.TheirChanges
+  /** Transaction logs of all commits after `base` up to `onto`; may be left out unless `TheirChanges.needsLogs`. */
   readonly logs: ReadonlyArray<TransactionLog>
 }
 
@@ -87,92 +89,6 @@ export interface Progress extends Input {
 export const start = (input: Input): Progress => ({ ...input, settled: new Set(), writtenAs: new Map() })
 
 const keyOf = ({ _tag, node }: Conflict.Conflict): string => `${_tag} ${node}`
-
-/** What others did. */
-interface Theirs {
-  /** Nodes that have another `zarr.json`. */
-  readonly updated: ReadonlySet<NodeId>
-  /** Arrays with other manifests, whose chunks may have changed. */
-  readonly written: ReadonlySet<NodeId>
-  /** Nodes that are new, or at another path. */
-  readonly placed: ReadonlyArray<Node>
-}
-
-const hasSameManifests = (a: Node, b: Node): boolean => {
-  const [before, after] = [a, b].map(({ data }) => (data._tag === "Array" ? data.manifests : []))
-  return before!.length === after!.length && before!.every(({ id }, i) => id === after![i]!.id)
-}
-
-/** Compares two versions node by node: both are in the order of paths. */
-const theirsOf = (base: Snapshot.Snapshot, onto: Snapshot.Snapshot): Theirs => {
-  const updated = new Set<NodeId>()
-  const written = new Set<NodeId>()
-  const gone = new Map<NodeId, Node>()
-  const placed: Array<Node> = []
-  const compare = (was: Node, now: Node): void => {
-    if (!Bytes.equals(was.userData, now.userData)) updated.add(now.id)
-    if (!hasSameManifests(was, now)) written.add(now.id)
-  }
-  const { nodes: before } = base
-  const { nodes: after } = onto
-  for (let i = 0, j = 0; i < before.length || j < after.length;) {
-    const was = before[i]
-    const now = after[j]
-    if (was !== undefined && was === now) {
-      i++
-      j++
-      continue
-    }
-    const order =
-      was === undefined ? 1 : now === undefined ? -1 : was.path === now.path ? 0 : NodePath.compare(was.path, now.path)
-    if (order === 0 && was!.id === now!.id) compare(was!, now!)
-    else {
-      if (order <= 0) gone.set(was!.id, was!)
-      if (order >= 0) placed.push(now!)
-    }
-    if (order <= 0) i++
-    if (order >= 0) j++
-  }
-  for (const now of placed) {
-    const was = gone.get(now.id)
-    if (was !== undefined) compare(was, now)
-  }
-  return { updated, written, placed }
-}
-
-/**
- * Whether the logs are needed to tell which chunks others wrote: only where the session wrote to, or changed, the same
- * arrays. All else two snapshots show.
- *
- * @category decisions
- * @since 0.1.0
- */
-export const needsLogs = (changes: ChangeSet.ChangeSet, base: Snapshot.Snapshot, onto: Snapshot.Snapshot): boolean => {
-  const asked = [changes.chunks, changes.adopted, changes.updated, changes.deleted]
-  if (asked.every(({ size }) => size === 0)) return false
-  const { written } = theirsOf(base, onto)
-  return asked.some((ids) => [...ids.keys()].some((id) => written.has(id)))
-}
-
-/**
- * The chunks of the logs, by node: of those with other manifests. What was written and taken away again is nothing, whether
- * or not the logs were read for something else.
- */
-const chunksOf = (
-  logs: ReadonlyArray<TransactionLog>,
-  { written }: Theirs
-): ReadonlyMap<NodeId, ReadonlyArray<UpdatedChunks>> => {
-  const chunks = new Map<NodeId, Array<UpdatedChunks>>()
-  for (const { updatedChunks } of logs) {
-    for (const one of updatedChunks) {
-      if (!written.has(one.node)) continue
-      const known = chunks.get(one.node)
-      if (known === undefined) chunks.set(one.node, [one])
-      else known.push(one)
-    }
-  }
-  return chunks
-}
 
 /** The nodes with some ids. */
 const pick = (snapshot: Snapshot.Snapshot, ids: ReadonlySet<NodeId>): ReadonlyMap<NodeId, Node> => {
@@ -267,10 +183,10 @@ export const conflicts = ({
   logs,
   onto,
   settled,
+  theirs,
   writtenAs
 }: Progress): ReadonlyArray<Conflict.Conflict> => {
-  const theirs = theirsOf(base, onto)
-  const chunks = chunksOf(logs, theirs)
+  const chunks = TheirChanges.chunks(theirs, logs)
   const touched = touchedBy(changes)
   const before = pick(base, touched)
   const after = pick(onto, touched)
@@ -422,10 +338,6 @@ export const conflicts = ({
   return found.filter((conflict) => !settled.has(keyOf(conflict))).toSorted((a, b) => NodePath.compare(a.path, b.path))
 }
 
-/** A change set to be edited. */
-type Draft = { -readonly [K in keyof ChangeSet.ChangeSet]: Map<NodeId, ValueOf<ChangeSet.ChangeSet[K]>> }
-type ValueOf<M> = M extends ReadonlyMap<NodeId, infer A> ? A : never
-
 /** Whether a conflict can end with what the session did. */
 const canBeOurs = ({ _tag }: Conflict.Conflict): boolean =>
   _tag !== "ZarrMetadataUpdateOfDeletedArray" &&
@@ -457,14 +369,7 @@ export const decide = (
 ): Result.Result<Progress, ZarrMetadata.InvalidMetadata> =>
   Result.gen(function* () {
     const { changes, onto } = progress
-    const draft: Draft = {
-      created: new Map(changes.created),
-      deleted: new Map(changes.deleted),
-      moved: new Map(changes.moved),
-      updated: new Map(changes.updated),
-      chunks: new Map(changes.chunks),
-      adopted: new Map(changes.adopted)
-    }
+    const draft = ChangeSet.draft(changes)
     const settled = new Set(progress.settled)
     const writtenAs = new Map(progress.writtenAs)
 

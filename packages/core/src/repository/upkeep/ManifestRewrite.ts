@@ -147,13 +147,11 @@ export const rewriteManifests = /*#__PURE__*/ Effect.fn("Maintenance.rewriteMani
         metadata,
         rewrite,
         made: new Map(),
-        flushedAt: Math.max(now * 1000, snapshot.flushedAt + 1)
+        flushedAt: Commit.flushedAt(now, snapshot)
       })
     ).pipe(Effect.provideService(Deferred, files))
     const { id } = written.snapshot
-    const { flushedAt } = written.snapshot
-    const info = { id, parentId: snapshot.id, flushedAt, message, metadata, prunedAncestorTxLogs: [] }
-    const commit = RepoChange.commit(branch, [info])
+    const commit = RepoChange.commit(branch, [RepoChange.newSnapshot(written.snapshot, snapshot.id)])
     const isIn = yield* change(commit, {
       after: DeferredWrites.settleAll(files),
       isWrittenIn: ({ snapshots }) => snapshots.has(id)

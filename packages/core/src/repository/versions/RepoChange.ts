@@ -329,6 +329,17 @@ export interface NewSnapshot extends SnapshotInfo {
 }
 
 /**
+ * What the repository object says of a snapshot that was just written.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const newSnapshot = (
+  { flushedAt, id, message, metadata }: Pick<NewSnapshot, "flushedAt" | "id" | "message" | "metadata">,
+  parentId: SnapshotId
+): NewSnapshot => ({ id, parentId, flushedAt, message, metadata, prunedAncestorTxLogs: [] })
+
+/**
  * A new branch at a snapshot.
  *
  * @category changes
