@@ -117,13 +117,7 @@ export const make = Effect.fnUntraced(function* (
     scannedManifest: Effect.fn("Assets.scannedManifest")(function* (id) {
       const known = assets.cachedManifest(id)
       if (known !== undefined) return known
-      const file = Layout.manifest(id)
-      const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Manifest") })
-      yield* Assets.describeSpan(file, "Manifest", bytes)
-      const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
-      const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
-      yield* Assets.ensureId(file, id, manifest.id)
-      return manifest
+      return yield* withZstd(Assets.readManifest(store, id))
     }),
     writeTransactionLog: Effect.fn("Assets.writeTransactionLog")(function* (log) {
       const bytes = yield* withZstd(
@@ -132,7 +126,7 @@ export const make = Effect.fnUntraced(function* (
       yield* Assets.describeSpan(Layout.transaction(log.id), "TransactionLog", bytes)
       yield* put(Layout.transaction(log.id), bytes)
     }),
-    transactionLog: (id) => TransactionLogs.read({ store, withZstd }, id)
+    transactionLog: (id) => withZstd(TransactionLogs.read(store, id))
   }
 })
 

@@ -108,13 +108,20 @@ export const ensureId = (file: string, wanted: string, found: string): Effect.Ef
 export const describeSpan = (path: string, kind: string, { length }: Uint8Array): Effect.Effect<void> =>
   Effect.annotateCurrentSpan({ path, kind, bytes: length })
 
-const readSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
+/**
+ * Reads a file of Icechunk. It is not kept.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readFile = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStoreShape,
-  file: string
+  file: string,
+  type: IcechunkFile.FileType
 ): Effect.fn.Return<IcechunkFile.IcechunkFile, AssetError, Zstd> {
-  const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Snapshot") })
-  yield* describeSpan(file, "Snapshot", bytes)
-  return yield* IcechunkFile.decode(file, bytes, "Snapshot")
+  const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes(type) })
+  yield* describeSpan(file, type, bytes)
+  return yield* IcechunkFile.decode(file, bytes, type)
 })
 
 const decodeValueOf = ({ specVersion }: IcechunkFile.Header): Effect.Effect<DecodeValue> =>
@@ -131,7 +138,7 @@ export const heading = /*#__PURE__*/ Effect.fnUntraced(function* (
   id: SnapshotId
 ): Effect.fn.Return<Snapshot.Heading, AssetError, Zstd> {
   const file = Layout.snapshot(id)
-  const { header, maxHeld, payload } = yield* readSnapshot(store, file)
+  const { header, maxHeld, payload } = yield* readFile(store, file, "Snapshot")
   const decodeValue = yield* decodeValueOf(header)
   const found = yield* Effect.fromResult(Snapshot.decodeHeading(file, decodeValue, payload, { maxHeld }))
   yield* ensureId(file, id, found.id)
@@ -153,6 +160,40 @@ export const decodeSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
 })
 
 /**
+ * Reads a snapshot. It is not kept.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readSnapshot = /*#__PURE__*/ Effect.fn("Assets.snapshot")(function* (
+  store: ObjectStoreShape,
+  id: SnapshotId
+): Effect.fn.Return<Snapshot.Snapshot, AssetError, Zstd> {
+  const file = Layout.snapshot(id)
+  const snapshot = yield* decodeSnapshot(file, yield* readFile(store, file, "Snapshot"))
+  yield* ensureId(file, id, snapshot.id)
+  return snapshot
+})
+
+/**
+ * Reads a manifest. It is not kept.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readManifest = /*#__PURE__*/ Effect.fn("Assets.manifest")(function* (
+  store: ObjectStoreShape,
+  id: ManifestId
+): Effect.fn.Return<Manifest.Manifest, AssetError, Zstd> {
+  const file = Layout.manifest(id)
+  const { maxHeld, payload } = yield* readFile(store, file, "Manifest")
+  const { dictionary } = yield* Zstd
+  const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, dictionary, { maxHeld }))
+  yield* ensureId(file, id, manifest.id)
+  return manifest
+})
+
+/**
  * The files of the repository in `store`.
  *
  * @category constructors
@@ -161,30 +202,19 @@ export const decodeSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
 export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
   store: ObjectStoreShape
 ): Effect.fn.Return<Assets, never, Zstd> {
-  const zstd = yield* Zstd
-  const withZstd = Effect.provideService(Zstd, zstd)
-
-  const fetchSnapshot = Effect.fn("Assets.snapshot")(function* (id: SnapshotId) {
-    const file = Layout.snapshot(id)
-    const snapshot = yield* decodeSnapshot(file, yield* withZstd(readSnapshot(store, file)))
-    yield* ensureId(file, id, snapshot.id)
-    return snapshot
-  })
-  const fetchManifest = Effect.fn("Assets.manifest")(function* (id: ManifestId) {
-    const file = Layout.manifest(id)
-    const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes("Manifest") })
-    yield* describeSpan(file, "Manifest", bytes)
-    const { maxHeld, payload } = yield* withZstd(IcechunkFile.decode(file, bytes, "Manifest"))
-    const manifest = yield* Effect.fromResult(Manifest.decode(file, payload, zstd.dictionary, { maxHeld }))
-    yield* ensureId(file, id, manifest.id)
-    return manifest
-  })
+  const withZstd = Effect.provideService(Zstd, yield* Zstd)
 
   // A failure is not kept: the next reader asks again.
   const timeToLive = (exit: Exit.Exit<unknown, unknown>): Duration.Duration =>
     Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
-  const snapshots = yield* Cache.makeWith(fetchSnapshot, { capacity: 16, timeToLive })
-  const manifests = yield* Cache.makeWith(fetchManifest, { capacity: maxManifests, timeToLive })
+  const snapshots = yield* Cache.makeWith((id: SnapshotId) => withZstd(readSnapshot(store, id)), {
+    capacity: 16,
+    timeToLive
+  })
+  const manifests = yield* Cache.makeWith((id: ManifestId) => withZstd(readManifest(store, id)), {
+    capacity: maxManifests,
+    timeToLive
+  })
   const budget = new Budget()
   const noteUse = (manifest: Manifest.Manifest): Effect.Effect<void> =>
     Effect.suspend(() =>

@@ -295,7 +295,7 @@ export const diff: (
       Effect.forEach(
         logs,
         ({ id, isPruned }) =>
-          TransactionLogs.read(opened, id).pipe(
+          opened.withZstd(TransactionLogs.read(opened.store, id)).pipe(
             Effect.map((log) => Diffs.collect(all, log)),
             Effect.catchIf(
               (error) => isPruned && error._tag === "ObjectStoreError" && isNotFound(error),

@@ -299,7 +299,7 @@ export const merge: <E = never>(
     ids: ReadonlyArray<SnapshotId>,
     rebased: { readonly expected: SnapshotId; readonly actual: SnapshotId }
   ): Effect.Effect<ReadonlyArray<TransactionLog>, Rebase.RebaseImpossible | AssetError> =>
-    Rebasing.logsOf((id) => TransactionLogs.read(opened, id), ids, { branch, ...rebased })
+    Rebasing.logsOf((id) => opened.withZstd(TransactionLogs.read(opened.store, id)), ids, { branch, ...rebased })
 
   /** What one of their commits did. */
   const changesOf = Effect.fnUntraced(function* (

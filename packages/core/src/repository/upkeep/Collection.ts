@@ -27,7 +27,7 @@ import type { RepoInfo } from "../../format/RepoInfo.ts"
 import * as ObjectStore from "../../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../../values/ObjectId.ts"
-import type { AssetError } from "../Assets.ts"
+import * as Assets from "../Assets.ts"
 import * as Internals from "../Internals.ts"
 import * as OpenSessions from "../OpenSessions.ts"
 import type { RepositoryShape } from "../Repository.ts"
@@ -196,7 +196,7 @@ const readNeeded = Effect.fnUntraced(function* (
   { kept, reachable }: CollectionPlan.Decision,
   { isOver, progressed }: Progress.Deadline,
   options: Progress.ProgressOptions
-): Effect.fn.Return<boolean, AssetError, Zstd> {
+): Effect.fn.Return<boolean, Assets.AssetError, Zstd> {
   const { candidates, lost, readManifests, readSnapshots } = state
   const unread = [...kept].filter((id) => !readSnapshots.has(id))
   const withRoom = yield* RepositoryFiles.makeRoom
@@ -212,7 +212,7 @@ const readNeeded = Effect.fnUntraced(function* (
       batch,
       (id) =>
         withRoom(candidates.snapshots.sizeOfId(id) ?? 0)(
-          Effect.matchEffect(RepositoryFiles.snapshot(store, id), {
+          Effect.matchEffect(Assets.readSnapshot(store, id), {
             onFailure: (error) => {
               if (!isNotFound(error) || reachable.has(id)) return Effect.fail(error)
               gone.add(id)
@@ -241,7 +241,7 @@ const readNeeded = Effect.fnUntraced(function* (
               isCut = true
               return
             }
-            const manifest = yield* RepositoryFiles.manifest(store, id)
+            const manifest = yield* Assets.readManifest(store, id)
             yield* Effect.fromResult(takeOutChunks(manifest, candidates.chunks))
             readManifests.addId(id)
             progressed()
@@ -354,13 +354,13 @@ export const collectGarbage = /*#__PURE__*/ Effect.fn("Maintenance.collectGarbag
   const oldSnapshots = candidates.snapshots.ids
   const isOld = (id: SnapshotId): boolean => oldSnapshots.has(id) || lost.has(id)
   const decide = (info: RepoInfo): CollectionPlan.Decision => CollectionPlan.decide(info, isOld)
-  const read = (decision: CollectionPlan.Decision): Effect.Effect<boolean, AssetError> =>
+  const read = (decision: CollectionPlan.Decision): Effect.Effect<boolean, Assets.AssetError> =>
     withZstd(readNeeded(store, state, decision, deadline, options))
 
   /** Reads until everything is read that an object needs; its decision, or `undefined` when the time was over. */
   const readAll = Effect.fnUntraced(function* (
     info: RepoInfo
-  ): Effect.fn.Return<CollectionPlan.Decision | undefined, AssetError> {
+  ): Effect.fn.Return<CollectionPlan.Decision | undefined, Assets.AssetError> {
     for (;;) {
       const known = lost.size
       const decision = decide(info)

@@ -20,7 +20,8 @@ import type * as Snapshot from "../../format/Snapshot.ts"
 import type { ObjectStoreShape } from "../../store/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../../values/ObjectId.ts"
-import type { AssetError } from "../Assets.ts"
+import * as Assets from "../Assets.ts"
+import * as TransactionLogs from "../versions/TransactionLogs.ts"
 import * as ConfigFile from "../config/ConfigFile.ts"
 import type { ObjectCheck } from "../Dependencies.ts"
 import * as Internals from "../Internals.ts"
@@ -105,7 +106,7 @@ export interface CheckOptions extends Progress.ProgressOptions {
  * @category errors
  * @since 0.1.0
  */
-export type CheckError = AssetError | RepositoryOffline
+export type CheckError = Assets.AssetError | RepositoryOffline
 
 /** Tells of a finding. */
 type Tell = (finding: Finding) => Effect.Effect<void>
@@ -116,7 +117,7 @@ const damaged = ({ field, file, problem }: FormatError): Finding => Finding.Dama
 const readable = <A, R>(
   tell: Tell,
   missing: { readonly file: string; readonly referredBy: string; readonly field: string },
-  read: Effect.Effect<A, AssetError, R>
+  read: Effect.Effect<A, Assets.AssetError, R>
 ): Effect.Effect<A | undefined, ObjectStoreError, R> =>
   Effect.matchEffect(read, {
     onSuccess: (value) => Effect.succeed<A | undefined>(value),
@@ -253,7 +254,7 @@ const checkLogs = Effect.fnUntraced(function* (
     if (i === 0 && !hasOwn) continue
     const at = { file: Layout.transaction(log), referredBy: Layout.repo }
     const field = i === 0 ? `snapshots[${id}]` : `snapshots[${id}].pruned_ancestor_tx_logs[${i - 1}]`
-    yield* readable(tell, { ...at, field }, RepositoryFiles.transactionLog(store, log))
+    yield* readable(tell, { ...at, field }, TransactionLogs.read(store, log))
   }
 })
 
@@ -299,7 +300,7 @@ const checkAll = Effect.fnUntraced(function* (
   ) {
     const file = Layout.manifest(id)
     const missing = { file, referredBy: by.referredBy, field: by.field }
-    const manifest = yield* readable(tell, missing, RepositoryFiles.manifest(store, id))
+    const manifest = yield* readable(tell, missing, Assets.readManifest(store, id))
     counts.manifests++
     doneManifests.addId(id)
     progressed()

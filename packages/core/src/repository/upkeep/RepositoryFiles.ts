@@ -7,19 +7,14 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import * as Flexbuffer from "../../encoding/Flexbuffer.ts"
-import { Zstd } from "../../encoding/Zstd.ts"
-import * as IcechunkFile from "../../format/IcechunkFile.ts"
-import * as Manifest from "../../format/manifest/Manifest.ts"
+import type { Zstd } from "../../encoding/Zstd.ts"
 import * as RepoInfo from "../../format/RepoInfo.ts"
-import * as Snapshot from "../../format/Snapshot.ts"
-import * as TransactionLog from "../../format/TransactionLog.ts"
+import type * as Snapshot from "../../format/Snapshot.ts"
 import type { ObjectMeta, ObjectStoreShape } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../../values/ObjectId.ts"
 import * as Assets from "../Assets.ts"
 import * as Layout from "../Layout.ts"
-import * as OnDemand from "../OnDemand.ts"
 import * as IdTable from "./IdTable.ts"
 
 /**
@@ -65,78 +60,21 @@ export const list = (
   )
 }
 
-const read = /*#__PURE__*/ Effect.fnUntraced(function* (
-  store: ObjectStoreShape,
-  file: string,
-  type: IcechunkFile.FileType
-) {
-  const { bytes } = yield* store.get(file, { maxBytes: IcechunkFile.maxFileBytes(type) })
-  return yield* IcechunkFile.decode(file, bytes, type)
-})
-
-/**
- * Reads a snapshot.
- *
- * @category reading
- * @since 0.1.0
- */
-export const snapshot = (
-  store: ObjectStoreShape,
-  id: SnapshotId
-): Effect.Effect<Snapshot.Snapshot, Assets.AssetError, Zstd> =>
-  Effect.map(versionedSnapshot(store, id), ({ snapshot }) => snapshot)
-
 /**
  * Reads a snapshot, with the version of the specification that its file follows.
  *
  * @category reading
  * @since 0.1.0
  */
-export const versionedSnapshot = /*#__PURE__*/ Effect.fnUntraced(function* (
+export const versionedSnapshot = /*#__PURE__*/ Effect.fn("Assets.snapshot")(function* (
   store: ObjectStoreShape,
   id: SnapshotId
 ): Effect.fn.Return<{ readonly snapshot: Snapshot.Snapshot; readonly specVersion: 1 | 2 }, Assets.AssetError, Zstd> {
   const file = Layout.snapshot(id)
-  const { header, maxHeld, payload } = yield* read(store, file, "Snapshot")
-  const decodeValue = header.specVersion === 1 ? yield* OnDemand.decodeSpec1Value : Flexbuffer.decode
-  const decoded = yield* Effect.fromResult(Snapshot.decode(file, decodeValue, payload, { maxHeld }))
-  yield* Assets.ensureId(file, id, decoded.id)
-  return { snapshot: decoded, specVersion: header.specVersion }
-})
-
-/**
- * Reads a manifest.
- *
- * @category reading
- * @since 0.1.0
- */
-export const manifest = /*#__PURE__*/ Effect.fnUntraced(function* (
-  store: ObjectStoreShape,
-  id: ManifestId
-): Effect.fn.Return<Manifest.Manifest, Assets.AssetError, Zstd> {
-  const file = Layout.manifest(id)
-  const { maxHeld, payload } = yield* read(store, file, "Manifest")
-  const { dictionary } = yield* Zstd
-  const decoded = yield* Effect.fromResult(Manifest.decode(file, payload, dictionary, { maxHeld }))
-  yield* Assets.ensureId(file, id, decoded.id)
-  return decoded
-})
-
-/**
- * Reads the transaction log of a snapshot.
- *
- * @category reading
- * @since 0.1.0
- */
-export const transactionLog = /*#__PURE__*/ Effect.fnUntraced(function* (
-  store: ObjectStoreShape,
-  id: SnapshotId
-): Effect.fn.Return<TransactionLog.TransactionLog, Assets.AssetError, Zstd> {
-  const file = Layout.transaction(id)
-  const { maxHeld, payload } = yield* read(store, file, "TransactionLog")
-  const decoded = yield* Effect.fromResult(TransactionLog.decode(file, payload, { maxHeld }))
-  yield* Assets.ensureId(file, id, decoded.id)
-  return decoded
+  const stored = yield* Assets.readFile(store, file, "Snapshot")
+  const snapshot = yield* Assets.decodeSnapshot(file, stored)
+  yield* Assets.ensureId(file, id, snapshot.id)
+  return { snapshot, specVersion: stored.header.specVersion }
 })
 
 /**
@@ -145,12 +83,12 @@ export const transactionLog = /*#__PURE__*/ Effect.fnUntraced(function* (
  * @category reading
  * @since 0.1.0
  */
-export const formerRepo = /*#__PURE__*/ Effect.fnUntraced(function* (
+export const formerRepo = /*#__PURE__*/ Effect.fn("Assets.formerRepo")(function* (
   store: ObjectStoreShape,
   name: string
 ): Effect.fn.Return<RepoInfo.RepoInfo, Assets.AssetError, Zstd> {
   const file = Layout.overwritten(name)
-  const { maxHeld, payload } = yield* read(store, file, "RepoInfo")
+  const { maxHeld, payload } = yield* Assets.readFile(store, file, "RepoInfo")
   return yield* Effect.fromResult(RepoInfo.decode(file, payload, { maxHeld }))
 })
 

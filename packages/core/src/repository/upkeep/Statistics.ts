@@ -14,7 +14,7 @@ import { Ref } from "../../format/manifest/ManifestRows.ts"
 import type { ObjectStoreShape } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import type { ManifestId, SnapshotId } from "../../values/ObjectId.ts"
-import type { AssetError } from "../Assets.ts"
+import * as Assets from "../Assets.ts"
 import * as Internals from "../Internals.ts"
 import * as Layout from "../Layout.ts"
 import type { ReadonlyRepositoryShape } from "../ReadonlyRepository.ts"
@@ -158,7 +158,7 @@ const countRefs = Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   snapshots: ReadonlyArray<SnapshotId>,
   options: Progress.ProgressOptions
-): Effect.fn.Return<Omit<Statistics, "files">, AssetError, Zstd> {
+): Effect.fn.Return<Omit<Statistics, "files">, Assets.AssetError, Zstd> {
   const counter = new Counter()
   const seen = new IdTable.IdTable()
   const withRoom = yield* RepositoryFiles.makeRoom
@@ -168,14 +168,12 @@ const countRefs = Effect.fnUntraced(function* (
   yield* Effect.forEach(
     snapshots,
     Effect.fnUntraced(function* (id) {
-      const snapshot = yield* RepositoryFiles.snapshot(store, id)
+      const snapshot = yield* Assets.readSnapshot(store, id)
       const manifests: Array<readonly [ManifestId, number | undefined]> = []
       for (const one of RepositoryFiles.manifestsOf(snapshot)) if (seen.addId(one[0])) manifests.push(one)
       for (const [manifest, size] of manifests) {
         yield* withRoom(size ?? 0)(
-          Effect.flatMap(RepositoryFiles.manifest(store, manifest), (decoded) =>
-            Effect.fromResult(counter.add(decoded))
-          )
+          Effect.flatMap(Assets.readManifest(store, manifest), (decoded) => Effect.fromResult(counter.add(decoded)))
         )
         bytes += size ?? 0
       }
@@ -204,7 +202,7 @@ const countRefs = Effect.fnUntraced(function* (
 export const statistics = /*#__PURE__*/ Effect.fn("Maintenance.statistics")(function* (
   repository: ReadonlyRepositoryShape,
   options: Progress.ProgressOptions = {}
-): Effect.fn.Return<Statistics, AssetError> {
+): Effect.fn.Return<Statistics, Assets.AssetError> {
   const { readRepo, store, withZstd } = Internals.reading(repository)
   const { info } = yield* readRepo
   const reachable = Reparenting.withAncestors(new Map(info.snapshots), [
