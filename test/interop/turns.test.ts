@@ -196,7 +196,7 @@ const takeTurns = (turns: ReadonlyArray<Turn>) =>
               const result = yield* Effect.result<string, { readonly _tag: string }, never>(
                 isCommit ? ours.commit("ours", { rebase: solver }) : ours.rebase(solver)
               )
-              if (!branch.versions.includes(ourModel.base) && (ourModel.hasChanges || !isCommit)) {
+              if (!branch.versions.includes(ourModel.base) && ourModel.hasChanges) {
                 assert.isTrue(Result.isFailure(result) && result.failure._tag === "RebaseImpossible")
                 ours = yield* repository.writableSession("main")
                 ourModel = new Model.SessionModel(branch)
