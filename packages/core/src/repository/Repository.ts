@@ -214,7 +214,7 @@ const connect: (
       const value = yield* Effect.onError(f(session), () => session.discard)
       return { value, snapshotId: yield* session.commit(message, { rebase: {}, ...options }) }
     }),
-    defaultCommitMetadata: Effect.sync(() => ({ ...commitMetadata })),
+    defaultCommitMetadata: Effect.sync(() => structuredClone(commitMetadata)),
     setDefaultCommitMetadata: (metadata) =>
       Effect.map(Effect.fromResult(ZarrMetadata.ofCommit(metadata)), (copy) => {
         commitMetadata = copy

@@ -321,7 +321,9 @@ describe("metadata of every commit", () => {
         inWorld(world)(
           Effect.gen(function* () {
             const repository = yield* Repository.create({ commitMetadata: { by: "us", from: "here" } })
-            assert.deepStrictEqual(yield* repository.defaultCommitMetadata, { by: "us", from: "here" })
+            const theirs = yield* repository.defaultCommitMetadata
+            assert.deepStrictEqual(theirs, { by: "us", from: "here" })
+            Object.assign(theirs, { by: "nobody" })
             const session = yield* repository.writableSession("main")
             yield* session.createGroup("/g")
             yield* session.commit("one", { metadata: { from: "there" } })
@@ -335,6 +337,9 @@ describe("metadata of every commit", () => {
               history.slice(0, 3).map(({ metadata }) => metadata),
               [{ by: "them" }, { by: "them", n: 2 }, { by: "us", from: "there" }]
             )
+            yield* repository.setDefaultCommitMetadata({ by: { name: "us" } })
+            Object.assign((yield* repository.defaultCommitMetadata)["by"] as object, { name: "nobody" })
+            assert.deepStrictEqual(yield* repository.defaultCommitMetadata, { by: { name: "us" } })
             const bad = { by: Number.NaN }
             assert.strictEqual(yield* failure(repository.setDefaultCommitMetadata(bad)), "InvalidMetadata")
             const refused = yield* Effect.flip(Repository.open({ commitMetadata: bad }))

@@ -572,6 +572,37 @@ describe("a solver", () => {
     })
   )
 
+  it.effect("owns what it is told: whoever overwrites it changes no version, and not the session", () =>
+    Effect.gen(function* () {
+      const world = yield* worldInMemory
+      yield* inWorld(world)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create()
+          const first = yield* repository.writableSession("main")
+          yield* begin(first)
+          const base = yield* first.commit("first")
+          const session = yield* repository.writableSession("main")
+          yield* attributed(session, "/g", { by: "us" })
+          const theirs = yield* elsewhere(world, (s) => attributed(s, "/g", { by: "them" }))
+          const versions = Effect.gen(function* () {
+            const before = yield* repository.readonlySession({ snapshotId: base })
+            const after = yield* repository.readonlySession({ snapshotId: theirs })
+            return yield* Effect.forEach([before, after, session], stateOf)
+          })
+          const before = yield* versions
+          yield* Effect.flip(
+            session.rebase((conflict) => {
+              if (conflict._tag !== "ZarrMetadataDoubleUpdate") return assert.fail(conflict._tag)
+              for (const bytes of [conflict.base, conflict.ours, conflict.theirs]) bytes.fill(0)
+              return "fail"
+            })
+          )
+          assert.deepStrictEqual(yield* versions, before)
+        })
+      )
+    })
+  )
+
   it.effect("that decides about a node and otherwise about what is below it loses neither", () =>
     Effect.gen(function* () {
       const { state } = yield* race(

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import * as Bytes from "../../values/Bytes.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
 import { type Columns, Kind } from "./ChunkRefColumns.ts"
 import type * as FlatTable from "../../encoding/FlatTable.ts"
@@ -110,7 +111,8 @@ export class SharedParts {
   keeps(manifest: Manifest): boolean {
     const known = this.#keepsDictionary.get(manifest)
     if (known !== undefined) return known
-    const keeps = this.dictionary !== undefined && sameBytes(manifest.locationDictionary, this.dictionary)
+    const { locationDictionary: theirs } = manifest
+    const keeps = theirs !== undefined && this.dictionary !== undefined && Bytes.equals(theirs, this.dictionary)
     this.#keepsDictionary.set(manifest, keeps)
     return keeps
   }
@@ -137,9 +139,6 @@ export class SharedParts {
     return this.#vtables[code]!
   }
 }
-
-const sameBytes = (a: Uint8Array | undefined, b: Uint8Array): boolean =>
-  a === b || (a !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]))
 
 /** Texts of one manifest that is read, by where they are in it: their place in the pool. */
 class BaseTexts {

@@ -7,12 +7,10 @@
 import type * as Result from "effect/Result"
 import { attempt } from "../../encoding/Attempt.ts"
 import type { FormatError } from "../../encoding/FormatError.ts"
+import * as Bytes from "../../values/Bytes.ts"
 import { type Columns, Kind } from "./ChunkRefColumns.ts"
 import { type ManifestRows, Ref } from "./ManifestRows.ts"
 import type { ArraySources } from "./MergedRefs.ts"
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])
 
 /** The refs of an array in one manifest, asked for by ascending index. */
 class Cursor {
@@ -64,12 +62,13 @@ class Cursor {
     const target = columns.targets[row]!
     if (kind === Kind.Inline) {
       return (
-        rows.kind === "Inline" && sameBytes(rows.bytes(Ref.inline)!, columns.inline.subarray(offset, offset + length))
+        rows.kind === "Inline" &&
+        Bytes.equals(rows.bytes(Ref.inline)!, columns.inline.subarray(offset, offset + length))
       )
     }
     if (rows.kind === "Inline" || rows.offset !== offset || rows.length !== length) return false
     if (kind === Kind.Native) {
-      return rows.kind === "Native" && sameBytes(rows.chunkId, columns.ids.subarray(target, target + 12))
+      return rows.kind === "Native" && Bytes.equals(rows.chunkId, columns.ids.subarray(target, target + 12))
     }
     return (
       rows.kind === "Virtual" &&

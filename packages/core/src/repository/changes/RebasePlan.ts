@@ -252,9 +252,10 @@ export const conflicts = ({
         _tag: "ZarrMetadataDoubleUpdate",
         path,
         node,
-        base: was.userData,
-        ours: userData,
-        theirs: now.userData
+        // They are the caller's: what is done with them changes no cached snapshot, nor the session.
+        base: new Uint8Array(was.userData),
+        ours: new Uint8Array(userData),
+        theirs: new Uint8Array(now.userData)
       })
     }
     const written = chunks.get(node)

@@ -10,6 +10,7 @@ import * as Flexbuffer from "../../encoding/Flexbuffer.ts"
 import type { RepoInfo, SnapshotInfo, UpdateEntry } from "../../format/RepoInfo.ts"
 import { Update } from "../../format/RepoUpdate.ts"
 import * as SnapshotTable from "../../format/SnapshotTable.ts"
+import * as Bytes from "../../values/Bytes.ts"
 import type { Json } from "../../values/Json.ts"
 import * as NodePath from "../../values/NodePath.ts"
 import type { SnapshotId } from "../../values/ObjectId.ts"
@@ -245,11 +246,10 @@ export const catchUp = (
     })
   }
   const written = encodeConfig(config)
+  const isNow = (other: Uint8Array | undefined): boolean =>
+    other === undefined || info.config === undefined ? other === info.config : Bytes.equals(other, info.config)
   return Result.succeed(
-    planned === undefined ||
-      written === undefined ||
-      sameBytes(written, info.config) ||
-      !sameBytes(encodeConfig(planned.config), info.config)
+    planned === undefined || written === undefined || isNow(written) || !isNow(encodeConfig(planned.config))
       ? undefined
       : { info: { ...info, config: written }, update: Update.ConfigChanged() }
   )
@@ -257,6 +257,3 @@ export const catchUp = (
 
 const encodeConfig = (config: Json | undefined): Uint8Array | undefined =>
   config === undefined ? undefined : Flexbuffer.encode(config)
-
-const sameBytes = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
-  a === undefined || b === undefined ? a === b : a.length === b.length && a.every((byte, i) => byte === b[i])
