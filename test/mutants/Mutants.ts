@@ -357,70 +357,70 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "chunks that both wrote are in conflict",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: "if (order === 0) common.add(i)",
     replace: "",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "metadata that both changed is in conflict",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: "if (theirs.updated.has(node) && !Bytes.equals(now.userData, userData)) {",
     replace: "if (theirs.updated.has(node) && Bytes.equals(now.userData, userData)) {",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "other chunks of an array are in conflict with what others wrote to it",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: "if (written !== undefined && !keepsChunks) {",
     replace: "if (written !== undefined && !keepsChunks && grid.length > 99) {",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "chunks are in conflict with others' change of how they are encoded",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: "if (!isOwn && !isSameArray(encoded, now.userData, gridOf(now), [ours])) {",
     replace: "if (!isOwn && !isSameArray(now.userData, now.userData, gridOf(now), [ours])) {",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "chunks that others cut off are in conflict",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: "if (coords[i]! >= grid[i % rank]!) return false",
     replace: "",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "a new node is in conflict with one that others put there",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: "const existing = theirsAt(path) ?? (",
     replace: "const existing = undefined ?? (",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "a new node is in conflict with an array above it",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: 'if (node?.data._tag === "Array") return { above: one, array: node.id }',
     replace: "",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "a new node is in conflict with the deletion of the group that it is in",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: "if (isGone && !changes.deleted.has(was.id)",
     replace: "if (isGone && changes.deleted.has(was.id)",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "a deletion is in conflict with what others changed",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: "if (theirs.updated.has(node) || chunks.has(node) || now.path !== path) {",
     replace: "if (now.path !== path) {",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "the deletion of a group is in conflict with what others put into it",
-    file: `${changes}/RebasePlan.ts`,
+    file: `${changes}/ConflictDetector.ts`,
     find: 'const created = type === "Group" ? putBelow(now.path) : []',
     replace: "const created: ReadonlyArray<Node> = []",
     tests: [`${repository}/Rebase.test.ts`]

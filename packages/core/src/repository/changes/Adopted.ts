@@ -17,7 +17,7 @@ import type { AssetError, Assets } from "../Assets.ts"
 import { gridShape } from "../ChunkReads.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import type * as ChangeSet from "./ChangeSet.ts"
-import * as RebasePlan from "./RebasePlan.ts"
+import * as ConflictDetector from "./ConflictDetector.ts"
 
 /**
  * A manifest of one array that is in the store.
@@ -92,7 +92,8 @@ const inTheWay = (
       count: 1,
       coords: Uint32Array.from(extents, ({ to }) => to - 1)
     }))
-    const isSame = updated.has(node) || RebasePlan.isSameArray(was.userData, now.userData, gridShape(now.data), corners)
+    const isSame =
+      updated.has(node) || ConflictDetector.isSameArray(was.userData, now.userData, gridShape(now.data), corners)
     const meets = written.some(({ coords, count, rank }) =>
       manifests.some(({ runs }) => {
         if (runs.rank !== rank) return false

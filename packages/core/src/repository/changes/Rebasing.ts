@@ -14,6 +14,7 @@ import * as Layout from "../Layout.ts"
 import * as Adopted from "./Adopted.ts"
 import { ChangedSnapshot } from "./ChangedSnapshot.ts"
 import type * as Conflict from "./Conflict.ts"
+import * as ConflictDetector from "./ConflictDetector.ts"
 import { RebaseConflict, type RebaseError, RebaseImpossible, type Solver } from "./Rebase.ts"
 import * as RebasePlan from "./RebasePlan.ts"
 import * as TheirChanges from "./TheirChanges.ts"
@@ -78,16 +79,14 @@ export interface Rebased {
  */
 export const inPlace = (changed: ChangedSnapshot): Rebased => ({ changed, again: (grown) => grown })
 
-const keyOf = ({ _tag, node }: Conflict.Conflict): string => `${_tag} ${node}`
-
 /** Puts changes on a snapshot as it was decided before. */
-const redo = (input: RebasePlan.Input, decided: ReadonlyMap<string, RebasePlan.Resolution>): ChangedSnapshot => {
+const redo = (input: ConflictDetector.Input, decided: ReadonlyMap<string, RebasePlan.Resolution>): ChangedSnapshot => {
   let progress = RebasePlan.start(input)
   for (;;) {
-    const found = RebasePlan.conflicts(progress)
+    const found = ConflictDetector.conflicts(progress)
     if (found.length === 0) return new ChangedSnapshot(input.onto, RebasePlan.finish(progress))
     const decisions = found.map((conflict): RebasePlan.Decision => {
-      const resolution = decided.get(keyOf(conflict)) ?? "ours"
+      const resolution = decided.get(ConflictDetector.keyOf(conflict)) ?? "ours"
       return RebasePlan.isResolved({ conflict, resolution })
         ? { conflict, resolution }
         : { conflict, resolution: "theirs" }
@@ -121,7 +120,7 @@ export const rebase = Effect.fn("Rebase.rebase")(function* (options: {
   const decided = new Map<string, RebasePlan.Resolution>()
   let progress = RebasePlan.start({ base, changes, onto, theirs, logs })
   for (;;) {
-    const found = RebasePlan.conflicts(progress)
+    const found = ConflictDetector.conflicts(progress)
     if (found.length === 0) {
       return {
         changed: new ChangedSnapshot(onto, RebasePlan.finish(progress)),
@@ -136,7 +135,7 @@ export const rebase = Effect.fn("Rebase.rebase")(function* (options: {
       const conflicts = open.map(({ conflict }) => conflict)
       return yield* new RebaseConflict({ branch, expected: base.id, actual: onto.id, conflicts })
     }
-    for (const { conflict, resolution } of decisions) decided.set(keyOf(conflict), resolution)
+    for (const { conflict, resolution } of decisions) decided.set(ConflictDetector.keyOf(conflict), resolution)
     progress = yield* Effect.fromResult(RebasePlan.decide(progress, decisions))
   }
 })
