@@ -12,21 +12,11 @@ import * as Stream from "effect/Stream"
 import * as Fork from "../../packages/tigris/src/Fork.ts"
 import * as TigrisBuckets from "../../packages/tigris/src/TigrisBuckets.ts"
 import * as TestTigris from "../../packages/tigris/test/support/TestTigris.ts"
-import { assertSame, bytes, inRepository, json, placeOn, readOurs, readTheirs } from "../support/InteropSuite.ts"
+import * as Interop from "../support/InteropSuite.ts"
+import { assertSame, bytes, inRepository, placeOn, readOurs, readTheirs } from "../support/InteropSuite.ts"
 import * as Engine from "../support/OfficialEngine.ts"
 
-const arrayJson = (attributes = {}) =>
-  json({
-    zarr_format: 3,
-    node_type: "array",
-    shape: [16],
-    data_type: "uint8",
-    chunk_grid: { name: "regular", configuration: { chunk_shape: [1] } },
-    chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-    fill_value: 0,
-    codecs: [{ name: "bytes" }],
-    attributes
-  })
+const arrayJson = (attributes = {}) => Interop.arrayJson([16], attributes)
 
 type Store = ObjectStore.ObjectStoreShape
 

@@ -12,30 +12,13 @@ import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import * as BranchMerge from "../../src/repository/changes/BranchMerge.ts"
 import * as Maintenance from "@effect-icechunk/core/Maintenance"
 import * as Repository from "../../src/repository/Repository.ts"
-import type * as Session from "../../src/repository/Session.ts"
-import type { WritableSession } from "../../src/repository/WritableSession.ts"
 import { inWorld, pattern, text, type World, worldInMemory } from "./Fixture.ts"
-
-const array = (length = 4) => ({ shape: [length], chunkShape: [1], dataType: "uint8", fillValue: 0 })
-
-type Work = (session: WritableSession) => Effect.Effect<unknown, unknown>
-
-const all =
-  (...works: ReadonlyArray<Work>): Work =>
-  (session) =>
-    Effect.forEach(works, (work) => work(session))
+import { all, array, elsewhere, stateAt, type Work } from "./Sessions.ts"
 
 /** Larger than what is kept in a manifest. */
 const large = (seed: number): Uint8Array => pattern(1000, seed)
 
-const commit = (world: World, message: string, work: Work, metadata = {}) =>
-  inWorld(world)(
-    Effect.gen(function* () {
-      const session = yield* (yield* Repository.open()).writableSession("main")
-      yield* work(session)
-      return yield* session.commit(message, { metadata, allowEmpty: true })
-    })
-  )
+const commit = (world: World, message: string, work: Work, metadata = {}) => elsewhere(world, work, message, metadata)
 
 const keysOf = (store: ObjectStore.ObjectStoreShape) =>
   Effect.map(Stream.runCollect(store.list("")), (all) => all.map(({ key }) => key).toSorted())
@@ -76,29 +59,6 @@ const merge = (into: World, from: World, options?: BranchMerge.MergeOptions) =>
 
 const inFork = <A, E>(from: World, use: (repository: Repository.RepositoryShape) => Effect.Effect<A, E, Scope.Scope>) =>
   inWorld(from)(Effect.flatMap(Repository.open(), use))
-
-const stateOf = Effect.fnUntraced(function* (session: Session.Session) {
-  const state: Record<string, unknown> = {}
-  for (const { data, path, userData } of yield* session.nodes()) {
-    const { attributes = {} } = JSON.parse(new TextDecoder().decode(userData))
-    const chunks: Record<string, string> = {}
-    if (data._tag === "Array") {
-      for (let i = 0; i < data.shape[0]!.numChunks; i++) {
-        const chunk = yield* session.chunk(path, [i])
-        if (chunk !== undefined) chunks[i] = Buffer.from(chunk).toString("latin1")
-      }
-    }
-    state[path] = { attributes, chunks }
-  }
-  return state
-})
-
-const stateAt = (world: World) =>
-  inWorld(world)(
-    Effect.gen(function* () {
-      return yield* stateOf(yield* (yield* Repository.open()).readonlySession({ branch: "main" }))
-    })
-  )
 
 const historyOf = (world: World) =>
   inWorld(world)(
