@@ -10,7 +10,7 @@ import type { ObjectStoreShape } from "../store/ObjectStore.ts"
 import * as ChunkIndex from "../values/ChunkIndex.ts"
 import type { JsonObject } from "../values/Json.ts"
 import * as NodePath from "../values/NodePath.ts"
-import type { NodeId } from "../values/ObjectId.ts"
+import type { NodeId, SnapshotId } from "../values/ObjectId.ts"
 import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import type { AssetError, Assets } from "./Assets.ts"
 import * as Attributes from "./Attributes.ts"
@@ -114,6 +114,8 @@ export interface Editing {
   readonly current: () => ChangedSnapshot
   /** Runs a change while no other is made, and notes it when it succeeds. */
   readonly exclusive: <A, E>(change: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  /** Refs of a snapshot become changes of the session: their chunks have to be there when it commits. */
+  readonly copied: (from: SnapshotId) => void
 }
 
 /**
@@ -170,7 +172,7 @@ const isOutside = (index: ChunkIndex.ChunkIndex, grid: ReadonlyArray<number>): b
  * @category constructors
  * @since 0.1.0
  */
-export const make = ({ assets, current, exclusive, store }: Editing): NodeEdits => {
+export const make = ({ assets, copied, current, exclusive, store }: Editing): NodeEdits => {
   const found = (path: NodePath.NodePath): Effect.Effect<Node, NodeNotFound> =>
     Effect.suspend(() => {
       const node = current().node(path)
@@ -209,6 +211,7 @@ export const make = ({ assets, current, exclusive, store }: Editing): NodeEdits 
         const array = yield* Session.findArray(current(), path)
         const grid = ZarrMetadata.chunkGridName(array.userData)
         if (grid !== "regular") return yield* new UnsupportedChunkGrid({ path: array.path, grid: grid ?? "unknown" })
+        copied(current().base.id)
         current().setChunks(array.id, yield* refs(array))
       })
     )
@@ -338,6 +341,7 @@ export const make = ({ assets, current, exclusive, store }: Editing): NodeEdits 
             }
             copies.push([node, id, refs])
           }
+          copied(view.base.id)
           for (const [node, id, refs] of copies) {
             changes.create(replanted(node.path, from, to), id, new Uint8Array(node.userData), metadataOf(node))
             if (refs !== undefined && refs.size > 0) changes.setChunks(id, refs)

@@ -68,7 +68,7 @@ export type SetVirtualRefError = VirtualRefEdits.SetVirtualRefError
  */
 export type CommitError = Exclude<
   MoveError,
-  NothingToCommit | AmendRefused | Rebase.RebaseConflict | Rebase.RebaseImpossible | ZarrMetadata.InvalidMetadata
+  NothingToCommit | AmendRefused | Rebase.RebaseConflict | ZarrMetadata.InvalidMetadata
 >
 
 /**
@@ -88,6 +88,7 @@ export type RebasingCommitError = Exclude<MoveError, NothingToCommit | AmendRefu
 export type FlushError =
   | RefNotFound
   | RefForbidden
+  | Rebase.RebaseImpossible
   | RepoObject.UpdateError
   | AssetError
   | ManifestWriter.ManifestTooLarge
@@ -168,6 +169,9 @@ export interface WritableSession extends Session.Session, NodeEdits.NodeEdits, V
    * After `CommitOutcomeUnknown` the next call finds out. If the earlier commit happened the session goes on from it:
    * what was changed since is committed on top, and without such changes its id is the answer. If it did not happen
    * all changes are committed.
+   *
+   * Fails with `RebaseImpossible` when chunks were copied, or moved within an array, from a snapshot that has expired
+   * meanwhile: they may have been collected.
    */
   readonly commit: {
     (
@@ -276,6 +280,8 @@ export const make = Effect.fnUntraced(function* (
   // Chunks need to be durable when a commit makes them visible, not earlier. One that could not be made so stays here,
   // and no commit that refers to it succeeds: its bytes may be lost.
   const chunks = DeferredWrites.make()
+  // Snapshots whose chunks the changes refer to.
+  const sources = new Set<ObjectId.SnapshotId>()
 
   const create = Effect.fnUntraced(function* (
     path: string,
@@ -305,7 +311,13 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  const editing = { store, assets: context.assets, current: () => changes, exclusive }
+  const editing = {
+    store,
+    assets: context.assets,
+    current: () => changes,
+    exclusive,
+    copied: (from: ObjectId.SnapshotId) => void sources.add(from)
+  }
   const { changeChunk } = ChunkChanges.make(editing)
 
   const metadataOf = (metadata: JsonObject | undefined): Effect.Effect<JsonObject, ZarrMetadata.InvalidMetadata> =>
@@ -335,6 +347,7 @@ export const make = Effect.fnUntraced(function* (
       rebases: solver !== undefined,
       amends,
       moves: settled.changes.moved.size > 0,
+      sources,
       tried,
       onto: Effect.fnUntraced(function* (snapshot, history) {
         placed = Rebasing.inPlace(settled)
@@ -375,7 +388,10 @@ export const make = Effect.fnUntraced(function* (
           ? new ChangedSnapshot(snapshot)
           : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot, mine?.adopted)
         open.on(snapshot.id)
-        if (isWhole) open.settled()
+        if (isWhole) {
+          open.settled()
+          sources.clear()
+        }
         tried.clear()
       }
     }
@@ -469,6 +485,7 @@ export const make = Effect.fnUntraced(function* (
         ).pipe(Effect.provideService(Deferred, files))
         yield* context.branches.detach(branch, settled.base.id, flushed, {
           moves: settled.changes.moved.size > 0,
+          sources,
           durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))
         })
         return flushed.snapshot.id
@@ -533,6 +550,7 @@ export const make = Effect.fnUntraced(function* (
     discard: alone(
       Effect.sync(() => {
         tried.clear()
+        sources.clear()
         changes = new ChangedSnapshot(changes.base)
         open.settled()
       })

@@ -63,6 +63,8 @@ export interface Wanted {
   readonly amends?: { readonly force: boolean } | undefined
   /** Whether the changes move nodes. */
   readonly moves: boolean
+  /** Snapshots whose chunks the changes refer to. */
+  readonly sources: ReadonlySet<SnapshotId>
   /** Earlier commits of the session that failed, and that may have happened all the same. */
   readonly tried: ReadonlyMap<SnapshotId, Commit.Flushed>
   /** The changes on a snapshot of the branch. Fails when they cannot be put there. */
@@ -106,8 +108,8 @@ export interface BranchWriter {
     branch: string,
     parent: SnapshotId,
     flushed: Commit.Flushed,
-    options: Pick<Wanted, "moves" | "durable">
-  ) => Effect.Effect<void, RepoChange.RefNotFound | RepoChange.RefForbidden | RepoObject.UpdateError>
+    options: Pick<Wanted, "moves" | "sources" | "durable">
+  ) => Effect.Effect<void, RepoChange.RefNotFound | RepoChange.RefForbidden | RebaseImpossible | RepoObject.UpdateError>
   /** Puts the changes on whatever the branch has come to, again and again until they are in. */
   readonly rebase: (branch: string, wanted: Wanted) => Effect.Effect<Commit.Flushed, MoveError>
   /** The tip of a branch as it is now, and how to find what was committed before it. */
@@ -152,6 +154,25 @@ const logIds = (info: RepoInfo.RepoInfo, tip: SnapshotId, since: SnapshotId): Re
   }
   return ids.toReversed()
 }
+
+/**
+ * A change that is only made while all snapshots are listed that it has chunks of. Those of one that is not may be gone:
+ * what is listed when the change is written is read by the next collection, and so is what the change adds.
+ */
+const withSources =
+  <E>(
+    { actual, branch, expected }: Pick<RebaseImpossible, "branch" | "expected" | "actual">,
+    sources: Iterable<SnapshotId>,
+    change: RepoChange.Change<E>
+  ): RepoChange.Change<E | RebaseImpossible> =>
+  (info) => {
+    for (const id of sources) {
+      if (info.snapshots.has(id)) continue
+      const because = `snapshot \`${id}\`, whose chunks they refer to, has expired, and the chunks may have been collected`
+      return Result.fail(new RebaseImpossible({ branch, expected, actual, because }))
+    }
+    return change(info)
+  }
 
 /** Changes of a session, put on a snapshot, whose files are being written. */
 interface Placed {
@@ -240,16 +261,27 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
       wanted.amends === undefined
         ? RepoChange.commit(branch, [infos[0]!, ...infos.slice(1)], { moves })
         : RepoChange.amend(branch, parentId, infos[0]!, { moves, force: wanted.amends.force })
+    const sources = new Set(placed.flatMap(({ wanted }) => [...wanted.sources]))
+    const about = { branch, expected: wanted.parent, actual: parentId }
     return change<
-      RepoChange.CommitConflict | RepoChange.RefNotFound | RepoChange.RefForbidden | RepoChange.AmendRefused
-    >(written, {
-      from,
-      after: Effect.forEach(placed, ({ wanted }) => wanted.durable, { concurrency: "unbounded", discard: true }),
-      onWritten: () => {
-        for (const { flushed, wanted } of placed) wanted.onMoved(flushed)
-      },
-      isWrittenIn: ({ snapshots }) => snapshots.has(last)
-    })
+      | RepoChange.CommitConflict
+      | RepoChange.RefNotFound
+      | RepoChange.RefForbidden
+      | RepoChange.AmendRefused
+      | RebaseImpossible
+    >(
+      withSources<
+        RepoChange.CommitConflict | RepoChange.RefNotFound | RepoChange.RefForbidden | RepoChange.AmendRefused
+      >(about, sources, written),
+      {
+        from,
+        after: Effect.forEach(placed, ({ wanted }) => wanted.durable, { concurrency: "unbounded", discard: true }),
+        onWritten: () => {
+          for (const { flushed, wanted } of placed) wanted.onMoved(flushed)
+        },
+        isWrittenIn: ({ snapshots }) => snapshots.has(last)
+      }
+    )
   }
 
   /**
@@ -387,11 +419,13 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
       const problem = RepoChange.amendProblem(info, branch, tip, force)
       if (problem !== undefined) return yield* problem
     }),
-    detach: (branch, parentId, flushed, { durable, moves }) =>
-      change(RepoChange.detached(branch, RepoChange.newSnapshot(flushed.snapshot, parentId), { moves }), {
+    detach: (branch, parentId, flushed, { durable, moves, sources }) => {
+      const detached = RepoChange.detached(branch, RepoChange.newSnapshot(flushed.snapshot, parentId), { moves })
+      return change(withSources({ branch, expected: parentId, actual: parentId }, sources, detached), {
         after: durable,
         isWrittenIn: ({ snapshots }) => snapshots.has(flushed.snapshot.id)
-      }),
+      })
+    },
     rebase: (branch, wanted) => Effect.suspend(() => queue(branch)(wanted)),
     tip: Effect.fnUntraced(function* (branch) {
       const { info } = yield* readRepo
