@@ -620,7 +620,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "http: who waits for a body that broke asks again",
     file: "packages/http/src/internal/Store.ts",
     find: "Effect.fail(endedEarly)",
-    replace: "Effect.never",
+    replace: "Effect.die(exit)",
     tests: [`${http}/Answers.test.ts`]
   },
   {
