@@ -77,7 +77,11 @@ export const Reason = Schema.Union([
     because: Schema.optional(Schema.String),
     isLasting: Schema.optional(Schema.Boolean)
   }),
-  of(Reasons.InvalidResponse, { ...reason, isFinal: Schema.optional(Schema.Boolean) }),
+  of(Reasons.InvalidResponse, {
+    ...reason,
+    isFinal: Schema.optional(Schema.Boolean),
+    isPage: Schema.optional(Schema.Boolean)
+  }),
   of(Reasons.Unsupported, reason)
 ])
 
@@ -226,6 +230,9 @@ export const RepositoryAlreadyExists = of(Errors.RepositoryAlreadyExists, {
 
 /** @category schemas @since 0.1.0 */
 export const RepositoryBusy = of(Errors.RepositoryBusy, { store: Schema.String, attempts: Schema.Int })
+
+/** @category schemas @since 0.1.0 */
+export const NotARepository = of(Errors.NotARepository, { store: Schema.String, because: Schema.String })
 
 /** @category schemas @since 0.1.0 */
 export const RepositoryNotFound = of(Errors.RepositoryNotFound, { store: Schema.String })
