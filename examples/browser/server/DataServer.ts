@@ -116,7 +116,8 @@ export const start = async (options: { readonly directory: string; readonly port
       "cache-control": fault === "stale" ? "public, max-age=86400" : "no-cache",
       "accept-ranges": fault === "noRanges" ? "none" : "bytes"
     }
-    if (headers["if-none-match"] === etag) return send(304, common)
+    const isTruncated = fault === "truncated" && url.startsWith("/data/")
+    if (headers["if-none-match"] === etag && !isTruncated) return send(304, common)
     if (headers["if-match"] !== undefined && headers["if-match"] !== etag) return send(412, cors)
     const range = fault === "noRanges" ? null : /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? "")
     if (range === null) return send(200, { ...common, "content-length": bytes.length }, bytes)
@@ -129,7 +130,7 @@ export const start = async (options: { readonly directory: string; readonly port
       "content-length": part.length,
       "content-range": `bytes ${start}-${end - 1}/${bytes.length}`
     }
-    if (fault === "truncated" && url.startsWith("/data/")) {
+    if (isTruncated) {
       response.writeHead(206, partial)
       response.write(part.subarray(0, part.length / 2), () => response.destroy())
       return 206

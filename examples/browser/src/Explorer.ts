@@ -5,6 +5,7 @@ import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Platform from "@effect-icechunk/core/Platform"
 import * as ReadonlyRepository from "@effect-icechunk/core/ReadonlyRepository"
+import type * as Session from "@effect-icechunk/core/Session"
 import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as ZarritaStore from "@effect-icechunk/core/ZarritaStore"
 import { Fetch, HttpObjectStore, HttpPlatform } from "@effect-icechunk/http"
@@ -35,6 +36,8 @@ export interface LevelArray extends Level {
   readonly path: string
   /** Elements of a chunk, row by row. */
   readonly read: (index: ChunkIndex, signal: AbortSignal) => Promise<ArrayLike<number>>
+  /** Where a chunk is: in the repository, in its manifest, or in another file. */
+  readonly kind: (index: ChunkIndex) => Promise<"Virtual" | "Native" | "Inline" | undefined>
 }
 
 /** A field in one version of the repository. */
@@ -99,6 +102,7 @@ const coordinate = Effect.fnUntraced(function* (root: zarr.Location<ZarritaStore
 })
 
 const levelOf = (
+  session: Session.Session,
   array: Numbers,
   options: { readonly south: number; readonly west: number; readonly step: number }
 ): LevelArray => {
@@ -111,7 +115,14 @@ const levelOf = (
     columns,
     chunkRows,
     chunkColumns,
-    read: async (index, signal) => (await array.getChunk([...index], { signal })).data
+    read: async (index, signal) => (await array.getChunk([...index], { signal })).data,
+    kind: (index) =>
+      Effect.runPromise(
+        Effect.match(session.chunkRef(array.path, [...index]), {
+          onSuccess: (ref) => ref?._tag,
+          onFailure: () => undefined
+        })
+      )
   }
 }
 
@@ -139,7 +150,7 @@ const readDataset = Effect.fnUntraced(function* (
     concurrency: "unbounded"
   })
   const levels = [array, ...overviews].map((level) =>
-    levelOf(level, { south: latitude.first, west: longitude.first, step: 360 / (level.shape[1] ?? 1) })
+    levelOf(session, level, { south: latitude.first, west: longitude.first, step: 360 / (level.shape[1] ?? 1) })
   )
   const range = attrs["actual_range"]
   return {

@@ -3,7 +3,6 @@
  */
 import * as Relief from "../../src/Relief.ts"
 import { type ChunkIndex, chunkGrid, type Level } from "./Level.ts"
-import type { Bounds } from "./View.ts"
 
 export type ChunkState = "absent" | "reading" | "ready" | "failed"
 
@@ -73,16 +72,21 @@ export class Field implements Relief.Field {
   }
 }
 
-/** The lowest and the highest point that is known within bounds. */
+/** The lowest and the highest point that is known between two parallels, and on each between two meridians. */
 export const extremes = (
   { columns, heights, rows, south, step, west }: Field,
-  bounds: Bounds
+  options: {
+    readonly south: number
+    readonly north: number
+    readonly meridians: (latitude: number) => readonly [west: number, east: number]
+  }
 ): { readonly lowest: Extreme; readonly highest: Extreme } | undefined => {
   let [low, high] = [-1, -1]
-  const lastRow = Math.min(rows - 1, Math.floor((bounds.north - south) / step))
-  const lastColumn = Math.min(columns - 1, Math.floor((bounds.east - west) / step))
-  for (let row = Math.max(0, Math.ceil((bounds.south - south) / step)); row <= lastRow; row++) {
-    for (let column = Math.max(0, Math.ceil((bounds.west - west) / step)); column <= lastColumn; column++) {
+  const lastRow = Math.min(rows - 1, Math.floor((options.north - south) / step))
+  for (let row = Math.max(0, Math.ceil((options.south - south) / step)); row <= lastRow; row++) {
+    const [left, right] = options.meridians(south + row * step)
+    const lastColumn = Math.min(columns - 1, Math.floor((right - west) / step))
+    for (let column = Math.max(0, Math.ceil((left - west) / step)); column <= lastColumn; column++) {
       const at = row * columns + column
       const height = heights[at]!
       if (Number.isNaN(height)) continue

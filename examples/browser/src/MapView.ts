@@ -13,6 +13,8 @@ import { placeText } from "./Text.ts"
 import * as View from "./View.ts"
 
 export interface MapEvents {
+  /** The map is being moved. */
+  readonly onMove: () => void
   /** What is read, being read or in view has changed. */
   readonly onChunks: () => void
   /** A chunk could not be read. */
@@ -43,6 +45,12 @@ const path = (lines: ReadonlyArray<ReadonlyArray<EqualEarth.Place>>): Path2D => 
   return made
 }
 
+/** `#rrggbb` as a pixel of an image. */
+const packed = (color: string): number => {
+  const bytes = Uint8Array.from([1, 3, 5], (at) => Number.parseInt(color.trim().slice(at, at + 2), 16))
+  return new Uint32Array(Uint8Array.of(...bytes, 255).buffer)[0]!
+}
+
 const key = ([row, column]: Level.ChunkIndex): string => `${row}/${column}`
 
 export class MapView {
@@ -57,6 +65,7 @@ export class MapView {
   #size: View.Size = { width: 1, height: 1 }
   #view: View.View = View.fit(this.#size)
   #dataset: Dataset | undefined
+  #range: Dataset["range"]
   #fields: ReadonlyArray<Field> = []
   #wanted = 0
   #inView: ReadonlySet<string> = new Set()
@@ -97,7 +106,7 @@ export class MapView {
 
   /** The height at the ends of the colour scale. */
   get scaleEnd(): number {
-    const range = this.#dataset?.range
+    const range = this.#range
     return range === undefined ? scaleEnd : Math.max(Math.ceil(range[1]), Math.round(-range[0]))
   }
 
@@ -114,11 +123,18 @@ export class MapView {
     this.#draw()
   }
 
-  /** Shows another field, or none. */
-  setDataset(dataset: Dataset | undefined): void {
+  /** Reads nothing more of what is shown, which stays as it is. */
+  stop(): void {
     for (const controller of this.#reading.values()) controller.abort()
     this.#reading.clear()
+    this.#dataset = undefined
+  }
+
+  /** Shows another field, or none. */
+  setDataset(dataset: Dataset | undefined): void {
+    this.stop()
     this.#dataset = dataset
+    this.#range = dataset?.range
     this.#fields = dataset?.levels.map((level) => new Field(level)) ?? []
     this.#extremes = undefined
     this.#load()
@@ -141,6 +157,7 @@ export class MapView {
     this.#isMoving = true
     window.clearTimeout(this.#resting)
     this.#resting = window.setTimeout(() => this.#rest(), rest)
+    this.#events.onMove()
     this.#draw()
   }
 
@@ -239,7 +256,13 @@ export class MapView {
   #checkIdle(): void {
     if (this.#reading.size > 0 || this.#isMoving) return
     const field = this.#fields[this.#wanted]
-    this.#extremes = field === undefined ? undefined : extremes(field, View.bounds(this.#view, this.#size))
+    this.#extremes =
+      field === undefined
+        ? undefined
+        : extremes(field, {
+            ...View.bounds(this.#view, this.#size),
+            meridians: (latitude) => View.meridians(this.#view, this.#size, latitude)
+          })
     this.#draw()
     if (this.#idle.length === 0) return
     requestAnimationFrame(() =>
@@ -261,12 +284,14 @@ export class MapView {
     const { height, width } = this.#size
     const ratio = Math.min(2, window.devicePixelRatio)
     const canvas = this.#canvas
+    const style = getComputedStyle(document.documentElement)
     const [pixelWidth, pixelHeight] = [Math.round(width * ratio), Math.round(height * ratio)]
     if (canvas.width !== pixelWidth || canvas.height !== pixelHeight) {
       canvas.width = pixelWidth
       canvas.height = pixelHeight
     }
     const context = this.#context
+    context.globalAlpha = 1
     context.setTransform(1, 0, 0, 1, 0, 0)
     context.clearRect(0, 0, pixelWidth, pixelHeight)
 
@@ -284,20 +309,22 @@ export class MapView {
       size: this.#size,
       pixelRatio: imageRatio,
       fields: this.#layers(),
-      scaleEnd: this.scaleEnd
+      scaleEnd: this.scaleEnd,
+      unknown: this.#fields.length === 0 ? 0 : packed(style.getPropertyValue("--unknown"))
     })
     image.getContext("2d")!.putImageData(this.#pixels, 0, 0)
     context.imageSmoothingQuality = "high"
     context.drawImage(image, 0, 0, pixelWidth, pixelHeight)
-    this.#drawLines(ratio)
+    this.#drawFailed(ratio, style)
+    this.#drawLines(ratio, style)
     if (!this.#isMoving) this.#drawExtremes(ratio)
   }
 
-  #drawLines(ratio: number): void {
-    const context = this.#context
+  /** In units of the projection, south down. */
+  #transform(ratio: number): void {
     const { center, scale } = this.#view
     const perUnit = scale * ratio
-    context.setTransform(
+    this.#context.setTransform(
       perUnit,
       0,
       0,
@@ -305,6 +332,53 @@ export class MapView {
       (this.#size.width / 2) * ratio - center.x * perUnit,
       (this.#size.height / 2) * ratio + center.y * perUnit
     )
+  }
+
+  /** Stripes over the chunks that could not be read, whatever is shown in their place. */
+  #drawFailed(ratio: number, style: CSSStyleDeclaration): void {
+    const field = this.#fields[this.#wanted]
+    if (field === undefined || !field.states.includes("failed")) return
+    const context = this.#context
+    const { chunkColumns, chunkRows, columns, rows, south, step, west } = field.level
+    const perRow = Math.ceil(columns / chunkColumns)
+    context.save()
+    this.#transform(ratio)
+    context.beginPath()
+    field.states.forEach((state, i) => {
+      if (state !== "failed") return
+      const [row, column] = [Math.floor(i / perRow), i % perRow]
+      const edge = (index: number): number => Math.min(90, Math.max(-90, south + (index - 0.5) * step))
+      const [bottom, top] = [edge(row * chunkRows), edge(Math.min(rows, (row + 1) * chunkRows))]
+      const left = west + column * chunkColumns * step
+      const right = Math.min(west + 360, left + chunkColumns * step)
+      const corners = [
+        { latitude: bottom, longitude: left },
+        { latitude: bottom, longitude: right },
+        { latitude: top, longitude: right },
+        { latitude: top, longitude: left }
+      ].map(EqualEarth.project)
+      corners.forEach(({ x, y }, i) => (i === 0 ? context.moveTo(x, -y) : context.lineTo(x, -y)))
+      context.closePath()
+    })
+    context.clip()
+    context.setTransform(ratio, 0, 0, ratio, 0, 0)
+    context.strokeStyle = style.getPropertyValue("--bad")
+    context.globalAlpha = 0.45
+    context.lineWidth = 1.5
+    context.beginPath()
+    const { height, width } = this.#size
+    for (let x = -height; x < width; x += 9) {
+      context.moveTo(x, height)
+      context.lineTo(x + height, 0)
+    }
+    context.stroke()
+    context.restore()
+  }
+
+  #drawLines(ratio: number, style: CSSStyleDeclaration): void {
+    const context = this.#context
+    const { scale } = this.#view
+    this.#transform(ratio)
     const stroke = (path: Path2D, pixels: number, color: string, alpha: number): void => {
       context.lineWidth = pixels / scale
       context.strokeStyle = color
@@ -312,7 +386,6 @@ export class MapView {
       context.stroke(path)
     }
     context.lineJoin = "round"
-    const style = getComputedStyle(document.documentElement)
     const [edge, empty] = [style.getPropertyValue("--outline"), this.#fields.length === 0]
     const ink = empty ? edge : "#23262e"
     stroke(this.#graticule, 0.8, ink, 0.16)

@@ -23,11 +23,25 @@ export const fileText = (url: string): string => url.split("/").slice(-2).join("
 const tagOf = (value: unknown): string | undefined =>
   typeof value === "object" && value !== null && "_tag" in value ? String(value._tag) : undefined
 
+/** What to do about a failed request, where it is for the reader of a page to do. */
+const hints: Readonly<Record<string, string>> = {
+  Unavailable: "If it was the server, it may be over: read again in a moment.",
+  RateLimited: "Too many asked at once: read again in a moment.",
+  InvalidResponse: "If something on the way has done it, another try or another network helps: read again.",
+  NotFound: "Check the URL, or read again: the repository may have been cleaned up while it was read."
+}
+
 /** What to show of an error: its tag, and its message, which says what to do. */
-export const errorText = (error: unknown): { readonly tag: string; readonly message: string } => {
+export const errorText = (
+  error: unknown
+): { readonly tag: string; readonly message: string; readonly hint?: string | undefined } => {
   if (tagOf(error) === "Rejected") return errorText((error as { readonly cause: unknown }).cause)
   if (!(error instanceof Error)) return { tag: "Error", message: String(error) }
   const reason = "reason" in error ? tagOf(error.reason) : undefined
   const tag = tagOf(error) ?? error.name
-  return { tag: reason === undefined ? tag : `${tag}: ${reason}`, message: error.message }
+  return {
+    tag: reason === undefined ? tag : `${tag}: ${reason}`,
+    message: error.message,
+    hint: reason === undefined ? undefined : hints[reason]
+  }
 }

@@ -84,6 +84,13 @@ export const toPixel = ({ center, scale }: View, { height, width }: Size, place:
   return { x: width / 2 + (x - center.x) * scale, y: height / 2 - (y - center.y) * scale }
 }
 
+/** The meridians at the left and the right edge, along a parallel. */
+export const meridians = (view: View, size: Size, latitude: number): readonly [west: number, east: number] => {
+  const perUnit = 180 / EqualEarth.project({ latitude, longitude: 180 }).x
+  const [left, right] = [pointAt(view, size, { x: 0, y: 0 }), pointAt(view, size, { x: size.width, y: 0 })]
+  return [within(left.x * perUnit, 180), within(right.x * perUnit, 180)]
+}
+
 /** The smallest box of meridians and parallels around all that is seen. */
 export const bounds = (view: View, size: Size): Bounds => {
   const topLeft = pointAt(view, size, { x: 0, y: 0 })
@@ -92,13 +99,11 @@ export const bounds = (view: View, size: Size): Bounds => {
     EqualEarth.unproject({ x: 0, y: within(y, EqualEarth.extent.y) })?.latitude ?? Math.sign(y) * 90
   const [south, north] = [latitude(bottomRight.y), latitude(topLeft.y)]
   // Meridians are closest together where one is nearest to a pole, and farthest apart near the equator.
-  const latitudes = [south, north, Math.min(north, Math.max(south, 0))]
-  const longitudes = (x: number): ReadonlyArray<number> =>
-    latitudes.map((latitude) => within((180 * x) / EqualEarth.project({ latitude, longitude: 180 }).x, 180))
+  const edges = [south, north, Math.min(north, Math.max(south, 0))].map((latitude) => meridians(view, size, latitude))
   return {
     south,
     north,
-    west: Math.min(...longitudes(topLeft.x)),
-    east: Math.max(...longitudes(bottomRight.x))
+    west: Math.min(...edges.map(([west]) => west)),
+    east: Math.max(...edges.map(([, east]) => east))
   }
 }

@@ -10,6 +10,7 @@ import { parseCoastlines } from "../../src/MapLines.ts"
 import coastlines from "../../data/coastlines.txt?raw"
 import * as Explorer from "./Explorer.ts"
 import * as Legend from "./Legend.ts"
+import type { ChunkIndex } from "./Level.ts"
 import { MapView } from "./MapView.ts"
 import * as Sample from "./Sample.ts"
 import { bytesText, errorText, fileText, placeText } from "./Text.ts"
@@ -49,9 +50,10 @@ const showError = (error: unknown): void => {
   failures++
   element("error-count").textContent = failures === 1 ? "" : `and ${failures - 1} more`
   if (failures > 1) return
-  const { message, tag } = errorText(error)
+  const { hint, message, tag } = errorText(error)
   element("error-tag").textContent = tag
   element("error-message").replaceChildren(...marked(message))
+  element("error-hint").textContent = hint ?? ""
   element("error").hidden = false
 }
 
@@ -71,8 +73,10 @@ let trafficFrame: number | undefined
 const showTraffic = (): void => {
   const all = [...exchanges.values()]
   const { bytes, requests } = Traffic.totals(all)
+  const outside = Traffic.totals(all.filter(({ url }) => current !== undefined && !url.startsWith(`${current.url.replace(/\/+$/, "")}/`)))
   element("requests").textContent = String(requests)
-  element("received").textContent = bytesText(bytes)
+  element("received").textContent = bytesText(bytes - outside.bytes)
+  element("received-outside").textContent = bytesText(outside.bytes)
   const rows = all
     .slice(-listed)
     .toReversed()
@@ -89,13 +93,6 @@ const showTraffic = (): void => {
       return row
     })
   element("exchanges").replaceChildren(...rows)
-  const ended = all.filter(({ endedAt }) => endedAt !== undefined)
-  // Those that were under way together with the last one.
-  const last = ended.at(-1)
-  const together = last === undefined ? [] : ended.filter(({ startedAt }) => startedAt > last.startedAt - 150)
-  const from = Math.min(...together.map(({ startedAt }) => startedAt))
-  const to = Math.max(...together.map(({ endedAt = 0 }) => endedAt))
-  element("took").textContent = together.length === 0 ? "–" : `${Math.round(to - from)} ms`
 }
 
 const fetchCounted = Traffic.counting(
@@ -118,6 +115,19 @@ const canvas = element<HTMLCanvasElement>("canvas")
 const degreesText = (step: number): string => {
   const minutes = Math.round(step * 60)
   return minutes % 60 === 0 ? `${minutes / 60}°` : `${minutes}′`
+}
+
+/** Where the chunks of each level are, once one of them was read. */
+const kinds = new Map<number, string>()
+
+const kindTexts = { Virtual: ", virtual", Native: ", in the repository", Inline: ", in the manifest" }
+
+const askKind = async (i: number, level: Explorer.LevelArray, index: ChunkIndex): Promise<void> => {
+  kinds.set(i, "")
+  const kind = await level.kind(index)
+  if (dataset?.levels[i] !== level) return
+  kinds.set(i, kind === undefined ? "" : kindTexts[kind])
+  showLevels()
 }
 
 const showLevels = (): void => {
@@ -143,9 +153,14 @@ const showLevels = (): void => {
     const ready = field.states.filter((state) => state === "ready").length
     level.dataset["wanted"] = String(isWanted)
     level.title = dataset?.levels[i]?.path ?? ""
-    label!.textContent = `every ${degreesText(field.step)}`
+    label!.textContent = `every ${degreesText(field.step)}${kinds.get(i) ?? ""}`
     count!.textContent = `${ready} of ${field.states.length}`
     const chunkColumns = Math.ceil(field.columns / field.level.chunkColumns)
+    const first = field.states.indexOf("ready")
+    const source = dataset?.levels[i]
+    if (first !== -1 && source !== undefined && !kinds.has(i)) {
+      void askKind(i, source, [Math.floor(first / chunkColumns), first % chunkColumns])
+    }
     const cells = level.querySelectorAll("i")
     field.states.forEach((state, i) => {
       cells[i]!.dataset["state"] = state
@@ -155,9 +170,10 @@ const showLevels = (): void => {
 }
 
 const map: MapView = new MapView(canvas, {
+  onMove: () => void settle("moving"),
   onChunks: () => {
     showLevels()
-    void settle()
+    void settle("reading")
   },
   onError: showError,
   onReadout: (place, height) => {
@@ -172,9 +188,9 @@ const map: MapView = new MapView(canvas, {
 
 /** Says on the page itself when all is done, for those who watch it. */
 let settling = 0
-const settle = async (): Promise<void> => {
+const settle = async (now: "moving" | "reading"): Promise<void> => {
   const mine = ++settling
-  canvas.dataset["state"] = "reading"
+  canvas.dataset["state"] = now
   await map.settled()
   if (mine === settling) canvas.dataset["state"] = "settled"
 }
@@ -204,6 +220,7 @@ const run = async <A>(effect: Effect.Effect<A, unknown>, signal: AbortSignal): P
 const begin = (): AbortSignal => {
   work.abort()
   work = new AbortController()
+  map.stop()
   clearError()
   return work.signal
 }
@@ -211,8 +228,9 @@ const begin = (): AbortSignal => {
 const versionOf = ({ kind, name }: Ref): Explorer.Version => (kind === "branch" ? { branch: name } : { tag: name })
 
 const icons = {
-  branch: "M5 3.5v9M5 10c0-3 6-1.500 6-5M5 3.500m-1.500 0a1.500 1.500 0 1 0 3 0 1.500 1.500 0 1 0-3 0M11 4.500",
-  tag: "M2.500 8.500v-6h6l5 5-6 6zM5.500 5.500h.01"
+  branch:
+    "M3.4 3.6a1.600 1.600 0 1 0 3.200 0a1.600 1.600 0 1 0-3.200 0M3.400 12.400a1.600 1.600 0 1 0 3.200 0a1.600 1.600 0 1 0-3.200 0M9.400 5.600a1.600 1.600 0 1 0 3.200 0a1.600 1.600 0 1 0-3.200 0M5 5.200v5.600M11 7.200c0 2.600-6 1.400-6 3.600",
+  tag: "M2.5 8V2.500H8l5.500 5.500-5.500 5.500zM5.600 5.600h.01"
 }
 
 const icon = (kind: Ref["kind"]): SVGElement => {
@@ -267,6 +285,7 @@ const showHistory = (snapshots: ReadonlyArray<Explorer.Snapshot>, shown: string)
 
 const showDataset = (wanted: Explorer.Dataset | undefined): void => {
   dataset = wanted
+  kinds.clear()
   canvas.dataset["snapshot"] = wanted?.snapshotId ?? ""
   map.setDataset(wanted)
   if (wanted === undefined) return
@@ -302,7 +321,15 @@ const close = async (): Promise<void> => {
   if (closing !== undefined) await Effect.runPromise(Scope.close(closing.scope, Exit.void))
 }
 
+/** How often the repository was opened, or could not be; said on the page, too. */
+let openings = 0
+
 const openRepository = async (url: string): Promise<void> => {
+  await reopen(url)
+  canvas.dataset["openings"] = String(++openings)
+}
+
+const reopen = async (url: string): Promise<void> => {
   const signal = begin()
   canvas.dataset["state"] = "reading"
   await close()
@@ -364,17 +391,21 @@ element("again").addEventListener("click", () => {
   }
 })
 
-const showFaults = ({ fault }: Sample.Sample): void => {
+const showFaults = async ({ fault }: Sample.Sample): Promise<void> => {
   element("sample").hidden = false
+  // Whoever loads the page anew begins anew.
+  await fetch(fault, { method: "POST", body: "none" })
   for (const { about, label, name } of Sample.faults) {
     const input = make("input", { type: "radio", name: "fault", value: name, checked: name === "none" })
     input.addEventListener("change", async () => {
       await fetch(fault, { method: "POST", body: name })
-      // What is wrong with the data shows where it is read: closer than the overviews reach.
-      if ((name === "changed" || name === "truncated") && View.zoomOf(map.view, map.size) < 3) {
-        map.setView(View.at(indianOcean, 4, map.size))
-      }
+      const isOfData = name === "changed" || name === "truncated"
+      if (isOfData) map.showAll()
       await openRepository(urlField.value)
+      if (!isOfData) return
+      // What is wrong with the data shows where it is read: closer than the overviews reach.
+      await map.settled()
+      map.setView(View.at(indianOcean, 4, map.size))
     })
     element("faults").append(make("label", {}, input, label, make("small", {}, about)))
   }
@@ -388,7 +419,7 @@ const sample = async (): Promise<Sample.Sample | undefined> => {
 
 const found = await sample()
 const wanted = new URLSearchParams(location.search).get("repository") ?? found?.repository
-if (found !== undefined) showFaults(found)
+if (found !== undefined) await showFaults(found)
 if (wanted !== undefined) {
   urlField.value = wanted
   await openRepository(wanted)
