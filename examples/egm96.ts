@@ -14,6 +14,7 @@ import * as Comparison from "./src/Comparison.ts"
 import * as Contents from "./src/Contents.ts"
 import * as GeoidGrid from "./src/GeoidGrid.ts"
 import * as GeoidMap from "./src/GeoidMap.ts"
+import * as MapLines from "./src/MapLines.ts"
 import * as Places from "./src/Places.ts"
 import { readGrid } from "./src/ReadGeoid.ts"
 import * as Report from "./src/Report.ts"
@@ -59,7 +60,7 @@ const reading = Effect.gen(function* () {
   const [low, high] = [lowest, highest].map(
     (extreme) => `${GeoidGrid.formatHeight(extreme.height).padStart(9)}  ${GeoidGrid.formatPlace(extreme)}`
   )
-  const coastlines = GeoidMap.parseCoastlines(yield* fs.readFileString(Places.coastlines))
+  const coastlines = MapLines.parseCoastlines(yield* fs.readFileString(Places.coastlines))
   yield* fs.writeFile(Places.map, GeoidMap.render({ grid, lowest, highest, coastlines }))
 
   yield* Report.step("Opened anew, and read through zarrita")

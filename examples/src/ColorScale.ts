@@ -1,7 +1,7 @@
 /**
  * A diverging colour scale, even to the eye: colours are interpolated in Oklab (Ottosson, 2020).
  */
-import { type Color, hex } from "./Raster.ts"
+import { type Color, hex } from "./Color.ts"
 
 const toLinear = (value: number): number => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
 const fromLinear = (value: number): number =>

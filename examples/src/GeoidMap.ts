@@ -1,10 +1,13 @@
 /**
  * The map of the geoid: colours for heights, light from the north-west for slopes, coastlines to find one's way.
  */
+import { type Color, hex } from "./Color.ts"
 import * as ColorScale from "./ColorScale.ts"
 import * as EqualEarth from "./EqualEarth.ts"
 import * as Grid from "./GeoidGrid.ts"
-import { type Color, hex, Raster } from "./Raster.ts"
+import { graticule, outline, splitAtEdge } from "./MapLines.ts"
+import { Raster } from "./Raster.ts"
+import { relief, sample, scaleEnd } from "./Relief.ts"
 import { layOut, type Stroke } from "./StrokeFont.ts"
 
 export interface GeoidMap {
@@ -17,94 +20,11 @@ export interface GeoidMap {
   readonly width?: number | undefined
 }
 
-/** Coastlines from lines of text, `longitude latitude,longitude latitude,...`; `#` starts a comment. */
-export const parseCoastlines = (text: string): ReadonlyArray<Stroke> =>
-  text
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => line.split(/[ ,]/).map(Number))
-
 const paper = hex("#fbfaf6")
 const ink = hex("#23262e")
 const faint = hex("#7b7f8a")
 const white = hex("#ffffff")
 const shadow = hex("#14101f")
-
-/** Metres at the ends of the colour scale. */
-const scaleEnd = 107
-
-/** How much steeper than true the slopes are lit; the geoid rises some centimetres in a kilometre. */
-const exaggeration = 14_000
-
-/** Light that falls on each point of the grid, from -1 to 1, from the north-west. */
-const relief = ({ columns, heights, latitudes, rows, step }: Grid.GeoidGrid): Float32Array => {
-  const metres = 111_195 * step
-  const light = new Float32Array(rows * columns)
-  for (let row = 0; row < rows; row++) {
-    const south = Math.max(0, row - 1)
-    const north = Math.min(rows - 1, row + 1)
-    const across = 2 * metres * Math.max(0.1, Math.cos((latitudes[row]! * Math.PI) / 180))
-    for (let column = 0; column < columns; column++) {
-      const east = heights[row * columns + ((column + 1) % columns)]!
-      const west = heights[row * columns + ((column + columns - 1) % columns)]!
-      const dx = (exaggeration * (east - west)) / across
-      const dy =
-        (exaggeration * (heights[north * columns + column]! - heights[south * columns + column]!)) /
-        ((north - south) * metres)
-      light[row * columns + column] = Math.tanh((0.75 * (dx - dy)) / Math.sqrt(1 + 0.25 * (dx * dx + dy * dy)))
-    }
-  }
-  return light
-}
-
-/** The value of a field at a place, between its four neighbours. */
-const sample = (
-  { columns, rows, south, step, west }: Grid.GeoidGrid,
-  field: ArrayLike<number>,
-  place: EqualEarth.Place
-) => {
-  const y = Math.min(rows - 1, Math.max(0, (place.latitude - south) / step))
-  const x = ((((place.longitude - west) / step) % columns) + columns) % columns
-  const row = Math.min(rows - 2, Math.floor(y))
-  const column = Math.floor(x)
-  const next = (column + 1) % columns
-  const [u, v] = [x - column, y - row]
-  const at = row * columns
-  const below = field[at + column]! * (1 - u) + field[at + next]! * u
-  const above = field[at + columns + column]! * (1 - u) + field[at + columns + next]! * u
-  return below * (1 - v) + above * v
-}
-
-/** Meridians and parallels, every 30 degrees. */
-const graticule = (): ReadonlyArray<ReadonlyArray<EqualEarth.Place>> => {
-  const line = (point: (i: number) => EqualEarth.Place, steps: number) =>
-    Array.from({ length: steps + 1 }, (_, i) => point(i))
-  const meridian = (longitude: number) => line((i) => ({ latitude: i * 2 - 90, longitude }), 90)
-  const parallel = (latitude: number) => line((i) => ({ latitude, longitude: i * 4 - 180 }), 90)
-  return [
-    ...Array.from({ length: 11 }, (_, i) => meridian(i * 30 - 150)),
-    ...Array.from({ length: 5 }, (_, i) => parallel(i * 30 - 60))
-  ]
-}
-
-/** The edge of the world, closed. */
-const outline = (): ReadonlyArray<EqualEarth.Place> => [
-  ...Array.from({ length: 181 }, (_, i) => ({ latitude: i - 90, longitude: -180 })),
-  ...Array.from({ length: 181 }, (_, i) => ({ latitude: 90 - i, longitude: 180 })),
-  { latitude: -90, longitude: -180 }
-]
-
-/** The pieces of a line that do not jump from one edge of the map to the other. */
-const splitAtEdge = (line: Stroke): ReadonlyArray<ReadonlyArray<EqualEarth.Place>> => {
-  const pieces: Array<Array<EqualEarth.Place>> = []
-  for (let i = 0; i < line.length; i += 2) {
-    const place = { longitude: line[i]!, latitude: line[i + 1]! }
-    const before = pieces.at(-1)?.at(-1)
-    if (before === undefined || Math.abs(before.longitude - place.longitude) > 180) pieces.push([place])
-    else pieces.at(-1)!.push(place)
-  }
-  return pieces
-}
 
 /** The map as a PNG. */
 export const render = ({ coastlines, grid, highest, lowest, width = 1600 }: GeoidMap): Uint8Array => {
