@@ -64,3 +64,4 @@ export { ChecksumMismatch, VirtualObjectNotFound } from "./virtual/ChunkResolver
 export { MissingContainer, UnknownContainer } from "./virtual/ContainerMatch.ts"
 export { MissingCredentials, MissingPlatform } from "./virtual/Platform.ts"
 export { InvalidKey } from "./zarr/ZarrKey.ts"
+export { StoreClosed, ZarritaError } from "./zarr/ZarritaError.ts"
