@@ -388,6 +388,13 @@ export const InvalidKey = of(Errors.InvalidKey, { key: Schema.String, problem: S
 export const StoreClosed = of(Errors.StoreClosed, { key: Schema.String })
 
 /** @category schemas @since 0.1.0 */
+export const StoreTooLarge = of(Errors.StoreTooLarge, {
+  path: Schema.String,
+  bytes: Schema.Number,
+  maxBytes: Schema.Number
+})
+
+/** @category schemas @since 0.1.0 */
 export const ZarritaError = of(Errors.ZarritaError, {
   kind: Schema.Literals([
     "NotFoundError",

@@ -5,27 +5,50 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Session } from "../repository/Session.ts"
 import type { Node } from "../repository/SnapshotView.ts"
 import * as NodePath from "../values/NodePath.ts"
 import * as ZarrKey from "./ZarrKey.ts"
 import type * as ZarrReads from "./ZarrReads.ts"
 
-/** The nodes that can be addressed: other clients write paths with empty and `.` segments. */
-const nodesOf = (session: Pick<Session, "nodes">): ReadonlyArray<Node> =>
-  Effect.runSync(session.nodes()).filter(({ path }) => NodePath.parse(path)._tag === "Success")
+/**
+ * Those of nodes that can be addressed: other clients write paths with empty and `.` segments.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const addressable = (nodes: ReadonlyArray<Node>): ReadonlyArray<Node> =>
+  nodes.filter(({ path }) => Result.isSuccess(NodePath.parse(path)))
 
 /**
- * All groups and arrays by path.
+ * All nodes of a session that can be addressed.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const contents = (session: Pick<Session, "nodes">): Array<{ path: `/${string}`; kind: "array" | "group" }> =>
-  nodesOf(session).map(({ data, path }) => ({
+export const nodesOf = (session: Pick<Session, "nodes">): ReadonlyArray<Node> =>
+  addressable(Effect.runSync(session.nodes()))
+
+/**
+ * Groups and arrays by path, as zarrita lists them.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const contents = (nodes: ReadonlyArray<Node>): Array<{ path: `/${string}`; kind: "array" | "group" }> =>
+  nodes.map(({ data, path }) => ({
     path: path as NodePath.NodePath & `/${string}`,
     kind: data._tag === "Array" ? "array" : "group"
   }))
+
+/**
+ * The key that zarrita looks for consolidated metadata at.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const key = "/.zmetadata"
 
 const isJson = (text: string): boolean => {
   try {
@@ -60,7 +83,7 @@ export const document = (nodes: ReadonlyArray<Pick<Node, "path" | "userData">>):
  */
 export const reading =
   (session: Pick<Session, "nodes">, get: ZarrReads.Get): ZarrReads.Get =>
-  (key, options) =>
-    key === "/.zmetadata" && options?.range === undefined
+  (wanted, options) =>
+    wanted === key && options?.range === undefined
       ? Effect.sync(() => document(nodesOf(session)))
-      : get(key, options)
+      : get(wanted, options)

@@ -18,6 +18,7 @@ import type { Session } from "../repository/Session.ts"
 import type { WritableSession } from "../repository/WritableSession.ts"
 import * as ByteRange from "../values/ByteRange.ts"
 import * as Consolidated from "./Consolidated.ts"
+import * as LoadedStore from "./LoadedStore.ts"
 import { ofZarrita, StoreClosed, type ZarritaError } from "./ZarritaError.ts"
 import * as ZarrReads from "./ZarrReads.ts"
 import * as ZarrStore from "./ZarrStore.ts"
@@ -51,6 +52,20 @@ export interface Readable {
   get(key: `/${string}`, options?: ReadOptions): Promise<Uint8Array | undefined>
   getRange(key: `/${string}`, range: RangeQuery, options?: ReadOptions): Promise<Uint8Array | undefined>
   /** All groups and arrays by path, as zarrita lists them for a store with consolidated metadata. No request is made. */
+  contents(): Array<{ path: `/${string}`; kind: "array" | "group" }>
+}
+
+/**
+ * The shape of zarrita's stores that are in memory: what is asked for is there at once. Both methods throw where those of
+ * `Readable` reject.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SyncReadable {
+  get(key: `/${string}`): Uint8Array | undefined
+  getRange(key: `/${string}`, range: RangeQuery): Uint8Array | undefined
+  /** All groups and arrays that were loaded, by path. */
   contents(): Array<{ path: `/${string}`; kind: "array" | "group" }>
 }
 
@@ -141,7 +156,7 @@ const rangeOf = (range: RangeQuery): ByteRange.ByteRange =>
 const readable = (session: Session, read: ZarrReads.Get, run: Run): Readable => ({
   get: (key, options) => run(read(key), failedReads, key, options?.signal),
   getRange: (key, range, options) => run(read(key, { range: rangeOf(range) }), failedReads, key, options?.signal),
-  contents: () => Consolidated.contents(session)
+  contents: () => Consolidated.contents(Consolidated.nodesOf(session))
 })
 
 const reading = (session: Session, run: Run): Readable =>
@@ -192,6 +207,32 @@ export const fromSession = (session: Session): Readable => reading(session, nowh
  * @since 0.1.0
  */
 export const fromWritableSession = (session: WritableSession): Mutable => writing(session, nowhere())
+
+/**
+ * Reads a part of a session into memory: a node (the root unless given) and all below it, such as the coordinates of a data
+ * set. What zarrita then reads of it takes no request, and needs neither the scope nor the repository. Chunks are planned
+ * together, so that there are few requests; none is made for them if all together have more than `maxBytes` (default 64 MiB).
+ *
+ * Fails with `StoreTooLarge` then, with `NodeNotFound` for a path that nothing is at, and as reading a chunk does.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const load: (
+  session: Session,
+  options?: { readonly path?: string | undefined; readonly maxBytes?: number | undefined }
+) => Effect.Effect<SyncReadable, LoadedStore.LoadError> = /*#__PURE__*/ Effect.fn("ZarritaStore.load")(function* (
+  session,
+  options = {}
+) {
+  const { nodes, values } = yield* LoadedStore.read(session, options.path ?? "/", options.maxBytes)
+  return {
+    get: (key) =>
+      key === Consolidated.key ? Consolidated.document(nodes) : LoadedStore.valueOf(values, key, undefined),
+    getRange: (key, range) => LoadedStore.valueOf(values, key, rangeOf(range)),
+    contents: () => Consolidated.contents(nodes)
+  }
+})
 
 /** Waits for zarrita. What it was rejected with is looked up in `failed`, by its error. */
 const waiting = <A, E>(
