@@ -317,7 +317,7 @@ describe("errors through `use`", () => {
         key,
         reason: new ObjectStoreError.PermissionDenied({ detail: "the policy has changed" })
       })
-    ) as Effect.Effect<never, never>
+    ) as Effect.Effect<never>
 
   it.effect("are those of the store, typed", () =>
     Effect.gen(function* () {
