@@ -153,7 +153,7 @@ describe.each(stores)("zarrita's contract of a store: %s", (name, open) => {
             const found = await answer(() => store.getRange(key, range))
             if (start < 0 || end < start || end > whole.length || start > whole.length) {
               assert.instanceOf(found, Errors.ObjectStoreError)
-              assert.strictEqual((found as Errors.ObjectStoreError).reason._tag, "InvalidRange")
+              assert.strictEqual(found.reason._tag, "InvalidRange")
             } else {
               assert.deepStrictEqual(found, whole.slice(start, end))
             }

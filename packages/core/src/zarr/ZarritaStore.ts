@@ -153,11 +153,21 @@ const runner = (made: Context.Context<never>, scope: Scope.Scope | undefined): R
 const rangeOf = (range: RangeQuery): ByteRange.ByteRange =>
   "suffixLength" in range ? ByteRange.suffix(range.suffixLength) : ByteRange.bounded(range.offset, range.length)
 
-const readable = (session: Session, read: ZarrReads.Get, run: Run): Readable => ({
-  get: (key, options) => run(read(key), failedReads, key, options?.signal),
-  getRange: (key, range, options) => run(read(key, { range: rangeOf(range) }), failedReads, key, options?.signal),
-  contents: () => Consolidated.contents(Consolidated.nodesOf(session))
-})
+/**
+ * The bytes at the start of a buffer: chunks that were read together share one, and zarrita's `vlen-utf8` reads that from its
+ * start, wherever the chunk is in it.
+ */
+const alone = (bytes: Uint8Array | undefined): Uint8Array | undefined =>
+  bytes === undefined || bytes.byteOffset === 0 ? bytes : new Uint8Array(bytes)
+
+const readable = (session: Session, read: ZarrReads.Get, run: Run): Readable => {
+  const get: ZarrReads.Get = (key, options) => Effect.map(read(key, options), alone)
+  return {
+    get: (key, options) => run(get(key), failedReads, key, options?.signal),
+    getRange: (key, range, options) => run(get(key, { range: rangeOf(range) }), failedReads, key, options?.signal),
+    contents: () => Consolidated.contents(Consolidated.nodesOf(session))
+  }
+}
 
 const reading = (session: Session, run: Run): Readable =>
   readable(session, Consolidated.reading(session, ZarrReads.get(session)), run)
