@@ -177,7 +177,7 @@ const writing = (session: WritableSession, run: Run): Mutable => {
   return { ...readable(session, store.get, run), set: (key, value) => run(store.set(key, value), failedWrites, key) }
 }
 
-const runHere = /*#__PURE__*/ Effect.zipWith(/*#__PURE__*/ Effect.context(), /*#__PURE__*/ Effect.scope, runner)
+const runHere = /*#__PURE__*/ Effect.zipWith(/*#__PURE__*/ Effect.context(), Effect.scope, runner)
 
 /**
  * A session for zarrita to read, in the context of the program that makes it. When the scope closes, reads that are not done
