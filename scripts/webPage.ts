@@ -26,7 +26,7 @@ export const readingPage = (module: "ReadonlyRepository" | "Repository"): string
     Effect.gen(function* () {
       const repository = yield* ${module}.open()
       const session = yield* repository.readonlySession({ branch })
-      return zarr.root(ZarritaStore.fromSession(session))
+      return zarr.root(yield* ZarritaStore.make(session))
     }).pipe(
       Effect.provide(
         Layer.mergeAll(Layer.succeed(ObjectStore.ObjectStore, store), Platform.layerNone, BrowserZstd.layer)

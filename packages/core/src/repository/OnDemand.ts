@@ -14,6 +14,7 @@ import type { InvalidMetadata } from "../values/ZarrMetadata.ts"
 import type { AssetError } from "./Assets.ts"
 import type { ArrayNode, ReadContext } from "./ChunkReads.ts"
 import type * as ChunkStream from "./ChunkStream.ts"
+import type * as Configs from "./Configs.ts"
 import type { DependencyQueries } from "./Dependencies.ts"
 import type * as Preload from "./Preload.ts"
 import type { SnapshotView } from "./SnapshotView.ts"
@@ -125,6 +126,14 @@ export const decodeSpec1Value: Effect.Effect<DecodeValue> = /*#__PURE__*/ Effect
   /*#__PURE__*/ Effect.promise(() => import("../encoding/Msgpack.ts")),
   ({ decode }) => decode
 )
+
+/**
+ * What decodes and checks configurations.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const configs: Effect.Effect<typeof Configs> = /*#__PURE__*/ Effect.promise(() => import("./Configs.ts"))
 
 /**
  * What is between a ref in a container and its bytes.

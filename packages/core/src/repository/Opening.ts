@@ -17,7 +17,8 @@ import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
 import { type Limits, RequestGate } from "../store/RequestGate.ts"
 import * as RequestMetrics from "../store/RequestMetrics.ts"
 import type * as ObjectId from "../values/ObjectId.ts"
-import * as Config from "../values/RepositoryConfig.ts"
+import * as EffectiveConfig from "../values/EffectiveConfig.ts"
+import type * as Config from "../values/RepositoryConfig.ts"
 import type { ChunkResolver } from "../virtual/ChunkResolver.ts"
 import type { ContainerStores } from "../virtual/ContainerStores.ts"
 import { ObjectReads } from "../virtual/ObjectReads.ts"
@@ -26,7 +27,7 @@ import { Platforms } from "../virtual/Platform.ts"
 import type { VirtualReadError } from "../virtual/VirtualReadError.ts"
 import * as Assets from "./Assets.ts"
 import { CachedReads, ChunkCache } from "./ChunkCache.ts"
-import * as ConfigFile from "./config/ConfigFile.ts"
+import * as StoredConfig from "./config/StoredConfig.ts"
 import * as ConfigState from "./config/ConfigState.ts"
 import type { VirtualAccess } from "./ChunkReads.ts"
 import * as Internals from "./Internals.ts"
@@ -51,8 +52,12 @@ export { parseSnapshotId } from "./versions/Version.ts"
  * @category decoding
  * @since 0.1.0
  */
-export const checkOverride = ({ config }: OpenOptions): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
-  Config.fromInput("run-time override", config ?? {})
+export const checkOverride = ({ config }: OpenOptions): Effect.Effect<Config.RepositoryConfig, Config.InvalidConfig> =>
+  config === undefined
+    ? Effect.succeed({})
+    : Effect.flatMap(OnDemand.configs, ({ ConfigJson }) =>
+        Effect.fromResult(ConfigJson.fromInput("run-time override", config))
+      )
 
 /**
  * The repository object and `config.json`, whose problems come after those of the other.
@@ -63,7 +68,7 @@ export const checkOverride = ({ config }: OpenOptions): Result.Result<Config.Rep
 export interface ReadTogether {
   readonly repo: RepoObject.Versioned
   /** `undefined`: still to be read. */
-  readonly config: Result.Result<ConfigFile.Stored, ObjectStoreError | Config.InvalidConfig> | undefined
+  readonly config: Result.Result<StoredConfig.Stored, ObjectStoreError | Config.InvalidConfig> | undefined
   /** The snapshot that was written with them. */
   readonly snapshot?: Snapshot.Snapshot | undefined
   /** What is used in place of the repository object, when the repository is of spec version 1. */
@@ -96,7 +101,7 @@ export const readExisting: Effect.Effect<
       repo: Effect.catchIf(RepoObject.read(store), isNotFound, () =>
         Effect.fail(new RepositoryNotFound({ store: store.description }))
       ),
-      config: Effect.result(ConfigFile.readStored(store))
+      config: Effect.result(StoredConfig.readStored(store))
     },
     { concurrency: 2 }
   )
@@ -196,9 +201,9 @@ export const connect: (
     if (spec1 === undefined && info.specVersion !== 2) {
       return yield* new UnsupportedSpecVersion({ store: store.description, version: info.specVersion })
     }
-    const override = yield* Effect.fromResult(checkOverride(options))
+    const override = yield* checkOverride(options)
     const stored =
-      known.config === undefined ? yield* ConfigFile.readStored(store) : yield* Effect.fromResult(known.config)
+      known.config === undefined ? yield* StoredConfig.readStored(store) : yield* Effect.fromResult(known.config)
     const config = yield* ConfigState.make(store, { info, stored }, override, spec1?.carried)
     const policy: CredentialsPolicy.CredentialsPolicy = {
       byContainer: options.credentials ?? {},
@@ -233,7 +238,7 @@ export const connect: (
     })
     const containerSet = Effect.map(virtualParts, ({ modules }) => modules.ContainerMatch.make(containers()))
     const limits = (): Limits => ({
-      requests: Config.maxConcurrentRequests(config.current()),
+      requests: EffectiveConfig.maxConcurrentRequests(config.current()),
       bytes: options.maxBytesInFlight ?? defaultBytesInFlight
     })
     const gate = new RequestGate(limits())

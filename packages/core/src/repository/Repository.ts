@@ -256,7 +256,7 @@ export const create: (
       ? undefined
       : yield* Effect.fromResult(Config.validateUpdate("new configuration", {}, options.persist))
   yield* SplitExpressions.check("new configuration", persist ?? {})
-  yield* Effect.fromResult(Opening.checkOverride(options))
+  yield* Opening.checkOverride(options)
   yield* Effect.fromResult(checkMetadata(options))
   yield* ContainerAccess.checkNames(options, persist ?? {})
   const { config, repo, snapshot } = yield* Creation.create(store, persist)

@@ -392,6 +392,30 @@ export const MissingPlatform = of(Errors.MissingPlatform, {
 export const InvalidKey = of(Errors.InvalidKey, { key: Schema.String, problem: Schema.String })
 
 /** @category schemas @since 0.1.0 */
+export const StoreClosed = of(Errors.StoreClosed, { key: Schema.String })
+
+/** @category schemas @since 0.1.0 */
+export const StoreTooLarge = of(Errors.StoreTooLarge, {
+  path: Schema.String,
+  bytes: Schema.Number,
+  maxBytes: Schema.Number
+})
+
+/** @category schemas @since 0.1.0 */
+export const ZarritaError = of(Errors.ZarritaError, {
+  kind: Schema.Literals([
+    "NotFoundError",
+    "InvalidMetadataError",
+    "UnknownCodecError",
+    "CodecPipelineError",
+    "InvalidSelectionError",
+    "UnsupportedError"
+  ]),
+  problem: Schema.String,
+  cause: Schema.Defect()
+})
+
+/** @category schemas @since 0.1.0 */
 export const PieceOverlap = of(Errors.PieceOverlap, {
   path: Schema.String,
   indices: Schema.Array(Schema.String),

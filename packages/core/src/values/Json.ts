@@ -31,6 +31,15 @@ export interface JsonObject {
 export const maxDepth = 128
 
 /**
+ * Whether a value is an object with fields: no list and not null.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/**
  * Text that is equal for equal JSON, whatever the order of fields; fields that are `undefined` count as absent.
  *
  * @category formatting
@@ -38,9 +47,7 @@ export const maxDepth = 128
  */
 export const canonical = (json: unknown): string =>
   JSON.stringify(json, (_, value: unknown) =>
-    typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : value
+    isObject(value) ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))) : value
   ) ?? ""
 
 /**

@@ -8,6 +8,8 @@ import * as Endpoint from "./Endpoint.ts"
 import * as Location from "./Location.ts"
 import { isMetadataHost } from "./MetadataAddress.ts"
 
+export { defaults } from "./DefaultContainers.ts"
+
 /**
  * The kind of object store: `s3`, `gcs`, `tigris`, `fs` or the name of a platform of the user's own.
  *
@@ -78,20 +80,6 @@ export const normalise = (container: VirtualChunkContainer): VirtualChunkContain
     ? container
     : { ...container, cloud_client_config: { ...client, endpoint_url: endpoint } }
 }
-
-/**
- * One for each platform: every location with the platform's protocol, without region. A container of
- * the same name replaces it.
- *
- * @category constants
- * @since 0.1.0
- */
-export const defaults: ReadonlyArray<VirtualChunkContainer> = [
-  { name: "s3", protocol: "s3", platform: "s3" },
-  { name: "gcs", protocol: "gcs", platform: "gcs" },
-  { name: "tigris", protocol: "tigris", platform: "tigris" },
-  { name: "file", protocol: "file", platform: "fs" }
-]
 
 /**
  * The prefix without slashes at its end; empty for a container that matches every path.

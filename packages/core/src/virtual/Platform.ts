@@ -8,11 +8,10 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as MemoryObjectStore from "../store/MemoryObjectStore.ts"
 import { ObjectStore, type ObjectStoreShape, prefixed } from "../store/ObjectStore.ts"
 import type * as Credentials from "../values/Credentials.ts"
-import * as Location from "../values/Location.ts"
-import * as Container from "../values/VirtualChunkContainer.ts"
+import type { InvalidLocation } from "../values/Location.ts"
+import type * as Container from "../values/VirtualChunkContainer.ts"
 
 /**
  * A container needs credentials that were not given, or those given for it are not for the place where it is. Nothing was
@@ -194,26 +193,13 @@ export const fromLayer = <E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (
-  objects: Readonly<Record<string, Uint8Array>>
-): Layer.Layer<Platforms, Location.InvalidLocation> =>
+export const layerMemory = (objects: Readonly<Record<string, Uint8Array>>): Layer.Layer<Platforms, InvalidLocation> =>
   Layer.effect(
     Platforms,
+    // Only tests have it: a program that knows it would carry what reads locations.
     Effect.gen(function* () {
-      const stores = new Map<string, ObjectStoreShape>()
-      for (const [text, bytes] of Object.entries(objects)) {
-        const location = yield* Effect.fromResult(Location.parse(text))
-        const problem = Location.objectProblem(location)
-        if (location._tag === "Relative" || problem !== undefined) {
-          const why = problem ?? "it is relative to a container"
-          return yield* new Location.InvalidLocation({ location: text, problem: why })
-        }
-        const platform = Container.platformOf(location.protocol)
-        const store = stores.get(platform) ?? (yield* MemoryObjectStore.make({ description: `memory, as ${platform}` }))
-        stores.set(platform, store)
-        // A new store in memory is writable and refuses no key that a location can have.
-        yield* Effect.orDie(store.put(location.path, bytes))
-      }
+      const { make } = yield* Effect.promise(() => import("./MemoryPlatforms.ts"))
+      const stores = yield* make(objects)
       return new Map(Array.from(stores, ([name, store]) => [name, fromStore(name, store)]))
     })
   )

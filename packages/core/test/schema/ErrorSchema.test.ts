@@ -120,7 +120,10 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
   OutsidePiece: new Errors.OutsidePiece({ piece: "P", path: "/a", index: "[9]" }),
   InvalidPiece: new Errors.InvalidPiece({ field: "into", problem: "there are none", piece: "P" }),
   MissingPlatform: new Errors.MissingPlatform({ container: "x", platform: "ftp", known: ["s3"] }),
-  InvalidKey: new Errors.InvalidKey({ key: "a//b", problem: "it has an empty name" })
+  InvalidKey: new Errors.InvalidKey({ key: "a//b", problem: "it has an empty name" }),
+  StoreClosed: new Errors.StoreClosed({ key: "/a/c/0" }),
+  StoreTooLarge: new Errors.StoreTooLarge({ path: "/a", bytes: 2 ** 33, maxBytes: 2 ** 26 }),
+  ZarritaError: new Errors.ZarritaError({ kind: "UnknownCodecError", problem: "Unknown codec: zfp", cause: "gone" })
 }
 
 const reasons: ReadonlyArray<Reasons.Reason> = [

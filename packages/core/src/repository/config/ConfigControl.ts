@@ -11,7 +11,7 @@ import type { RepoInfo } from "../../format/RepoInfo.ts"
 import type { Zstd } from "../../encoding/Zstd.ts"
 import { ensureWritable, type ObjectStoreShape, type WriteForbidden } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
-import type { Json, JsonObject } from "../../values/Json.ts"
+import { isObject, type Json, type JsonObject } from "../../values/Json.ts"
 import * as Config from "../../values/RepositoryConfig.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import { carried, type ConfigState, type ConfigView } from "./ConfigState.ts"
@@ -89,7 +89,7 @@ export interface ConfigWrites {
   readonly published: Effect.Effect<void>
 }
 
-const asObject = (json: Json): JsonObject => (IcechunkConfig.isObject(json) ? json : {})
+const asObject = (json: Json): JsonObject => (isObject(json) ? json : {})
 
 /** What the repository object is to carry after publication, or `undefined` when it does. Pure. */
 const publishedInto = (info: RepoInfo, stored: ConfigFile.Stored): Result.Result<JsonObject | undefined, FormatError> =>

@@ -11,7 +11,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as ObjectStore from "../../store/ObjectStore.ts"
-import { hasReason, isConflict, isNotFound, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
+import { isConflict, type ObjectStoreError } from "../../store/ObjectStoreError.ts"
 import * as Json from "../../values/Json.ts"
 import * as Config from "../../values/RepositoryConfig.ts"
 import * as Layout from "../Layout.ts"
@@ -19,8 +19,11 @@ import * as RandomId from "../RandomId.ts"
 import * as SplitExpressions from "../SplitExpressions.ts"
 import * as IcechunkConfig from "./IcechunkConfig.ts"
 import * as Publication from "./Publication.ts"
-import * as Origin from "../versions/Origin.ts"
+import { creationField, publishedField, readStored, recentWritesField, sourceOf, type Stored } from "./StoredConfig.ts"
+import type * as Origin from "../versions/Origin.ts"
 import { backOff, defaultRetry, patiently, type RetryOptions } from "../versions/RepoObject.ts"
+
+export { nothing, read, readCreators, readStored, type Stored, type Versioned } from "./StoredConfig.ts"
 
 /**
  * `config.json` was changed by others more often than the update was tried. It is unchanged by this update.
@@ -58,74 +61,10 @@ export class ConfigOutcomeUnknown
   }
 }
 
-/**
- * The configuration with the version it was read at; `undefined` before the first write.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Versioned {
-  readonly config: Config.RepositoryConfig
-  readonly version: ObjectStore.Version | undefined
-}
-
-/**
- * All that `config.json` says.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Stored extends Versioned {
-  /** What may be published of it; see `Publication`. */
-  readonly published: Publication.Base
-  readonly recentWrites: ReadonlyArray<string>
-  /** The creation of a repository that the file belongs to; see `Origin`. */
-  readonly creation: string | undefined
-}
-
-const recentWritesField = "recent_writes"
-const publishedField = "published"
-const creationField = "creation"
-
 /** As many writers may finish between a write whose answer was lost and the look at what became of it. */
 const rememberedWrites = 100
 
-const decoder = new TextDecoder("utf-8", { fatal: true })
-/** The largest `config.json` that is read, in bytes. */
-const maxBytes = 16 * 1024 * 1024
-
 const encoder = new TextEncoder()
-
-const isListOf =
-  <A extends Json.Json>(isItem: (item: Json.Json) => item is A) =>
-  (value: unknown): value is ReadonlyArray<A> =>
-    Array.isArray(value) && value.every(isItem)
-const isIds = isListOf((item) => typeof item === "string")
-const isConfigs = isListOf(IcechunkConfig.isObject)
-
-const decode = (source: string, bytes: Uint8Array): Result.Result<Omit<Stored, "version">, Config.InvalidConfig> => {
-  const wrong = (field: string, problem: string): Result.Result<never, Config.InvalidConfig> =>
-    Result.fail(new Config.InvalidConfig({ source, field, problem }))
-  let text: string
-  try {
-    text = decoder.decode(bytes)
-  } catch {
-    return wrong("(whole file)", "it is not UTF-8 text")
-  }
-  return Result.flatMap(Config.parse(source, text), ({ additional_fields, ...config }) => {
-    const {
-      [recentWritesField]: recentWrites = [],
-      [publishedField]: published = [],
-      [creationField]: creation,
-      ...others
-    } = additional_fields ?? {}
-    if (!isIds(recentWrites)) return wrong(recentWritesField, "it is not a list of strings")
-    if (!isConfigs(published)) return wrong(publishedField, "it is not a list of objects")
-    if (creation !== undefined && typeof creation !== "string") return wrong(creationField, "it is not a string")
-    const kept = Object.keys(others).length === 0 ? config : { ...config, additional_fields: others }
-    return Result.succeed({ config: kept, published, recentWrites, creation })
-  })
-}
 
 const encode = ({ config, creation, published, recentWrites }: Omit<Stored, "version">): Uint8Array =>
   encoder.encode(
@@ -138,82 +77,6 @@ const encode = ({ config, creation, published, recentWrites }: Omit<Stored, "ver
         [recentWritesField]: recentWrites.slice(0, rememberedWrites)
       }
     })
-  )
-
-const sourceOf = (store: ObjectStore.ObjectStoreShape): string => `${store.description}/${Layout.config}`
-
-/**
- * Where there is no file.
- *
- * @category constants
- * @since 0.1.0
- */
-export const nothing: Stored = { config: {}, version: undefined, published: [], recentWrites: [], creation: undefined }
-
-/**
- * Reads the file; a repository without `config.json` has an empty configuration. When it still is what was read before,
- * `known`, it is not sent again. Where the file belongs to another creation than `origin`, what was persisted at that
- * one counts. Fails with `InvalidConfig`, which names the field.
- *
- * @category reading
- * @since 0.1.0
- */
-export const readStored = (
-  store: ObjectStore.ObjectStoreShape,
-  known?: Stored,
-  origin?: Origin.Origin
-): Effect.Effect<Stored, ObjectStoreError | Config.InvalidConfig> =>
-  store.get(Layout.config, { ifNoneMatch: known?.version?.etag, maxBytes }).pipe(
-    Effect.flatMap(({ bytes, meta }) =>
-      Effect.map(Effect.fromResult(decode(sourceOf(store), bytes)), (stored): Stored => ({
-        ...stored,
-        version: meta.version
-      }))
-    ),
-    Effect.catchIf(
-      (error) => known !== undefined && hasReason("NotModified")(error),
-      () => Effect.succeed(known ?? nothing)
-    ),
-    Effect.catchIf(isNotFound, () => Effect.succeed(nothing)),
-    Effect.flatMap((stored) => Effect.fromResult(belonging(store, stored, origin)))
-  )
-
-/**
- * What counts of a file that was read: a file that another creator left, who has not made the repository, is as one
- * that its own creator wrote.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const belonging = (
-  store: ObjectStore.ObjectStoreShape,
-  stored: Stored,
-  origin: Origin.Origin | undefined
-): Result.Result<Stored, Config.InvalidConfig> => {
-  if (origin === undefined || stored.creation === undefined || stored.creation === origin.id) {
-    return Result.succeed(stored)
-  }
-  return Result.map(Origin.config(store.description, origin), (config) => ({
-    config,
-    version: stored.version,
-    published: [IcechunkConfig.publishable(config)],
-    recentWrites: [],
-    creation: origin.id
-  }))
-}
-
-/**
- * The file, when it was written by somebody who was about to create a repository, or belongs to one.
- *
- * @category reading
- * @since 0.1.0
- */
-export const readCreators = (
-  store: ObjectStore.ObjectStoreShape
-): Effect.Effect<Stored | undefined, ObjectStoreError> =>
-  readStored(store).pipe(
-    Effect.map((stored) => (stored.creation === undefined ? undefined : stored)),
-    Effect.catchTag("InvalidConfig", () => Effect.succeed(undefined))
   )
 
 /**
@@ -236,22 +99,6 @@ export const create = /*#__PURE__*/ Effect.fnUntraced(function* (
   }
   return { ...stored, version: yield* put(store, undefined, stored) }
 })
-
-/**
- * Reads the configuration; a repository without `config.json` has an empty one. Fails with `InvalidConfig`,
- * which names the field.
- *
- * @category reading
- * @since 0.1.0
- */
-export const read: (
-  store: ObjectStore.ObjectStoreShape
-) => Effect.Effect<Versioned, ObjectStoreError | Config.InvalidConfig> = /*#__PURE__*/ Effect.fn("ConfigFile.read")(
-  function* (store) {
-    const { config, version } = yield* readStored(store)
-    return { config, version }
-  }
-)
 
 /**
  * Applies `f` to the newest configuration until the result is written, and returns what was written. What changes

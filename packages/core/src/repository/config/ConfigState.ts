@@ -12,13 +12,14 @@ import type { FormatError } from "../../encoding/FormatError.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
 import type { ObjectStoreShape } from "../../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../../store/ObjectStoreError.ts"
-import type { Json } from "../../values/Json.ts"
-import * as Config from "../../values/RepositoryConfig.ts"
+import * as Json from "../../values/Json.ts"
+import * as EffectiveConfig from "../../values/EffectiveConfig.ts"
+import type * as Config from "../../values/RepositoryConfig.ts"
 import * as Layout from "../Layout.ts"
+import * as OnDemand from "../OnDemand.ts"
 import * as Origin from "../versions/Origin.ts"
 import type { Versioned } from "../versions/RepoObject.ts"
-import * as ConfigFile from "./ConfigFile.ts"
-import * as IcechunkConfig from "./IcechunkConfig.ts"
+import * as StoredConfig from "./StoredConfig.ts"
 
 /**
  * What a program that reads sees of the configuration of an open repository.
@@ -39,7 +40,7 @@ export interface ConfigView {
 /** What was read last. */
 interface Read {
   readonly info: RepoInfo
-  readonly stored: ConfigFile.Stored
+  readonly stored: StoredConfig.Stored
 }
 
 /**
@@ -61,11 +62,14 @@ export interface ConfigState {
   /** The repository object and the file that are in force. */
   readonly read: () => Read
   /** Takes over what both say. */
-  readonly take: (info: RepoInfo, stored: ConfigFile.Stored) => Effect.Effect<void, Config.InvalidConfig | FormatError>
+  readonly take: (
+    info: RepoInfo,
+    stored: StoredConfig.Stored
+  ) => Effect.Effect<void, Config.InvalidConfig | FormatError>
   /** The same file with other notes takes the place of `known`, unless that is not the newest any more. */
-  readonly replace: (known: ConfigFile.Stored, settled: ConfigFile.Stored) => void
+  readonly replace: (known: StoredConfig.Stored, settled: StoredConfig.Stored) => void
   /** The newest file. */
-  readonly look: Effect.Effect<ConfigFile.Stored, ObjectStoreError | Config.InvalidConfig>
+  readonly look: Effect.Effect<StoredConfig.Stored, ObjectStoreError | Config.InvalidConfig>
   /**
    * Reads the newest `config.json` while `info` is read, and takes over what both say. A file that has not changed is not
    * sent again.
@@ -83,21 +87,32 @@ const configField = "config"
  * @category decoding
  * @since 0.1.0
  */
-export const carried = (info: RepoInfo): Result.Result<Json, FormatError> =>
+export const carried = (info: RepoInfo): Result.Result<Json.Json, FormatError> =>
   info.config === undefined ? Result.succeed({}) : Flexbuffer.decode(Layout.repo, configField, info.config)
 
-/** What is persisted: `config.json` over what Icechunk carries. Pure. */
-const combine = (
+/** Whether Icechunk's own configuration leaves everything as it is by default. */
+const isUnconfigured = (json: Json.Json): boolean =>
+  Json.isObject(json) &&
+  Object.entries(json).every(
+    ([name, value]) =>
+      value === null ||
+      value === undefined ||
+      (name === "virtual_chunk_containers" && Json.isObject(value) && Object.keys(value).length === 0)
+  )
+
+/** What is persisted: `config.json` over what Icechunk carries. */
+const combine = Effect.fnUntraced(function* (
   store: ObjectStoreShape,
   carriedIn: typeof carried,
   info: RepoInfo,
-  stored: ConfigFile.Stored
-): Result.Result<Config.RepositoryConfig, Config.InvalidConfig | FormatError> =>
-  Result.flatMap(carriedIn(info), (json): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> =>
-    Result.map(IcechunkConfig.toConfig(`${store.description}/${Layout.repo}`, json), (base) =>
-      Config.merge(base, stored.config)
-    )
-  )
+  stored: StoredConfig.Stored
+): Effect.fn.Return<Config.RepositoryConfig, Config.InvalidConfig | FormatError> {
+  const json = yield* Effect.fromResult(carriedIn(info))
+  if (isUnconfigured(json)) return stored.config
+  const { IcechunkConfig } = yield* OnDemand.configs
+  const base = yield* Effect.fromResult(IcechunkConfig.toConfig(`${store.description}/${Layout.repo}`, json))
+  return EffectiveConfig.merge(base, stored.config)
+})
 
 /**
  * The configuration of a repository whose object and `config.json` were read. `carriedIn` says what Icechunk's own
@@ -114,19 +129,22 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
 ): Effect.fn.Return<ConfigState, Config.InvalidConfig | FormatError> {
   let info = read.info
   const origin = Origin.of(info)
-  let stored = yield* Effect.fromResult(ConfigFile.belonging(store, read.stored, origin))
-  let persisted = yield* Effect.fromResult(combine(store, carriedIn, info, stored))
+  let stored = yield* StoredConfig.belonging(store, read.stored, origin)
+  let persisted = yield* combine(store, carriedIn, info, stored)
   // Asked for several times in a commit, and with each chunk.
   let effective: { readonly of: Config.RepositoryConfig; readonly config: Config.RepositoryConfig } | undefined
   const current = (): Config.RepositoryConfig => {
     if (effective?.of !== persisted) {
-      effective = { of: persisted, config: Config.merge(Config.merge(Config.defaults, persisted), override) }
+      effective = {
+        of: persisted,
+        config: EffectiveConfig.merge(EffectiveConfig.merge(EffectiveConfig.defaults, persisted), override)
+      }
     }
     return effective.config
   }
 
   const take: ConfigState["take"] = Effect.fnUntraced(function* (newInfo, newStored) {
-    persisted = yield* Effect.fromResult(combine(store, carriedIn, newInfo, newStored))
+    persisted = yield* combine(store, carriedIn, newInfo, newStored)
     info = newInfo
     stored = newStored
   })
@@ -134,7 +152,7 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
   const look: ConfigState["look"] = Effect.gen(function* () {
     for (;;) {
       const known = stored
-      const file = yield* ConfigFile.readStored(store, known, origin)
+      const file = yield* StoredConfig.readStored(store, known, origin)
       // Somebody else in this program may have looked, or updated it, since this one was asked for.
       if (stored === known) return file
     }
@@ -143,7 +161,7 @@ export const make = /*#__PURE__*/ Effect.fnUntraced(function* (
   return {
     view: {
       effective: Effect.sync(current),
-      persisted: Effect.map(ConfigFile.readStored(store, undefined, origin), ({ config }) => config)
+      persisted: Effect.map(StoredConfig.readStored(store, undefined, origin), ({ config }) => config)
     },
     current,
     override,

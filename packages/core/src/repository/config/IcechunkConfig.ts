@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { Json, JsonObject } from "../../values/Json.ts"
+import { isObject, type Json, type JsonObject } from "../../values/Json.ts"
 import * as Location from "../../values/Location.ts"
 import * as Config from "../../values/RepositoryConfig.ts"
 import * as Container from "../../values/VirtualChunkContainer.ts"
@@ -25,15 +25,6 @@ const sharedFields = [
   "repo_update_retries",
   "num_updates_per_repo_info_file"
 ] as const
-
-/**
- * Whether a value is a JSON object.
- *
- * @category predicates
- * @since 0.1.0
- */
-export const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const asString = (value: Json | undefined): string | undefined => (typeof value === "string" ? value : undefined)
 

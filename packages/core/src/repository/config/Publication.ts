@@ -8,7 +8,6 @@
  * @since 0.1.0
  */
 import * as Json from "../../values/Json.ts"
-import { isObject } from "./IcechunkConfig.ts"
 
 /**
  * One or more configurations each of which may be what this library has published: as long as it is not known
@@ -27,7 +26,7 @@ type Field = Json.Json | undefined
 /** Other clients write null for what is not set, or leave it out. */
 const withoutNulls = (json: Field): Field => {
   if (json === null) return undefined
-  if (!isObject(json)) return json
+  if (!Json.isObject(json)) return json
   return Object.fromEntries(
     Object.entries(json).flatMap(([name, value]) => {
       const kept = withoutNulls(value)
@@ -45,14 +44,14 @@ const withoutNulls = (json: Field): Field => {
 export const same = (a: Field, b: Field): boolean => Json.canonical(withoutNulls(a)) === Json.canonical(withoutNulls(b))
 
 const fieldOf = (json: Field, name: string): Field =>
-  isObject(json) && Object.hasOwn(json, name) ? (json[name] ?? undefined) : undefined
+  Json.isObject(json) && Object.hasOwn(json, name) ? (json[name] ?? undefined) : undefined
 
-const isSection = (json: Field): boolean => json === undefined || isObject(json)
+const isSection = (json: Field): boolean => json === undefined || Json.isObject(json)
 
 /** A field, or `undefined` where there is to be none. */
 const mergeField = (name: string, base: ReadonlyArray<Field>, ours: Field, theirs: Field): Field => {
   const all = [ours, theirs, ...base]
-  if (!isWholeField(name) && all.every(isSection) && all.some(isObject)) {
+  if (!isWholeField(name) && all.every(isSection) && all.some(Json.isObject)) {
     const merged = mergeSection(base, ours, theirs)
     // A section without fields says nothing; one that others keep so is theirs.
     return Object.keys(merged).length > 0 || same(theirs, {}) ? merged : undefined
@@ -61,8 +60,8 @@ const mergeField = (name: string, base: ReadonlyArray<Field>, ours: Field, their
 }
 
 const mergeSection = (base: ReadonlyArray<Field>, ours: Field, theirs: Field): Json.JsonObject => {
-  const names = [ours, ...base].flatMap((json) => (isObject(json) ? Object.keys(json) : []))
-  const merged = new Map(isObject(theirs) ? Object.entries(theirs) : [])
+  const names = [ours, ...base].flatMap((json) => (Json.isObject(json) ? Object.keys(json) : []))
+  const merged = new Map(Json.isObject(theirs) ? Object.entries(theirs) : [])
   for (const name of new Set(names)) {
     const before = fieldOf(theirs, name)
     const inner = base.map((published) => fieldOf(published, name))
@@ -82,8 +81,8 @@ const named = (
 ): ReadonlyMap<string, ReadonlyArray<readonly [key: string, entry: Json.Json]>> => {
   const byName = new Map<string, Array<readonly [string, Json.Json]>>()
   const entries = theirs[containers]
-  for (const [key, entry] of isObject(entries) ? Object.entries(entries) : []) {
-    const name = isObject(entry) ? entry["name"] : undefined
+  for (const [key, entry] of Json.isObject(entries) ? Object.entries(entries) : []) {
+    const name = Json.isObject(entry) ? entry["name"] : undefined
     if (typeof name !== "string") continue
     const found = byName.get(name)
     if (found === undefined) byName.set(name, [[key, entry]])
@@ -97,8 +96,8 @@ const mergeContainers = (base: Base, ours: Json.JsonObject, theirs: Json.JsonObj
   const there = named(theirs)
   const mine = ours[containers]
   const published = base.map((one) => one[containers])
-  const names = [mine, ...published].flatMap((json) => (isObject(json) ? Object.keys(json) : []))
-  const merged = new Map(isObject(theirs[containers]) ? Object.entries(theirs[containers]) : [])
+  const names = [mine, ...published].flatMap((json) => (Json.isObject(json) ? Object.keys(json) : []))
+  const merged = new Map(Json.isObject(theirs[containers]) ? Object.entries(theirs[containers]) : [])
   for (const name of new Set(names)) {
     const found = there.get(name) ?? []
     const before = found.at(-1)?.[1]
@@ -106,11 +105,11 @@ const mergeContainers = (base: Base, ours: Json.JsonObject, theirs: Json.JsonObj
     if (same(after, before)) continue
     if (!published.some((one) => same(fieldOf(one, name), before))) continue
     for (const [key] of found) merged.delete(key)
-    if (!isObject(after)) continue
+    if (!Json.isObject(after)) continue
     const prefix = after["url_prefix"]
     merged.set(typeof prefix !== "string" || merged.has(prefix) ? name : prefix, after)
   }
-  return merged.size === 0 && !isObject(theirs[containers]) ? theirs[containers] : Object.fromEntries(merged)
+  return merged.size === 0 && !Json.isObject(theirs[containers]) ? theirs[containers] : Object.fromEntries(merged)
 }
 
 /**
@@ -165,8 +164,8 @@ export const updatedBase = (
 
 /** `last` with the fields that differ between `before` and `after` as they are in `seen`. */
 const adopt = (last: Field, before: Field, after: Field, seen: Field, isWhole = isWholeField): Json.JsonObject => {
-  const adopted = new Map(isObject(last) ? Object.entries(last) : [])
-  const names = [before, after].flatMap((json) => (isObject(json) ? Object.keys(json) : []))
+  const adopted = new Map(Json.isObject(last) ? Object.entries(last) : [])
+  const names = [before, after].flatMap((json) => (Json.isObject(json) ? Object.keys(json) : []))
   for (const name of new Set(names)) {
     const [l, b, a, s] = [fieldOf(last, name), fieldOf(before, name), fieldOf(after, name), fieldOf(seen, name)]
     if (same(b, a)) continue

@@ -10,12 +10,9 @@
  *
  * @since 0.1.0
  */
-import type * as Result from "effect/Result"
 import type * as Metadata from "../../format/Metadata.ts"
 import type { RepoInfo } from "../../format/RepoInfo.ts"
 import * as ObjectId from "../../values/ObjectId.ts"
-import * as Config from "../../values/RepositoryConfig.ts"
-import * as Layout from "../Layout.ts"
 
 /**
  * The creation of a repository.
@@ -65,14 +62,3 @@ export const of = (info: RepoInfo): Origin | undefined => {
  */
 export const identify = (info: RepoInfo): string =>
   of(info)?.id ?? `at ${info.snapshots.get(ObjectId.initialSnapshotId)?.flushedAt ?? "an unknown time"}`
-
-/**
- * What was persisted at the creation.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const config = (
-  store: string,
-  { persisted }: Origin
-): Result.Result<Config.RepositoryConfig, Config.InvalidConfig> => Config.parse(`${store}/${Layout.repo}`, persisted)
