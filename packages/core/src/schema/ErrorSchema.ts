@@ -77,7 +77,11 @@ export const Reason = Schema.Union([
     because: Schema.optional(Schema.String),
     isLasting: Schema.optional(Schema.Boolean)
   }),
-  of(Reasons.InvalidResponse, { ...reason, isFinal: Schema.optional(Schema.Boolean) }),
+  of(Reasons.InvalidResponse, {
+    ...reason,
+    isFinal: Schema.optional(Schema.Boolean),
+    isPage: Schema.optional(Schema.Boolean)
+  }),
   of(Reasons.Unsupported, reason)
 ])
 

@@ -170,6 +170,8 @@ export class InvalidResponse
     ReasonFields & {
       /** The same request would be answered in the same way, as by a redirect. */
       readonly isFinal?: boolean | undefined
+      /** A web page came where a file was asked for, as that of a login. */
+      readonly isPage?: boolean | undefined
     }
   >
 {

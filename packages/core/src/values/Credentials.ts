@@ -6,15 +6,16 @@
  */
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 
 /**
  * - `Directory`: `fs`; files below this absolute directory may be read, nothing else;
  * - `Anonymous`: requests without a signature;
  * - `Environment`: whatever the platform's client finds around it (variables, profile, instance);
  * - `AccessKey`: S3 and Tigris, with a session token for temporary keys;
- * - `BearerToken`: Google Cloud Storage;
- * - `ServiceAccount`: Google Cloud Storage, the JSON of a service account key.
+ * - `BearerToken`: Google Cloud Storage and HTTP;
+ * - `ServiceAccount`: Google Cloud Storage, the JSON of a service account key;
+ * - `Headers`: HTTP, further headers of each request, as that of `basic`.
  *
  * @category models
  * @since 0.1.0
@@ -32,6 +33,11 @@ export type Credentials = Data.TaggedEnum<{
   }
   readonly BearerToken: { readonly token: Redacted.Redacted; readonly expiresAt?: number | undefined }
   readonly ServiceAccount: { readonly key: Redacted.Redacted }
+  readonly Headers: {
+    readonly headers: Readonly<Record<string, Redacted.Redacted>>
+    /** Milliseconds since 1970; a refreshing Effect is asked again before this time. */
+    readonly expiresAt?: number | undefined
+  }
 }>
 
 const Constructors: Data.TaggedEnum.Constructor<Credentials> = Data.taggedEnum<Credentials>()
@@ -71,7 +77,7 @@ export const accessKey: (key: Omit<Extract<Credentials, { readonly _tag: "Access
   Constructors.AccessKey
 
 /**
- * A token for Google Cloud Storage.
+ * A token for Google Cloud Storage, or for a server that takes one over HTTP.
  *
  * @category constructors
  * @since 0.1.0
@@ -86,6 +92,29 @@ export const bearerToken: (token: Omit<Extract<Credentials, { readonly _tag: "Be
  * @since 0.1.0
  */
 export const serviceAccount = (key: Redacted.Redacted): Credentials => Constructors.ServiceAccount({ key })
+
+/**
+ * Headers that a server wants to see, as `{ "x-api-key": key }`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const headers = (
+  headers: Readonly<Record<string, Redacted.Redacted>>,
+  options?: { readonly expiresAt?: number | undefined }
+): Credentials => Constructors.Headers({ headers, ...options })
+
+/**
+ * User and password for a server that takes them over HTTP (RFC 7617), in UTF-8.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const basic = (options: { readonly username: string; readonly password: Redacted.Redacted }): Credentials => {
+  const pair = new TextEncoder().encode(`${options.username}:${Redacted.value(options.password)}`)
+  const text = btoa(String.fromCharCode(...pair))
+  return Constructors.Headers({ headers: { authorization: Redacted.make(`Basic ${text}`) } })
+}
 
 /**
  * Pattern matching over the kinds of credentials.

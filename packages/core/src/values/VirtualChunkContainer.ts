@@ -107,7 +107,9 @@ const protocolPlatform: ReadonlyMap<string, PlatformName> = new Map([
   ["s3", "s3"],
   ["gcs", "gcs"],
   ["tigris", "tigris"],
-  ["file", "fs"]
+  ["file", "fs"],
+  ["http", "http"],
+  ["https", "http"]
 ])
 
 /**

@@ -146,7 +146,7 @@ export const make = Effect.fnUntraced(function* (options: {
           })
         }
         const { credentials, prefixes } = yield* Effect.fromResult(
-          CredentialsPolicy.credentialsFor(policy, platform, { container, source })
+          CredentialsPolicy.credentialsFor(policy, platform, { container, source }, bucket)
         )
         const region = regionFor(policy.repository, platform, container)
         const store = yield* platform.open({ container, bucket, region, credentials })
@@ -190,8 +190,11 @@ export const make = Effect.fnUntraced(function* (options: {
     Effect.tapError(RcMap.get(stores, store), () => RcMap.invalidate(stores, store))
   const refusal: ContainerStores["refusal"] = ({ prefixes }, { resolved: { container, path } }) => {
     if (prefixes === undefined) return undefined
-    const at = platforms.get(container.platform)?.pathOf?.(container, path) ?? path
-    const place = container.platform === "fs" ? `file://${at}` : `${container.platform}://${at}`
+    const platform = platforms.get(container.platform)
+    const at = platform?.pathOf?.(container, path) ?? path
+    const place =
+      platform?.urlOf?.(container, path) ??
+      (container.platform === "fs" ? `file://${at}` : `${container.platform}://${at}`)
     return CredentialsPolicy.isWithin(place, prefixes)
       ? undefined
       : CredentialsPolicy.outside(container, place, prefixes)

@@ -14,6 +14,7 @@ import * as Endpoint from "../values/Endpoint.ts"
 import * as Location from "../values/Location.ts"
 import { InvalidConfig } from "../values/RepositoryConfig.ts"
 import type * as Container from "../values/VirtualChunkContainer.ts"
+import { prefix as prefixOf } from "../values/VirtualChunkContainer.ts"
 import type { SourcedContainer } from "./ContainerMatch.ts"
 import { MissingCredentials, type Platform } from "./Platform.ts"
 
@@ -44,7 +45,10 @@ export interface Access {
   readonly prefixes: ReadonlyArray<string> | undefined
 }
 
-type PlatformRules = Pick<Platform, "name" | "sharesCredentials" | "ownEndpoints" | "accepts" | "needsCredentials">
+type PlatformRules = Pick<
+  Platform,
+  "name" | "sharesCredentials" | "ownEndpoints" | "accepts" | "needsCredentials" | "urlOf"
+>
 
 /** An endpoint that is the same as no other. What it says may hold a secret. */
 const notUrl = "an endpoint that is not a URL"
@@ -55,6 +59,22 @@ const placeOf = ({ ownEndpoints }: PlatformRules, endpoint: string | undefined):
   const place = Endpoint.normalise(endpoint) ?? notUrl
   return ownEndpoints?.test(place) === true ? undefined : place
 }
+
+/** Where a bucket of a container is. */
+const placeOfBucket = (
+  platform: PlatformRules,
+  container: Container.VirtualChunkContainer,
+  bucket: string | undefined
+): string | undefined =>
+  placeOf(
+    platform,
+    container.cloud_client_config?.endpoint_url ??
+      platform.urlOf?.(container, bucket ?? Location.bucketAndKey(prefixOf(container)).bucket)
+  )
+
+/** Where the repository itself is. */
+const homeOf = (platform: PlatformRules, { endpoint }: Origin): string | undefined =>
+  placeOf(platform, platform.urlOf === undefined ? endpoint : URL.parse(endpoint ?? "")?.origin)
 
 const shown = (place: string | undefined, platform: string): string =>
   place === undefined ? `\`${platform}\`'s own endpoint` : place === notUrl ? place : `\`${place}\``
@@ -99,17 +119,19 @@ const checked = (
 export const credentialsFor = (
   policy: CredentialsPolicy,
   platform: PlatformRules,
-  sourced: SourcedContainer
+  sourced: SourcedContainer,
+  bucket?: string
 ): Result.Result<Access, MissingCredentials> =>
   Object.hasOwn(policy.byContainer, sourced.container.name)
-    ? fromEntry(Credentials.toGrant(policy.byContainer[sourced.container.name]!), policy, platform, sourced)
-    : withoutEntry(policy, platform, sourced.container)
+    ? fromEntry(Credentials.toGrant(policy.byContainer[sourced.container.name]!), policy, platform, sourced, bucket)
+    : withoutEntry(policy, platform, sourced.container, bucket)
 
 const fromEntry = (
   entry: Credentials.Grant,
   { repository }: CredentialsPolicy,
   platform: PlatformRules,
-  { container, source }: SourcedContainer
+  { container, source }: SourcedContainer,
+  bucket: string | undefined
 ): Result.Result<Access, MissingCredentials> => {
   const refuse = (because: string, remedy: string): Result.Result<never, MissingCredentials> =>
     Result.fail(new MissingCredentials({ container: container.name, platform: container.platform, because, remedy }))
@@ -121,14 +143,15 @@ const fromEntry = (
       `Pass credentials of one of these kinds, or correct the container's \`platform\`.`
     )
   }
-  const place = placeOf(platform, container.cloud_client_config?.endpoint_url)
-  const home = repository.platform === platform.name ? [placeOf(platform, repository.endpoint)] : []
+  const place = placeOfBucket(platform, container, bucket)
+  const home = repository.platform === platform.name ? [homeOf(platform, repository)] : []
   const named = [...home, ...endpoints.map((endpoint) => placeOf(platform, endpoint))]
   if (place === notUrl) return refuse(`it is at ${notUrl}`, "Correct its `endpoint_url`.")
   if (place !== undefined && source !== "override" && !named.includes(place)) {
-    const granted = list([...new Set([undefined, ...named])].map((one) => shown(one, platform.name)))
+    const own = platform.urlOf === undefined ? [undefined] : []
+    const granted = list([...new Set([...own, ...named])].map((one) => shown(one, platform.name)))
     return refuse(
-      `it is at \`${place}\`, and they are for ${granted}`,
+      `it is at \`${place}\`, and they are for ${granted === "" ? "no place" : granted}`,
       `If you trust that endpoint, name it: \`${JSON.stringify(container.name)}: Credentials.grant({ credentials, endpoints: [${JSON.stringify(place)}] })\`.`
     )
   }
@@ -147,17 +170,19 @@ const fromEntry = (
 const withoutEntry = (
   { fallback, repository }: CredentialsPolicy,
   platform: PlatformRules,
-  container: Container.VirtualChunkContainer
+  container: Container.VirtualChunkContainer,
+  bucket: string | undefined
 ): Result.Result<Access, MissingCredentials> => {
   const missing = (because: string): Result.Result<never, MissingCredentials> =>
     Result.fail(new MissingCredentials({ container: container.name, platform: container.platform, because }))
   const nobody: Access = { credentials: Credentials.anonymous, from: "nobody", prefixes: undefined }
   if (platform.needsCredentials === false) return Result.succeed(nobody)
   if (!platform.sharesCredentials) return missing("access to this platform is always granted explicitly")
-  const place = placeOf(platform, container.cloud_client_config?.endpoint_url)
+  const place = placeOfBucket(platform, container, bucket)
+  if (platform.needsCredentials === "elsewhere" && place === undefined) return Result.succeed(nobody)
   if (place === undefined && container.cloud_client_config?.anonymous === true) return Result.succeed(nobody)
   if (repository.platform !== platform.name) return missing("the repository itself is on another platform")
-  const home = placeOf(platform, repository.endpoint)
+  const home = homeOf(platform, repository)
   if (home !== place || place === notUrl) {
     const [there, here] = [shown(place, platform.name), shown(home, platform.name)]
     return missing(

@@ -27,10 +27,11 @@ export interface ObjectPlace {
 }
 
 /** What the place of an object depends on besides its container. */
-type PlaceOptions = Pick<Platform, "ownEndpoints" | "pathOf"> | undefined
+type PlaceOptions = Pick<Platform, "ownEndpoints" | "pathOf" | "urlOf"> | undefined
 
-const endpointOf = (container: Container.VirtualChunkContainer, platform: PlaceOptions): string => {
-  const given = container.cloud_client_config?.endpoint_url ?? ""
+const endpointOf = (container: Container.VirtualChunkContainer, path: string, platform: PlaceOptions): string => {
+  const { bucket } = Location.bucketAndKey(path)
+  const given = container.cloud_client_config?.endpoint_url ?? platform?.urlOf?.(container, bucket) ?? ""
   const endpoint = Endpoint.normalise(given) ?? given
   return platform?.ownEndpoints?.test(endpoint) === true ? "" : endpoint
 }
@@ -43,7 +44,7 @@ const endpointOf = (container: Container.VirtualChunkContainer, platform: PlaceO
  */
 export const make = ({ container, path }: Resolved, platform: PlaceOptions): ObjectPlace => ({
   platform: container.platform,
-  endpoint: endpointOf(container, platform),
+  endpoint: endpointOf(container, path, platform),
   path: platform?.pathOf?.(container, path) ?? path
 })
 
@@ -78,7 +79,8 @@ export const spellings = (
     if (own.platform === place.platform) add(`${own.protocol}://`, place.path)
   }
   for (const { container } of containers.inOrder) {
-    if (container.platform !== place.platform || endpointOf(container, platform) !== place.endpoint) continue
+    if (container.platform !== place.platform || endpointOf(container, place.path, platform) !== place.endpoint)
+      continue
     const prefix = Container.prefix(container)
     if (!isUnderPrefix(place.path, prefix)) continue
     add(`${container.protocol}://`, place.path)

@@ -92,8 +92,11 @@ export interface Platform {
   readonly ownEndpoints?: RegExp | undefined
   /** Kinds of credentials that the platform has a use for (default: all); others are never sent. */
   readonly accepts?: ReadonlyArray<Credentials.Credentials["_tag"]> | undefined
-  /** Whether a container without an entry needs credentials at all (default true); objects of this process do not. */
-  readonly needsCredentials?: boolean | undefined
+  /**
+   * Whether a container without an entry needs credentials at all (default true); objects of this process do not.
+   * `elsewhere`: not at the platform's own endpoints, which are only asked without.
+   */
+  readonly needsCredentials?: boolean | "elsewhere" | undefined
   /** Whether the paths start with a bucket. */
   readonly hasBuckets: boolean
   /**
@@ -103,6 +106,11 @@ export interface Platform {
   readonly isBucketInPath?: ((container: Container.VirtualChunkContainer, bucket: string) => boolean) | undefined
   /** Whether the repository's own credentials may serve a container at the same endpoint. */
   readonly sharesCredentials: boolean
+  /**
+   * The URL of an object, where buckets are hosts. The host of a container without `endpoint_url` is then its endpoint:
+   * the platform has none of its own.
+   */
+  readonly urlOf?: ((container: Container.VirtualChunkContainer, path: string) => string) | undefined
   /** Where a container's object is, when that is not where its location says. */
   readonly pathOf?: ((container: Container.VirtualChunkContainer, path: string) => string) | undefined
   /** Makes the store of a bucket; its client is released with the Scope. */

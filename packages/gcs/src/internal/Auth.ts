@@ -151,7 +151,8 @@ export const problem = (credentials: Credentials.Credentials): string | undefine
     ServiceAccount: ({ key }) =>
       Result.match(parseKey(key), { onFailure: (wrong) => wrong, onSuccess: () => undefined }),
     AccessKey: () => "access keys are for S3; use a service account, a token or the environment",
-    Directory: () => "a directory is for files; use a service account, a token or the environment"
+    Directory: () => "a directory is for files; use a service account, a token or the environment",
+    Headers: () => "headers are for HTTP; use a service account, a token or the environment"
   })
 
 const fromCredentials = (credentials: Credentials.Credentials, environment: () => TokenClient, use: Use): Auth => {
@@ -168,7 +169,8 @@ const fromCredentials = (credentials: Credentials.Credentials, environment: () =
         onSuccess: (account) => fromServiceAccount(account, use)
       }),
     AccessKey: () => none,
-    Directory: () => none
+    Directory: () => none,
+    Headers: () => none
   })
 }
 
