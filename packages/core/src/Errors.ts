@@ -15,6 +15,7 @@ export {
 } from "./repository/changes/PieceError.ts"
 export { RebaseConflict, RebaseImpossible } from "./repository/changes/Rebase.ts"
 export { ConfigConflict, ConfigOutcomeUnknown } from "./repository/config/ConfigFile.ts"
+export { NotARepository } from "./repository/Detection.ts"
 export { InvalidLocationQuery } from "./repository/LocationQuery.ts"
 export { NotInspectable } from "./repository/inspection/NotInspectable.ts"
 export { NotAnAncestor } from "./repository/versions/Diff.ts"

@@ -7,7 +7,9 @@
  *
  * @since 0.1.0
  */
+import * as Detection from "@effect-icechunk/core/Detection"
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
+import type { UnsupportedSpecVersion } from "@effect-icechunk/core/RepositoryError"
 import { NotFound, ObjectStoreError } from "@effect-icechunk/core/ObjectStoreError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -112,3 +114,24 @@ export const layer = (
   options: HttpOptions.HttpOptions
 ): Layer.Layer<ObjectStore.ObjectStore, HttpOptions.InvalidHttpOptions> =>
   Layer.effect(ObjectStore.ObjectStore, make(options))
+
+/**
+ * Whether a URL is an Icechunk repository, and of which version of the specification, with one or two small requests.
+ *
+ * ```ts
+ * const { specVersion } = yield* HttpObjectStore.detect("https://example.org/repository")
+ * ```
+ *
+ * Fails as `Detection.detect` does: with `NotARepository`, also for a web page, and with `ObjectStoreError` when the
+ * server refuses to say (`PermissionDenied`, `Unauthenticated`) or cannot be reached, as where CORS forbids it.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const detect = (
+  url: string,
+  options?: Omit<HttpOptions.HttpOptions, "url">
+): Effect.Effect<
+  Detection.Detected,
+  Detection.NotARepository | UnsupportedSpecVersion | ObjectStoreError | HttpOptions.InvalidHttpOptions
+> => Effect.flatMap(make({ ...options, url }), Detection.detect)

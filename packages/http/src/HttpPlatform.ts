@@ -30,6 +30,14 @@ import * as Url from "./internal/Url.ts"
  */
 export interface Options extends HttpOptions.RequestOptions {}
 
+/**
+ * Options of the platforms of public buckets, whose requests nobody signs, and which know where they may be redirected.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AnonymousOptions extends Omit<Options, "sign" | "redirects"> {}
+
 const readOnlyBecause =
   "it belongs to a virtual chunk container, and objects that chunks were referenced in are not changed; write through a store of your own"
 
@@ -146,7 +154,7 @@ interface Cloud {
 
 const only = "this platform asks for public objects alone, without credentials"
 
-const anonymous = (cloud: Cloud, options: Options): Effect.Effect<Platform.Platform> =>
+const anonymous = (cloud: Cloud, options: AnonymousOptions): Effect.Effect<Platform.Platform> =>
   Effect.map(surroundings, (around) => ({
     name: cloud.name,
     defaultRegion: undefined,
@@ -157,14 +165,14 @@ const anonymous = (cloud: Cloud, options: Options): Effect.Effect<Platform.Platf
     isBucketInPath: cloud.isBucketInPath,
     sharesCredentials: true,
     open: Effect.fnUntraced(function* (request: Platform.StoreRequest) {
-      const { bucket, container, credentials } = request
-      const shared = common(request, options, around)
-      if (shared.hasSecrets) {
-        const kind = Effect.isEffect(credentials) ? "fetched" : `\`${credentials._tag}\``
+      const { bucket, container } = request
+      const credentials = Effect.isEffect(request.credentials) ? yield* request.credentials : request.credentials
+      const shared = common({ ...request, credentials }, options, around)
+      if (credentials._tag !== "Anonymous") {
         return yield* new Platform.MissingCredentials({
           container: container.name,
           platform: cloud.name,
-          because: `they are ${kind}, and ${only}`,
+          because: `they are \`${credentials._tag}\`, and ${only}`,
           remedy: `Pass \`Credentials.anonymous\` for it, or use the platform of the package \`${cloud.name}\`.`
         })
       }
@@ -186,6 +194,8 @@ const anonymous = (cloud: Cloud, options: Options): Effect.Effect<Platform.Platf
         ...(endpoint === undefined && cloud.name === "s3"
           ? {
               mayEndAt: cloud.isOwn,
+              hint: () =>
+                `. Amazon S3 answers so, too, when the bucket is in another region${region === undefined ? "" : ` than \`${region}\``}: set \`region\` of container \`${container.name}\``,
               relocated: (headers: Headers, said: string): boolean => {
                 const found = Buckets.regionIn(headers, said)
                 if (found === undefined || found === region) return false
@@ -204,7 +214,7 @@ const anonymous = (cloud: Cloud, options: Options): Effect.Effect<Platform.Platf
  * @category constructors
  * @since 0.1.0
  */
-export const anonymousS3With = (options: Options): Effect.Effect<Platform.Platform> =>
+export const anonymousS3With = (options: AnonymousOptions): Effect.Effect<Platform.Platform> =>
   anonymous(
     {
       name: "s3",
@@ -240,7 +250,7 @@ export const anonymousS3: Effect.Effect<Platform.Platform> = anonymousS3With({})
  * @category constructors
  * @since 0.1.0
  */
-export const anonymousGcsWith = (options: Options): Effect.Effect<Platform.Platform> =>
+export const anonymousGcsWith = (options: AnonymousOptions): Effect.Effect<Platform.Platform> =>
   anonymous(
     {
       name: "gcs",

@@ -232,6 +232,9 @@ export const RepositoryAlreadyExists = of(Errors.RepositoryAlreadyExists, {
 export const RepositoryBusy = of(Errors.RepositoryBusy, { store: Schema.String, attempts: Schema.Int })
 
 /** @category schemas @since 0.1.0 */
+export const NotARepository = of(Errors.NotARepository, { store: Schema.String, because: Schema.String })
+
+/** @category schemas @since 0.1.0 */
 export const RepositoryNotFound = of(Errors.RepositoryNotFound, { store: Schema.String })
 
 /** @category schemas @since 0.1.0 */

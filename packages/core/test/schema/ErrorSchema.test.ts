@@ -33,6 +33,7 @@ const samples: { readonly [Name in keyof typeof Errors]: InstanceType<(typeof Er
   OutcomeUnknown: new Errors.OutcomeUnknown({ store: "memory://", problem: "lost", cause: "gone" }),
   RepositoryAlreadyExists: new Errors.RepositoryAlreadyExists({ store: "memory://", found: "repo" }),
   RepositoryBusy: new Errors.RepositoryBusy({ store: "memory://", attempts: 3 }),
+  NotARepository: new Errors.NotARepository({ store: "memory://", because: "it is empty" }),
   RepositoryNotFound: new Errors.RepositoryNotFound({ store: "memory://" }),
   NothingToMigrate: new Errors.NothingToMigrate({ store: "memory://" }),
   MigrationDiverged: new Errors.MigrationDiverged({

@@ -1,5 +1,6 @@
 /** Requests with what proves who asks, their redirects, and what their failures mean. */
 import { InvalidResponse, type Reason, Unauthenticated, Unavailable } from "@effect-icechunk/core/ObjectStoreError"
+import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
 import * as Endpoint from "@effect-icechunk/core/values/Endpoint"
 import { isMetadataHost } from "@effect-icechunk/core/values/MetadataAddress"
 import * as Duration from "effect/Duration"
@@ -59,10 +60,11 @@ const unanswered = (
     readonly origin: string
     readonly headers: ReadonlyArray<string>
     readonly idleTimeout: Duration.Duration
+    readonly hint: string
   },
   page: PageShape | undefined
 ): Reason => {
-  const { headers, idleTimeout, origin } = request
+  const { headers, hint, idleTimeout, origin } = request
   if (page?.isOnline() === false) return new Unavailable({ because: "the browser is offline" })
   if (isOverdue) {
     const since = received === 0 ? "no answer came" : `nothing more of the answer came after ${received} bytes`
@@ -77,7 +79,7 @@ const unanswered = (
   const asked = headers.filter((name) => !safelisted.test(name))
   const allow = `\`Access-Control-Allow-Origin: ${page.origin}\`${asked.length === 0 ? "" : ` and \`Access-Control-Allow-Headers: ${asked.join(", ")}\``}`
   return new Unavailable({
-    because: `\`${origin}\` gave no answer that a page of \`${page.origin}\` may see. It is down, its name is wrong, or CORS forbids it, which looks the same from here, also for errors of the server. Open the URL in a tab of its own: if that works, it is CORS, and the server has to send ${allow}`
+    because: `\`${origin}\` gave no answer that a page of \`${page.origin}\` may see. It is down, its name is wrong, or CORS forbids it, which looks the same from here, also for errors of the server. Open the URL in a tab of its own: if that works, it is CORS, and the server has to send ${allow}${hint}`
   })
 }
 
@@ -121,7 +123,12 @@ export const make = (settings: Settings): Connection => {
       const headers = { ...options.headers, ...wire.headers, ...secrets }
       const redirect = isFollowing && !hasSecrets ? "follow" : mode
       const init: RequestInit = { method: wire.method, headers, redirect, ...ofPage(wire.cache) }
-      const request = { origin: originOf(at), headers: Object.keys(headers), idleTimeout }
+      const request = {
+        origin: originOf(at),
+        headers: Object.keys(headers),
+        idleTimeout,
+        hint: settings.hint?.() ?? ""
+      }
       const answer: Exchange.Answer = yield* Exchange.send(fetch, at, init, timeout, (head) =>
         isSuccess(head.status)
           ? wire.wanted?.(head)
@@ -192,10 +199,18 @@ export const make = (settings: Settings): Connection => {
     return { answer: yield* exchange(wire, url, { ...used, ...signed.headers }), used }
   })
 
-  const concluded = ({ bytes, head }: Exchange.Answer): Effect.Effect<Exchange.Answer, Reason> => {
-    if (isSuccess(head.status)) return Effect.succeed({ bytes, head })
-    return Effect.fail(
-      Judgement.refusal(head.status, head.headers, `HTTP status ${head.status}${codeIn(textOf(bytes))}`)
+  const concluded = (method: string, { bytes, head }: Exchange.Answer): Effect.Effect<Exchange.Answer, Reason> => {
+    const isRefused = !isSuccess(head.status)
+    const detail = isRefused ? `HTTP status ${head.status}${codeIn(textOf(bytes))}` : ""
+    return Effect.andThen(
+      RequestSpan.noting(() => ({
+        "http.request.method": method,
+        "http.response.status_code": head.status,
+        bytes: isRefused ? 0 : (bytes?.length ?? 0)
+      })),
+      isRefused
+        ? Effect.fail(Judgement.refusal(head.status, head.headers, detail))
+        : Effect.succeed<Exchange.Answer>({ bytes, head })
     )
   }
 
@@ -206,7 +221,7 @@ export const make = (settings: Settings): Connection => {
       const again =
         (head.status === 401 && auth.refused(used)) ||
         (!isSuccess(head.status) && settings.relocated?.(head.headers, textOf(bytes)) === true)
-      return yield* concluded(again ? (yield* attempt(wire)).answer : answer)
+      return yield* concluded(wire.method, again ? (yield* attempt(wire)).answer : answer)
     })
   }
 }

@@ -33,8 +33,7 @@ export type Verdict =
 
 type Judged = Verdict | ObjectStoreError.Reason
 
-const exposed =
-  "Access-Control-Expose-Headers: ETag, Content-Range, Content-Length, Last-Modified, Accept-Ranges"
+const exposed = "Access-Control-Expose-Headers: ETag, Content-Range, Content-Length, Last-Modified, Accept-Ranges"
 
 const expose = `let the server send \`${exposed}\``
 
@@ -171,9 +170,9 @@ export const judge = (head: Head, asked: Asked): Judged => {
   if (range === undefined) {
     if (head.status !== 200) return wrong(`HTTP status ${head.status} where a whole object was asked for`)
     // Of a body that was compressed on the way, the length is that of the compressed one; CORS hides whether it was.
-    const length = isEncoded(head) || asked.isCors ? undefined : announced(head)
-    const tooLarge = length === undefined ? undefined : excess(length, options)
-    return tooLarge ?? { _tag: "Whole", meta, length }
+    const said = isEncoded(head) ? undefined : announced(head)
+    const tooLarge = said === undefined ? undefined : excess(said, options)
+    return tooLarge ?? { _tag: "Whole", meta, length: asked.isCors ? undefined : said }
   }
   if (head.status === 206) {
     const judged = judgePart(range, head, asked)

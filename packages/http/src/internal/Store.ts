@@ -49,6 +49,8 @@ export interface Settings {
   readonly refusesHtml: boolean
   /** Learns from an answer where the objects are; `true` when that was not known. */
   readonly relocated?: ((headers: Headers, said: string) => boolean) | undefined
+  /** What else may be the matter when nothing that a page may see comes back. */
+  readonly hint?: (() => string) | undefined
   /** Redirects are followed by `fetch` itself, as far as their end is a place where objects may be. */
   readonly mayEndAt?: ((url: string) => boolean) | undefined
 }
@@ -125,17 +127,7 @@ export const make = (settings: Settings): ObjectStore.ObjectStoreShape => {
 
   /** One request in a span and a place of its own. */
   const send = (operation: Operation, key: string, request: Connection.Wire): Effect.Effect<Exchange.Answer, Reason> =>
-    connection.send(request).pipe(
-      Effect.tap(({ bytes, head }) =>
-        RequestSpan.noting(() => ({
-          "http.request.method": request.method,
-          "http.response.status_code": head.status,
-          bytes: bytes?.length ?? 0
-        }))
-      ),
-      RequestSpan.within(settings, operation, key),
-      places.within
-    )
+    connection.send(request).pipe(RequestSpan.within(settings, operation, key), places.within)
 
   const headersFor = (key: string, get: GetOptions): Readonly<Record<string, string>> => {
     const range = get.range === undefined ? {} : { range: ByteRange.toHttpHeader(get.range) }
