@@ -24,6 +24,19 @@ export interface Size {
   readonly writers: number
   /** Commits of each. */
   readonly each: number
+  /** What runs them, in turns; this Node unless given. */
+  readonly programs?: ReadonlyArray<Command>
+}
+
+/** What runs a module: a program, and its arguments before the module's name. */
+export interface Command {
+  readonly program: string
+  readonly args: ReadonlyArray<string>
+}
+
+const node: Command = {
+  program: process.execPath,
+  args: ["--disable-warning=ExperimentalWarning", "--conditions=@effect-icechunk/source"]
 }
 
 const range = (length: number): ReadonlyArray<number> => Array.from({ length }, (_, i) => i)
@@ -40,15 +53,8 @@ const prepare = ({ each, writers }: Size) =>
 
 const run = promisify(execFile)
 
-const start = (place: string, writer: number, each: number): Promise<unknown> =>
-  run(process.execPath, [
-    "--disable-warning=ExperimentalWarning",
-    "--conditions=@effect-icechunk/source",
-    path.join(import.meta.dirname, "writer.ts"),
-    place,
-    String(writer),
-    String(each)
-  ])
+const start = ({ args, program }: Command, place: string, writer: number, each: number): Promise<unknown> =>
+  run(program, [...args, path.join(import.meta.dirname, "writer.ts"), place, String(writer), String(each)])
 
 /**
  * Every commit is in the branch once, in the order of its writer, after the snapshot that it was done on; its own snapshot
@@ -117,8 +123,11 @@ export const writeAndCheck = Effect.fnUntraced(function* (place: string, size: S
   const inPlace = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.scoped(effect).pipe(Effect.provide(Place.services(place)))
   yield* inPlace(prepare(size))
+  const { each, programs = [node], writers } = size
   const begun = performance.now()
-  yield* Effect.promise(() => Promise.all(range(size.writers).map((writer) => start(place, writer, size.each))))
+  yield* Effect.promise(() =>
+    Promise.all(range(writers).map((writer) => start(programs[writer % programs.length]!, place, writer, each)))
+  )
   const seconds = (performance.now() - begun) / 1000
   yield* inPlace(check(size))
   return seconds

@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import * as NodeFs from "node:fs"
+import { isMainThread } from "node:worker_threads"
 import * as Fifo from "./support/Fifo.ts"
 
 const lacking = { metadata: false, opaqueKeys: false }
@@ -139,7 +140,8 @@ describe("FsObjectStore", () => {
       yield* store.put("key", text("bytes"), { mode: ObjectStore.update(version) })
       const { lastModified } = yield* store.head("key")
       assert.isAbove(lastModified!, future * 1000)
-      assert.isBelow(lastModified!, future * 1000 + 1)
+      // Deno sets times in whole milliseconds.
+      assert.isBelow(lastModified!, future * 1000 + ("Deno" in globalThis ? 2 : 1))
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
@@ -314,19 +316,21 @@ describe("FsObjectStore", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("a directory that may not be read is refused before anything is put there that cannot be flushed", () =>
-    Effect.gen(function* () {
-      const { directory, fs, store } = yield* opened()
-      yield* fs.makeDirectory(`${directory}/below`)
-      yield* fs.chmod(directory, 0o777)
-      yield* fs.chmod(`${directory}/below`, 0o333)
-      yield* asNobody
-      const reason = yield* reasonOf(store.put("below/key", text("x")))
-      assert.strictEqual(reason._tag, "PermissionDenied")
-      assert.include(reason.detail, "must be readable")
-      assert.deepStrictEqual(NodeFs.readdirSync(directory), ["below"])
-      assert.isFalse(NodeFs.existsSync(`${directory}/below/key`))
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  it.live.skipIf(!isMainThread)(
+    "a directory that may not be read is refused before anything is put there that cannot be flushed",
+    () =>
+      Effect.gen(function* () {
+        const { directory, fs, store } = yield* opened()
+        yield* fs.makeDirectory(`${directory}/below`)
+        yield* fs.chmod(directory, 0o777)
+        yield* fs.chmod(`${directory}/below`, 0o333)
+        yield* asNobody
+        const reason = yield* reasonOf(store.put("below/key", text("x")))
+        assert.strictEqual(reason._tag, "PermissionDenied")
+        assert.include(reason.detail, "must be readable")
+        assert.deepStrictEqual(NodeFs.readdirSync(directory), ["below"])
+        assert.isFalse(NodeFs.existsSync(`${directory}/below/key`))
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
   it.live("a directory on another file system holds its own temporary files", () =>
@@ -356,7 +360,7 @@ describe("FsObjectStore", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("a directory that may not be written fails with PermissionDenied", () =>
+  it.live.skipIf(!isMainThread)("a directory that may not be written fails with PermissionDenied", () =>
     Effect.gen(function* () {
       const { directory, fs, store } = yield* opened({ lockTimeout: "1 second" })
       const { etag } = yield* store.put("key", text("bytes"))
@@ -597,7 +601,7 @@ describe("FsObjectStore", () => {
   )
 })
 
-/** Root may write anywhere: for the rest of the Scope the process is another user. */
+/** Root may write anywhere: for the rest of the Scope the process is another user. A thread cannot be one. */
 const asNobody = Effect.acquireRelease(
   Effect.sync(() => {
     const wasRoot = process.geteuid?.() === 0

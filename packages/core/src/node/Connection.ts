@@ -6,7 +6,7 @@
  * undici keeps of an answer, as pieces of headers that came apart, stays as it is.
  */
 import type { Socket } from "node:net"
-import { buildConnector, Client, type Dispatcher } from "undici"
+import { buildConnector, Client, type Dispatcher } from "undici/index.js"
 
 /** A handler that may have room of its own for what comes next. */
 export interface Reader extends Dispatcher.DispatchHandler {

@@ -10,7 +10,8 @@ import type * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type Dispatcher, EnvHttpProxyAgent, Pool } from "undici"
+// By its file: Bun has a module of its own under the name `undici`, which cannot do what is done here.
+import { type Dispatcher, EnvHttpProxyAgent, Pool } from "undici/index.js"
 import { Connection, type Reader } from "./Connection.ts"
 import * as Transfer from "./Transfer.ts"
 
@@ -311,6 +312,9 @@ class Exchange implements Reader {
 const isProxied = (): boolean =>
   ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"].some((name) => (process.env[name] ?? "") !== "")
 
+/** Bun's sockets take `onread` and then lose bytes. */
+const readsInPlace = process.versions["bun"] === undefined
+
 const dispatcherFor = (origin: string, options: Options): Dispatcher => {
   const connectTimeout = options.connectTimeout ?? 10_000
   const settings = {
@@ -323,6 +327,7 @@ const dispatcherFor = (origin: string, options: Options): Dispatcher => {
     allowH2: false
   }
   if (options.environmentProxy === true && isProxied()) return new EnvHttpProxyAgent(settings)
+  if (!readsInPlace) return new Pool(origin, settings)
   const shared = { connectTimeout, sessions: new Map<string, Buffer>() }
   return new Pool(origin, { ...settings, factory: (to, given) => new Connection(to, given, shared) })
 }

@@ -3,7 +3,9 @@ import { generateKeyPairSync, sign } from "node:crypto"
 
 const der = (tag: number, ...parts: ReadonlyArray<Uint8Array>): Buffer => {
   const body = Buffer.concat(parts)
-  const length = body.length < 128 ? [body.length] : [0x82, body.length >> 8, body.length & 255]
+  const { length: n } = body
+  // In as few bytes as it takes: BoringSSL and rustls refuse others.
+  const length = n < 128 ? [n] : n < 256 ? [0x81, n] : [0x82, n >> 8, n & 255]
   return Buffer.concat([Buffer.from([tag, ...length]), body])
 }
 const sequence = (...parts: ReadonlyArray<Uint8Array>): Buffer => der(0x30, ...parts)

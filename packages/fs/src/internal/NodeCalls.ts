@@ -42,11 +42,12 @@ export const platformError = (
 const call = <A>(
   method: string,
   pathOrDescriptor: string | number,
-  run: (callback: (error: NodeJS.ErrnoException | null, value: A) => void) => void
+  run: (callback: (error: NodeJS.ErrnoException | null | undefined, value: A) => void) => void
 ): Effect.Effect<A, PlatformError.PlatformError> =>
   Effect.callback((resume) =>
+    // Deno says that `rmdir` and `unlink` are done without an argument.
     run((cause, value) =>
-      resume(cause === null ? Effect.succeed(value) : Effect.fail(platformError(method, pathOrDescriptor, cause)))
+      resume(cause ? Effect.fail(platformError(method, pathOrDescriptor, cause)) : Effect.succeed(value))
     )
   )
 
