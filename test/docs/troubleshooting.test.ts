@@ -44,5 +44,5 @@ it("every reason of a `BucketError` has its row", () => {
 
 it("every heading says something", () => {
   const sections = page.split(/^### /m).slice(1)
-  for (const section of sections) expect(section.split("\n").slice(1).join("").length, section).toBeGreaterThan(40)
+  expect(sections.filter((section) => section.split("\n").slice(1).join("").length < 40)).toEqual([])
 })
