@@ -216,7 +216,7 @@ class Reader {
   private typedVector(type: number, start: number, width: number, depth: number): Json {
     const fixed = type >= Type.VectorInt2 && type <= Type.VectorFloat4
     const typed = type >= Type.VectorInt && type <= Type.VectorString
-    if (!fixed && !typed && type !== Type.VectorBool) this.fail(`it has a value of type ${type}, which is no JSON`)
+    if (!fixed && !typed && type !== Type.VectorBool) this.fail(`it has a value of type ${type}, which is not JSON`)
     const length = fixed ? Math.floor((type - Type.VectorInt2) / 3) + 2 : this.length(start, width, 0)
     const element = fixed
       ? ((type - Type.VectorInt2) % 3) + Type.Int
