@@ -46,7 +46,7 @@ class Reader {
   private readonly view: DataView
   /** Memory that may still be built, roughly in bytes: values that share parts cannot unfold without bound. */
   private budget: number
-  /** Keys by their position, for the objects of a list usually share them. */
+  /** Keys by their position, because the objects of a list usually share them. */
   private readonly keys = new Map<number, string>()
 
   constructor(file: string, field: string, bytes: Uint8Array) {

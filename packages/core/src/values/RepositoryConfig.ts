@@ -141,7 +141,7 @@ const notJson = (source: string, value: unknown, depth: number): InvalidConfig |
   return undefined
 }
 
-/** Fields of `config.json` that are not settings. */
+/** Fields of `config.json` that are no settings. */
 const reserved = ["recent_writes", "published"]
 
 const decode = (source: string, value: unknown): Result.Result<RepositoryConfig, InvalidConfig> => {
