@@ -45,15 +45,18 @@ it("there are no examples that are not run here", () => {
     "distributed-threads.ts",
     "egm96.ts",
     "environments.ts",
+    "git.ts",
     "history.ts",
     "inspect.ts",
     "many-chunks.ts",
+    "opentelemetry.ts",
     "quickstart.ts",
     "rearrange.ts",
     "s3-and-gcs.ts",
     "s3-endpoint.ts",
     "s3-region.ts",
     "s3.ts",
+    "start-node.ts",
     "three-credentials.ts",
     "together.ts"
   ])
@@ -136,13 +139,13 @@ describe("quickstart", () => {
   })
 })
 
-/** The lines of a program, wherever it is in another one. */
-const unindented = (program: string): string => program.replaceAll(/^ +/gm, "")
+/** A program as it stands in another one, where lines are indented and broken otherwise. */
+const unindented = (program: string): string => program.replaceAll(/\s+/g, "")
 
-const expectPrograms = (file: string, page: string): void => {
+const expectPrograms = (file: string, page: string, atLeast = 3): void => {
   const guide = fs.readFileSync(path.join(root, page), "utf8")
   const programs = Array.from(guide.matchAll(/```ts\n([^]*?)```/g), ([, program]) => program!)
-  expect(programs.length).toBeGreaterThan(2)
+  expect(programs.length).toBeGreaterThanOrEqual(atLeast)
   const example = unindented(fs.readFileSync(path.join(examples, file), "utf8"))
   for (const program of programs) expect(example).toContain(unindented(program))
 }
@@ -155,6 +158,62 @@ describe("many-chunks", () => {
   })
 
   it("has every program of the guide to reading", () => expectPrograms("many-chunks.ts", "docs/reading.md"))
+})
+
+describe("start-node", () => {
+  it("writes, reads and looks back, also where there is a repository already", async () => {
+    const lines = "mean 16.5\nmean 15\na warm first row\n15 degrees everywhere\n"
+    const first = await run("start-node.ts", { output: "start-node" })
+    expect(first).toEqual({ code: 0, output: `${lines}Repository initialized\n` })
+    const page = fs.readFileSync(path.join(root, "docs/start-node.md"), "utf8")
+    expect(page).toContain(first.output)
+    const second = await run("start-node.ts", { output: "start-node" })
+    expect(second.output.startsWith(lines)).toBe(true)
+  })
+
+  it("has every program of the first guide", () => expectPrograms("start-node.ts", "docs/start-node.md"))
+})
+
+describe("git", () => {
+  it("does what the commands of git do", async () => {
+    const { code, output } = await run("git.ts", { output: "" })
+    expect(output).toBe(
+      "status: 1 array changed\n" +
+        "merged: 1 commit\n" +
+        "log: the second hour\n" +
+        "log: the third hour\n" +
+        "log: the first hour\n" +
+        "log: Repository initialized\n" +
+        "diff: /wind, 2 chunks\n" +
+        "reflog: BranchDeleted\n" +
+        "reflog: BranchReset\n"
+    )
+    expect(code).toBe(0)
+  })
+
+  it("has every program of the guide for people who know git", () => expectPrograms("git.ts", "docs/for-git-users.md"))
+})
+
+describe("opentelemetry", () => {
+  it("sends spans, one below the other, and metrics to a collector", async () => {
+    const { code, output } = await run("opentelemetry.ts", { output: "opentelemetry" })
+    expect(output).toMatch(/^work\n {2}Repository\.create\n/)
+    expect(output).toMatch(/\n {2}Repository\.transact\n(?: {4}.*\n)+/)
+    expect(output).toMatch(/\n {4}Session\.commit\n(?: {6}.*\n)+/)
+    expect(output).toMatch(/\n {2}read\n {4}ObjectStore\.get {2}chunks\/\w{20}\n/)
+    expect(output).not.toContain("Session.chunk\n")
+    expect(output).toMatch(/icechunk_requests put \d+\n/)
+    expect(output).toMatch(/icechunk_bytes_received {2}4096\n/)
+    expect(code).toBe(0)
+  })
+
+  it("has every program of the guide to tracing", () => expectPrograms("opentelemetry.ts", "docs/observability.md", 2))
+})
+
+describe("backends", () => {
+  it.each(["fs", "s3", "gcs", "tigris"])("the stores of the page on %s are made so", (page) =>
+    expectPrograms("src/Backends.ts", `docs/backends/${page}.md`, 1)
+  )
 })
 
 describe("together", () => {

@@ -309,9 +309,9 @@ describe("an update of the configuration", () => {
       "manifest.splitting.split_sizes",
       "`(` is not a regular expression"
     ],
-    ["has a big integer, which is no JSON", (config) => ({ ...config, note: 1n }), "note", "bigint"],
-    ["has a function, which is no JSON", (config) => ({ ...config, note: { f: () => 1 } }), "note", "function"],
-    ["has itself, which is no JSON", (config) => ({ ...config, note: circular }), "note", "nested"]
+    ["has a big integer, which is not JSON", (config) => ({ ...config, note: 1n }), "note", "bigint"],
+    ["has a function, which is not JSON", (config) => ({ ...config, note: { f: () => 1 } }), "note", "function"],
+    ["has itself, which is not JSON", (config) => ({ ...config, note: circular }), "note", "nested"]
   ]
   const rename = (config: Config, name: string): Config => ({
     ...config,

@@ -174,7 +174,7 @@ describe("a path", () => {
     it.live(`that is none is refused by everything that takes one: ${JSON.stringify(path)}`, () =>
       withSession((session, place) =>
         Effect.gen(function* () {
-          const expected = { tag: "InvalidPath", says: [problem, "no path of a node"] }
+          const expected = { tag: "InvalidPath", says: [problem, "not the path of a node"] }
           const ref = { location: `file://${place.data}/a.bin`, offset: 0, length: 1 }
           yield* refuses(place, session.node(path), expected, session)
           yield* refuses(place, session.nodes(path), expected, session)

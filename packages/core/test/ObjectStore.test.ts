@@ -120,7 +120,7 @@ describe("ObjectStore.prefixed", () => {
       const store = yield* MemoryObjectStore.make({ description: "s3://bucket", readOnlyBecause: "of this test" })
       const below = ObjectStore.prefixed(store, "repo")
       const missing = yield* Effect.flip(below.get("a"))
-      assert.strictEqual(missing.message, "get of `a` in `s3://bucket/repo` does not exist")
+      assert.strictEqual(missing.message, "get of `a` in `s3://bucket/repo` failed because it does not exist")
       assert.strictEqual(missing.reason._tag, "NotFound")
       const forbidden = yield* Effect.flip(below.put("a", bytes))
       assert.strictEqual(forbidden.message, "`s3://bucket/repo` cannot be written: of this test")

@@ -123,20 +123,22 @@ export const problem = (options: GcsOptions): InvalidGcsOptions | undefined => {
     // "Bucket names": with dots up to 222 characters.
     [
       "bucket",
-      /^[a-z0-9][a-z0-9._-]{0,221}$/i.test(bucket) ? undefined : "is no bucket name: letters, digits, `.`, `-` and `_`"
+      /^[a-z0-9][a-z0-9._-]{0,221}$/i.test(bucket)
+        ? undefined
+        : "is not the name of a bucket: letters, digits, `.`, `-` and `_`"
     ],
     ["prefix", prefix.isWellFormed() && !/[\r\n]/.test(prefix) ? undefined : "is not well-formed or has line breaks"],
     [
       "endpoint",
       endpoint === undefined || isEndpoint(endpoint)
         ? undefined
-        : "is no http or https URL without user information, query and fragment"
+        : "is not an http or https URL without user information, query and fragment"
     ],
     [
       "userProject",
       userProject === undefined || /^[a-z0-9.:-]+$/i.test(userProject)
         ? undefined
-        : "is no project: letters, digits, `-`, `.` and `:`"
+        : "is not a project: letters, digits, `-`, `.` and `:`"
     ],
     ["concurrency", countProblem(options.concurrency, 1, 10_000)],
     ["listPageSize", countProblem(options.listPageSize, 1, 1000)],

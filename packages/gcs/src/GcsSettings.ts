@@ -53,7 +53,7 @@ export const toOptions = (settings: StorageSettings | null | undefined): Mapped 
   const { concurrency, retries, timeouts } = settings ?? {}
   const together =
     "requests are bounded together, by `max_concurrent_requests` of the repository and `concurrency` of the store"
-  const always = "the service enforces conditions on generations always"
+  const always = "the service always enforces conditions on generations"
   const byBucket = "the class of an object is the default class of the bucket, which its owner sets"
   const reasons: ReadonlyArray<readonly [setting: string, value: unknown, because: string]> = [
     [

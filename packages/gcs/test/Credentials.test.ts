@@ -239,8 +239,8 @@ describe("credentials", () => {
           "access keys are for S3"
         ],
         [{ credentials: Credentials.directory("/tmp") }, "a directory is for files"],
-        [{ credentials: Credentials.serviceAccount(secret) }, "no JSON object"],
-        [{ credentials: Credentials.serviceAccount(Redacted.make("[]")) }, "no JSON object"],
+        [{ credentials: Credentials.serviceAccount(secret) }, "not a JSON object"],
+        [{ credentials: Credentials.serviceAccount(Redacted.make("[]")) }, "not a JSON object"],
         [
           {
             credentials: Credentials.serviceAccount(

@@ -38,7 +38,7 @@ describe("GcsOptions", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.scoped(GcsObjectStore.make({ bucket: "a/b" })))
       expect(error).toMatchObject({ _tag: "InvalidGcsOptions", option: "bucket" })
-      expect(error.message).toContain("The GCS store cannot be made: `bucket` is no bucket name")
+      expect(error.message).toContain("The GCS store cannot be made: `bucket` is not the name of a bucket")
     })
   )
 

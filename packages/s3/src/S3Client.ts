@@ -50,7 +50,7 @@ const identity = (credentials: Credentials.Credentials): Pick<S3ClientConfig, "c
 /**
  * A client of the SDK. Differences from the SDK's defaults: one attempt (repetitions are ours), the
  * environment's endpoint is ignored, no checksum headers (many services refuse them), no `Expect: 100-continue`
- * (it costs a connection for each request), access is unsigned for credentials that are no access key.
+ * (it costs a connection for each request), access is unsigned for credentials that are not an access key.
  *
  * Clients made with the same `connectionsOf` share its connections.
  *

@@ -287,7 +287,10 @@ export const make = Effect.fnUntraced(function* (
   const profile = !Effect.isEffect(source) && source._tag === "Environment" ? source.profile : undefined
   const configured = options.region ?? (yield* Effect.promise(() => Client.environmentRegion(profile)))
   if (!S3Options.isRegion(configured)) {
-    return yield* new S3Options.InvalidS3Options({ option: "region", problem: "is no region: letters, digits and `-`" })
+    return yield* new S3Options.InvalidS3Options({
+      option: "region",
+      problem: "is not a region: letters, digits and `-`"
+    })
   }
   const cell = CredentialsCell.make(source)
   const settings = {

@@ -61,7 +61,7 @@ const aws: S3Dialect = {
 }
 
 /**
- * The host of an endpoint in lower case; empty for a text that is no http or https URL.
+ * The host of an endpoint in lower case; empty for a text that is not an http or https URL.
  *
  * @category accessors
  * @since 0.1.0

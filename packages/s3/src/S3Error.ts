@@ -186,7 +186,7 @@ const describe = (
 
 /**
  * What an error of the SDK or of Node means. Pure. `secrets` are texts that must not appear in the result;
- * the error itself is not kept, for it holds requests, signatures and tokens.
+ * the error itself is not kept, because it holds requests, signatures and tokens.
  *
  * @category combinators
  * @since 0.1.0

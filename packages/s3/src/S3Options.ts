@@ -137,7 +137,8 @@ const reserved =
 
 const headerProblem = (headers: Readonly<Record<string, string>> | undefined): string | undefined => {
   for (const [name, value] of Object.entries(headers ?? {})) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) return `has a header whose name is none: ${JSON.stringify(name)}`
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
+      return `has a header with an impossible name: ${JSON.stringify(name)}`
     if (reserved.test(name.toLowerCase())) return `may not set \`${name}\`, which the store itself sets`
     if (!/^[\t\x20-\x7e]*$/.test(value)) return `has characters in \`${name}\` that a header cannot hold`
   }
@@ -161,18 +162,18 @@ export const problem = (options: S3Options): InvalidS3Options | undefined => {
       "bucket",
       /^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,254}|arn:[A-Za-z0-9:/._-]+)$/.test(options.bucket)
         ? undefined
-        : "is no bucket name: letters, digits, `.`, `-` and `_`, or an access point's ARN"
+        : "is not the name of a bucket: letters, digits, `.`, `-` and `_`, or an access point's ARN"
     ],
     ["prefix", (options.prefix ?? "").isWellFormed() ? undefined : "is not well-formed Unicode"],
     [
       "region",
-      options.region === undefined || isRegion(options.region) ? undefined : "is no region: letters, digits and `-`"
+      options.region === undefined || isRegion(options.region) ? undefined : "is not a region: letters, digits and `-`"
     ],
     [
       "endpoint",
       options.endpoint === undefined || isEndpoint(options.endpoint)
         ? undefined
-        : "is no http or https URL without user information, query and fragment"
+        : "is not an http or https URL without user information, query and fragment"
     ],
     ["readHeaders", headerProblem(options.readHeaders)],
     ["writeHeaders", headerProblem(options.writeHeaders)],
@@ -189,7 +190,7 @@ export const problem = (options: S3Options): InvalidS3Options | undefined => {
 }
 
 /**
- * Whether a text can be the name of a region, and is no way to another host.
+ * Whether a text can be the name of a region, and does not lead to another host.
  *
  * @category predicates
  * @since 0.1.0

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /**
- * A text that can be no bucket's name.
+ * A text that cannot be the name of a bucket.
  *
  * @category errors
  * @since 0.1.0
@@ -19,7 +19,7 @@ export class InvalidBucketName extends Schema.TaggedError<InvalidBucketName>()("
   problem: Schema.String
 }) {
   override get message(): string {
-    return `\`${this.name}\` is no name of a bucket: it ${this.problem}. Names have 3 to 63 lower-case letters, digits, \`-\` and \`.\`, and begin and end with a letter or digit.`
+    return `\`${this.name}\` is not the name of a bucket: it ${this.problem}. Names have 3 to 63 lower-case letters, digits, \`-\` and \`.\`, and begin and end with a letter or digit.`
   }
 }
 

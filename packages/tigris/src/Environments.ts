@@ -27,7 +27,7 @@ import * as TigrisBuckets from "./TigrisBuckets.ts"
 import type * as TigrisOptions from "./TigrisOptions.ts"
 
 /**
- * Names of project and environment that make no bucket name.
+ * Names of project and environment that do not make a bucket name.
  *
  * @category errors
  * @since 0.1.0

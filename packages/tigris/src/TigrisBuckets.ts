@@ -62,7 +62,7 @@ export interface BucketInfo {
   readonly name: string
   /** It can be snapshotted and forked. */
   readonly snapshots: boolean
-  /** `undefined` for a bucket that is no fork. */
+  /** `undefined` for a bucket that is not a fork. */
   readonly forkOf: ForkSource | undefined
   /** Other buckets are forks of it, so that it cannot be deleted. */
   readonly hasForks: boolean
@@ -234,7 +234,7 @@ const isRefusal = ({ status }: S3Error.S3Failure): boolean =>
 
 const invalidSnapshot = new TigrisOptions.InvalidTigrisOptions({
   option: "snapshotVersion",
-  problem: "is no version of a snapshot: digits, as `TigrisBuckets.snapshots` lists them"
+  problem: "is not the version of a snapshot: digits, as `TigrisBuckets.snapshots` lists them"
 })
 
 /**
@@ -328,7 +328,7 @@ export const make = Effect.fnUntraced(function* (
     if (name !== undefined && !/^[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?$/.test(name)) {
       return yield* new TigrisOptions.InvalidTigrisOptions({
         option: "name",
-        problem: "is no name of a snapshot: 1 to 255 printable ASCII characters, no space at the ends"
+        problem: "is not the name of a snapshot: 1 to 255 printable ASCII characters, no space at the ends"
       })
     }
     // The request is the creation of a bucket but for one header: it is made only of a bucket that is there.
@@ -443,7 +443,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.filterOrFail(
           head("create", bucket),
           (info) => info.snapshots === snapshots,
-          () => unexpected("create", bucket, "it exists now, but its snapshots are not as was asked for")
+          () => unexpected("create", bucket, "it exists now, but its snapshots are not what was asked for")
         )
       )
       if (locations !== undefined) {

@@ -125,7 +125,7 @@ export class InvalidTigrisOptions extends Schema.TaggedError<InvalidTigrisOption
   problem: Schema.String
 }) {
   override get message(): string {
-    return `Tigris cannot be used so: \`${this.option}\` ${this.problem}`
+    return `Tigris cannot be used like this: \`${this.option}\` ${this.problem}`
   }
 }
 
@@ -157,7 +157,7 @@ export const regionProblem = (region: string): string | undefined => {
   if (noRegions.has(region.toLowerCase())) {
     return `is \`${region}\`, which leaves the choice to Tigris; name one region, as \`iad\``
   }
-  return S3Options.isRegion(region) ? undefined : "is no region: letters, digits and `-`, and only one"
+  return S3Options.isRegion(region) ? undefined : "is not a region: letters, digits and `-`, and only one"
 }
 
 /**
@@ -177,7 +177,7 @@ export const problem = (options: TigrisOptions): InvalidTigrisOptions | MissingR
   if (snapshotVersion !== undefined && !TigrisHeaders.isSnapshotVersion(snapshotVersion)) {
     return new InvalidTigrisOptions({
       option: "snapshotVersion",
-      problem: "is no version of a snapshot: digits, as `TigrisBuckets` lists them"
+      problem: "is not the version of a snapshot: digits, as `TigrisBuckets` lists them"
     })
   }
   const found = S3Options.problem({ ...options, region: undefined })

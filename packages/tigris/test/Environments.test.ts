@@ -83,7 +83,7 @@ describe("names", () => {
     ["xn--a", "reserved"],
     ["a-s3alias", "reserved"],
     ["192.168.5.4", "IP address"]
-  ])("%s is no name of a bucket", (name, problem) => {
+  ])("%s is not the name of a bucket", (name, problem) => {
     expect(BucketName.problem(name)).toContain(problem)
   })
 

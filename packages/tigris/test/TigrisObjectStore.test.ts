@@ -86,8 +86,8 @@ describe("the safe mode", () => {
 
   it.effect.each<readonly [string, Partial<TigrisOptions.TigrisOptions>, string]>([
     ["`auto`", { region: "auto" }, "`region` is `auto`"],
-    ["several regions", { region: "iad,fra" }, "`region` is no region"],
-    ["a header in the region", { region: "iad\r\nx-evil: 1" }, "`region` is no region"],
+    ["several regions", { region: "iad,fra" }, "`region` is not a region"],
+    ["a header in the region", { region: "iad\r\nx-evil: 1" }, "`region` is not a region"],
     ["a bucket that is none", { bucket: "../other" }, "`bucket`"],
     ["an endpoint that is none", { endpoint: "ftp://t3.storage.dev" }, "`endpoint`"],
     ["a snapshot that is none", { snapshotVersion: "latest" }, "`snapshotVersion`"],

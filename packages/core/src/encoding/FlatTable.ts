@@ -317,7 +317,7 @@ export class FlatTable implements Place {
     return this.optionalVector(field, 1)?.bytes()
   }
 
-  /** A copy of a vector of bytes. It counts fourfold, for what is decoded from it takes memory too. */
+  /** A copy of a vector of bytes. It counts fourfold, because what is decoded from it takes memory too. */
   copy(field: Field): Uint8Array {
     return this.optionalCopy(field) ?? this.missing(field)
   }

@@ -46,7 +46,7 @@ class Reader {
   private readonly view: DataView
   /** Memory that may still be built, roughly in bytes: values that share parts cannot unfold without bound. */
   private budget: number
-  /** Keys by their position, for the objects of a list usually share them. */
+  /** Keys by their position, because the objects of a list usually share them. */
   private readonly keys = new Map<number, string>()
 
   constructor(file: string, field: string, bytes: Uint8Array) {
@@ -216,7 +216,7 @@ class Reader {
   private typedVector(type: number, start: number, width: number, depth: number): Json {
     const fixed = type >= Type.VectorInt2 && type <= Type.VectorFloat4
     const typed = type >= Type.VectorInt && type <= Type.VectorString
-    if (!fixed && !typed && type !== Type.VectorBool) this.fail(`it has a value of type ${type}, which is no JSON`)
+    if (!fixed && !typed && type !== Type.VectorBool) this.fail(`it has a value of type ${type}, which is not JSON`)
     const length = fixed ? Math.floor((type - Type.VectorInt2) / 3) + 2 : this.length(start, width, 0)
     const element = fixed
       ? ((type - Type.VectorInt2) % 3) + Type.Int

@@ -76,7 +76,7 @@ class Reader {
     const entries: Array<[string, Json]> = []
     for (let i = 0; i < length; i++) {
       const name = this.value(depth + 1)
-      if (typeof name !== "string") return this.fail("a key is no text")
+      if (typeof name !== "string") return this.fail("a key is not text")
       entries.push([name, this.value(depth + 1)])
     }
     return Object.fromEntries(entries)
@@ -122,13 +122,13 @@ class Reader {
       case 0xdf:
         return this.map(this.uint(2 ** (code - 0xdd)), depth)
       default:
-        return this.fail(`it has a value of type 0x${code.toString(16)}, which is no JSON`)
+        return this.fail(`it has a value of type 0x${code.toString(16)}, which is not JSON`)
     }
   }
 
   root(): Json {
     const value = this.value(0)
-    if (this.position !== this.bytes.length) this.fail("there are bytes behind its value")
+    if (this.position !== this.bytes.length) this.fail("there are bytes after its value")
     return value
   }
 }

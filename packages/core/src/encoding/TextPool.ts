@@ -53,7 +53,7 @@ export class TextPool {
   #before = 0
 
   /**
-   * With `distinct` every text that is given is kept, for the caller knows that they differ. Where that is `"likely"`, only
+   * With `distinct` every text that is given is kept, because the caller knows that they differ. Where that is `"likely"`, only
    * some are looked up; when one of those was there before, all are looked up from then on. What came twice until then is
    * there twice, which costs room and no more.
    */

@@ -78,7 +78,8 @@ const dictionaryIdSizes = [0, 1, 2, 4]
  */
 export const frameHeader = (bytes: Uint8Array): FrameHeader => {
   if (bytes.length < 6) fail(`${bytes.length} bytes are too few for a zstd frame`)
-  if (bytes[0] !== 0x28 || bytes[1] !== 0xb5 || bytes[2] !== 0x2f || bytes[3] !== 0xfd) fail("they are no zstd frame")
+  if (bytes[0] !== 0x28 || bytes[1] !== 0xb5 || bytes[2] !== 0x2f || bytes[3] !== 0xfd)
+    fail("they are not a zstd frame")
   const descriptor = bytes[4]!
   if ((descriptor & 8) !== 0) fail("the zstd frame has reserved bits set")
   const singleSegment = (descriptor & 0x20) !== 0

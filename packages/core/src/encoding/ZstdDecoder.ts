@@ -237,7 +237,7 @@ class Decoder {
       case 2:
         return Entropy.readFse(this.bytes, at, end, codes.maxCode, codes.maxLog)
       default:
-        return { table: previous ?? fail("a block repeats a table that there is none of"), end: at }
+        return { table: previous ?? fail("a block repeats a table that does not exist"), end: at }
     }
   }
 
@@ -252,7 +252,7 @@ class Decoder {
       at += more
     }
     if (count === 0) {
-      if (at !== end) fail("a block has bytes behind its end")
+      if (at !== end) fail("a block has bytes after its end")
       this.append(literals, 0, literals.length)
       return
     }

@@ -328,7 +328,7 @@ export const readLiterals = (
   const stop = start + Math.floor(header / 2 ** (4 + sizeBits))
   if (stop > end) fail("a block is cut off")
   const described = type === 2 ? readHuffman(bytes, start, stop) : undefined
-  const table = described?.table ?? previous ?? fail("a block repeats a table that there is none of")
+  const table = described?.table ?? previous ?? fail("a block repeats a table that does not exist")
   let from = described?.end ?? start
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const literals = new Uint8Array(size)

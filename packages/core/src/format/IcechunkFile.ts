@@ -113,7 +113,7 @@ export const decodeHeader = (file: string, bytes: Uint8Array): Result.Result<Hea
       throw new FormatError({ file, field: `header.${field}`, problem })
     }
     if (!magic.every((byte, i) => bytes[i] === byte)) {
-      fail("magic", "it does not start with `ICE🧊CHUNK`, so it is no file of Icechunk")
+      fail("magic", "it does not start with `ICE🧊CHUNK`, so it is not a file of Icechunk")
     }
     if (bytes.length < headerSize) fail("length", `it has ${bytes.length} bytes, a header has ${headerSize}`)
     const specVersion = bytes[specVersionAt]!

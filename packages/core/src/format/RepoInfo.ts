@@ -107,7 +107,7 @@ const decodeFlags = (root: FlatTable.FlatTable, field: FlatTable.Field): Readonl
 /**
  * The repo object in a payload. `file` is its key, for the error.
  *
- * Fails with `FormatError` also when names or ids occur twice, when a ref or a parent is no snapshot of
+ * Fails with `FormatError` also when names or ids occur twice, when a ref or a parent is not a snapshot of
  * the list, and when a snapshot descends from itself.
  *
  * @category decoding

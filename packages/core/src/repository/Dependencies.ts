@@ -28,7 +28,7 @@ export { access } from "./ContainerAccess.ts"
 interface Entry {
   chunks: number
   bytes: number
-  /** Entity tags, and times in seconds, that refs have; made when there is one, for there may be millions of entries. */
+  /** Entity tags, and times in seconds, that refs have; made when there is one, because there may be millions of entries. */
   etags: Set<string> | undefined
   seconds: Set<number> | undefined
 }

@@ -237,7 +237,7 @@ const connect: (
  * Creates a repository in the store of the context and opens it. `persist` becomes its `config.json`.
  *
  * Fails with `RepositoryAlreadyExists` when the store is not empty; of several creators one wins, and what it persists
- * is in force. What a creator left that was stopped half-way is no obstacle. Fails with `OutcomeUnknown` when the
+ * is in force. What a creator that was stopped half-way left is not in the way. Fails with `OutcomeUnknown` when the
  * answer of the store was lost and it could not be found out what became of it.
  *
  * @category constructors

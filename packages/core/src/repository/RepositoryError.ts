@@ -56,7 +56,7 @@ export class UnsupportedSpecVersion
   override get message(): string {
     const what =
       this.version < 2
-        ? "Repositories of version 1 have no object `repo`, so that it is damaged: restore it from its newest copy in `overwritten/`."
+        ? "Repositories of version 1 have no object `repo`, so it is damaged: restore it from its newest copy in `overwritten/`."
         : "A newer version of this library may open it."
     return `The repository in \`${this.store}\` has Icechunk spec version ${this.version}; this library opens versions 1 and 2. ${what}`
   }
@@ -93,7 +93,7 @@ export class RepositoryOffline
 {
   override get message(): string {
     const reason = this.reason === undefined ? "" : ` (${this.reason})`
-    return `The repository in \`${this.store}\` has been set offline${reason}, and is not read. Set it online again with \`RepositoryState.setStatus\`.`
+    return `The repository in \`${this.store}\` was set offline${reason}, and is not read. Set it online again with \`RepositoryState.setStatus\`.`
   }
 }
 

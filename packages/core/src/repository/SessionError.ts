@@ -48,7 +48,7 @@ export class NodeAlreadyExists
 }
 
 /**
- * A text that is no path of a node.
+ * A text that is not the path of a node.
  *
  * @category errors
  * @since 0.1.0
@@ -60,12 +60,12 @@ export class InvalidPath
   }>
 {
   override get message(): string {
-    return `\`${this.path}\` is no path of a node: ${this.problem}.`
+    return `\`${this.path}\` is not the path of a node: ${this.problem}.`
   }
 }
 
 /**
- * An index that is no place in an array's chunk grid.
+ * An index that is not in an array's chunk grid.
  *
  * @category errors
  * @since 0.1.0
@@ -78,7 +78,7 @@ export class InvalidIndex
   }>
 {
   override get message(): string {
-    return `\`${this.index}\` is no chunk of \`${this.path}\`: ${this.problem}.`
+    return `\`${this.index}\` is not a chunk of \`${this.path}\`: ${this.problem}.`
   }
 }
 
@@ -168,7 +168,7 @@ export class UnsupportedChunkGrid
   }>
 {
   override get message(): string {
-    return `Chunks of \`${this.path}\` cannot be given other indices: its chunk grid is \`${this.grid}\`, where chunks have different shapes, and only those of a \`regular\` grid fit in each other's places. Write the array anew instead.`
+    return `Chunks of \`${this.path}\` cannot be given other indices: its chunk grid is \`${this.grid}\`, where chunks have different shapes, and only those of a \`regular\` grid fit in each other's places. Write a new array instead.`
   }
 }
 
@@ -206,6 +206,6 @@ export class OtherRepository
   }>
 {
   override get message(): string {
-    return `Nodes are copied from one version of \`${this.store}\` to another, and the given session is of \`${this.other}\`. Chunks of another repository are to be read and written.`
+    return `Nodes are copied from one version of \`${this.store}\` to another, and the given session is of \`${this.other}\`. Read the chunks of another repository and write them.`
   }
 }

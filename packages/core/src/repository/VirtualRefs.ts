@@ -122,7 +122,7 @@ const capture = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Checksum.Checksum, CaptureError | InvalidVirtualRef> {
   const found = captured(yield* resolver.head(location), how)
   if (found !== undefined) return found
-  const problem = `its store tells no ${how === "etag" ? "ETag" : "time of change"} to capture; pass a checksum, or none`
+  const problem = `its store gives no ${how === "etag" ? "ETag" : "time of change"} to capture; pass a checksum, or none`
   return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem })
 })
 

@@ -27,7 +27,7 @@ export interface Options {
   readonly readOnlyBecause?: string | undefined
   /** Where the store pretends to be (default: platform `memory`). */
   readonly origin?: ObjectStore.Origin | undefined
-  /** What the store shall lack; a lacking store refuses, as a real one must. */
+  /** What the store lacks: it refuses that, as a real one must. */
   readonly capabilities?: Partial<ObjectStore.Capabilities> | undefined
 }
 

@@ -259,7 +259,7 @@ export interface ObjectStoreShape {
     options?: CopyOptions
   ) => Effect.Effect<void, ObjectStoreError.ObjectStoreError | WriteForbidden>
   /**
-   * Removes what killed writers have left that is no object, and says how much it was; for stores that have such things.
+   * Removes what killed writers left that is not an object, and says how much it was; for stores that have such things.
    * What a writer that may live is at work on stays.
    */
   readonly removeLeftovers?:
@@ -342,7 +342,7 @@ export const getRanges = (
 > => {
   const malformed = ranges.find(({ end, start }) => !ByteRange.isValid(ByteRange.bounded(start, end - start)))
   if (malformed !== undefined) {
-    const detail = `bytes ${malformed.start} to ${malformed.end} are no range`
+    const detail = `bytes ${malformed.start} to ${malformed.end} are not a range`
     const reason = new ObjectStoreError.InvalidRange({ detail })
     return Effect.fail(
       new ObjectStoreError.ObjectStoreError({ store: store.description, operation: "get", key, reason })

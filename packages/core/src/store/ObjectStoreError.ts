@@ -20,7 +20,7 @@ interface ReasonFields {
 export class NotFound extends /*#__PURE__*/ Data.TaggedError("NotFound")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
-    return "does not exist"
+    return "failed because it does not exist"
   }
 }
 
@@ -33,7 +33,7 @@ export class NotFound extends /*#__PURE__*/ Data.TaggedError("NotFound")<ReasonF
 export class AlreadyExists extends /*#__PURE__*/ Data.TaggedError("AlreadyExists")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
-    return "exists already"
+    return "failed because it exists already"
   }
 }
 
@@ -46,7 +46,7 @@ export class AlreadyExists extends /*#__PURE__*/ Data.TaggedError("AlreadyExists
 export class PreconditionFailed extends /*#__PURE__*/ Data.TaggedError("PreconditionFailed")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
-    return "was changed in the meantime"
+    return "failed because it was changed in the meantime"
   }
 }
 
@@ -59,7 +59,7 @@ export class PreconditionFailed extends /*#__PURE__*/ Data.TaggedError("Precondi
 export class NotModified extends /*#__PURE__*/ Data.TaggedError("NotModified")<ReasonFields> {
   readonly isRetryable = false
   override get message(): string {
-    return "has not been modified"
+    return "found it unchanged"
   }
 }
 
@@ -79,7 +79,9 @@ export class InvalidRange
 {
   readonly isRetryable = false
   override get message(): string {
-    return this.size === undefined ? "has no such range" : `has ${this.size} bytes, the range reaches beyond them`
+    return this.size === undefined
+      ? "failed because it has no such range"
+      : `failed because it has ${this.size} bytes, and the range reaches beyond them`
   }
 }
 
@@ -101,7 +103,7 @@ export class Unauthenticated
 {
   readonly isRetryable = false
   override get message(): string {
-    if (this.unavailable !== undefined) return "was not asked for because the credentials could not be fetched"
+    if (this.unavailable !== undefined) return "was not sent because the credentials could not be fetched"
     return `was refused because ${this.because ?? "the credentials are wrong, expired or absent; check them"}`
   }
 }

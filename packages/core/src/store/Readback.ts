@@ -49,7 +49,7 @@ export const writeIdOf = (metadata: Readonly<Record<string, string>> | undefined
 
 /**
  * Whether an object is this version: by generation where both sides have one, else by ETag without quotes.
- * A version that says nothing is no version of anything.
+ * A version that says nothing matches nothing.
  *
  * @category predicates
  * @since 0.1.0

@@ -100,7 +100,7 @@ const spanOf = (range: ByteRange, size: number): Span => {
 /**
  * The positions that a range means in an object of `size` bytes, or `undefined` when the range is
  * malformed or reaches past the end. A suffix longer than the object means the whole object
- * (RFC 9110, section 14.1.2); a `Bounded` range must lie inside it, for a short chunk is a damaged
+ * (RFC 9110, section 14.1.2); a `Bounded` range must lie inside it, because a short chunk is a damaged
  * chunk.
  *
  * @category combinators

@@ -35,7 +35,7 @@ const maxSeconds = 0xffff_ffff
 
 /**
  * A checksum by time of last change, in milliseconds since 1970. Icechunk stores whole seconds, and
- * zero means "none": the time is rounded up, for an object changed at 10.4 s is not newer than 11 s.
+ * zero means "none": the time is rounded up, because an object changed at 10.4 s is not newer than 11 s.
  *
  * @category constructors
  * @since 0.1.0

@@ -35,7 +35,7 @@ export const compare = (a: ChunkIndex, b: ChunkIndex): number => {
 export const equals = (a: ChunkIndex, b: ChunkIndex): boolean => compare(a, b) === 0
 
 /**
- * A sentence that says why `index` is no place in a grid of `gridShape` chunks, or `undefined`.
+ * A sentence that says why `index` is not a place in a grid of `gridShape` chunks, or `undefined`.
  *
  * @category predicates
  * @since 0.1.0

@@ -62,7 +62,7 @@ export const problem = (value: unknown, depth = 0): string | undefined => {
   if (value === null || typeof value === "boolean" || typeof value === "string" || typeof value === "number") {
     return undefined
   }
-  if (typeof value !== "object") return `it has a value of type \`${typeof value}\`, which is no JSON`
+  if (typeof value !== "object") return `it has a value of type \`${typeof value}\`, which is not JSON`
   if (depth >= maxDepth) return `its values are nested deeper than ${maxDepth}`
   for (const [key, item] of Object.entries(value)) {
     if (key.includes("\0")) return "it has a key with the character U+0000"

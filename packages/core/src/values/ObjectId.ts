@@ -126,7 +126,7 @@ export const decode = (text: string, size: number): Result.Result<Uint8Array, st
   let at = 0
   for (const letter of text) {
     const value = values.get(letter)
-    if (value === undefined) return Result.fail(`\`${letter}\` is no character of Crockford base 32`)
+    if (value === undefined) return Result.fail(`\`${letter}\` is not a character of Crockford base 32`)
     buffer = (buffer << 5) | value
     bits += 5
     if (bits >= 8) {

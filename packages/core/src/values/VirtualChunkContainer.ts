@@ -19,7 +19,7 @@ export { defaults } from "./DefaultContainers.ts"
 export type PlatformName = string
 
 /**
- * Settings of a platform's client that are no secrets.
+ * Settings of a platform's client that are not secrets.
  *
  * @category models
  * @since 0.1.0
@@ -210,6 +210,6 @@ export const inputProblem = ({ bucket_prefix, name, platform }: VirtualChunkCont
 const endpointProblem = (endpoint: string): string | undefined => {
   // Parsing writes the address in its one form: 0xa9fe0000 and 169.254 are 169.254.0.0.
   const url = /^https?:\/\/[^/@?#]+(\/[^?#]*)?$/.test(endpoint) ? URL.parse(endpoint) : null
-  if (url === null) return "is no http or https URL without user information, query and fragment"
+  if (url === null) return "is not an http or https URL without user information, query and fragment"
   return isMetadataHost(url.hostname) ? "is an address of cloud metadata" : undefined
 }

@@ -160,7 +160,7 @@ const fromEntry = (
     (Effect.isEffect(credentials) || credentials._tag !== "Anonymous")
   if (place !== undefined && hasSecrets && !entry.allowHttp && Endpoint.isExposed(place)) {
     return refuse(
-      `it is at \`${place}\`, and they would travel over plain http, for everybody between to read`,
+      `it is at \`${place}\`, and they would travel over plain http, where anybody on the way can read them`,
       "Use `https`, or say `allowHttp: true` in `Credentials.grant`."
     )
   }

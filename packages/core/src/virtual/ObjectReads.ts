@@ -388,7 +388,7 @@ export class ObjectReads {
       store: lane.store.description,
       operation: "get",
       key: batch.target.key,
-      reason: new InvalidRange({ detail: `bytes ${reader.start} to ${reader.end} are no range` })
+      reason: new InvalidRange({ detail: `bytes ${reader.start} to ${reader.end} are not a range` })
     })
     answer([reader], Exit.fail(batch.target.failure(error, lane.store.description, batch.location)))
   }

@@ -96,7 +96,7 @@ describe("Flexbuffer", () => {
     const problems = [
       [Uint8Array.of(), "too few"],
       [Uint8Array.of(0, 0, 3), "root takes 3 bytes"],
-      [Uint8Array.of(1, 65, 2, 25 << 2, 1), "no JSON"],
+      [Uint8Array.of(1, 65, 2, 25 << 2, 1), "not JSON"],
       [Uint8Array.of(1, 0xff, 0, 2, 5 << 2, 1), "not UTF-8"],
       [Uint8Array.of(1, 3 << 2, 1), "float of 1 bytes"],
       [Uint8Array.of(9, 5 << 2, 1), "points outside"]

@@ -63,11 +63,11 @@ describe("Msgpack", () => {
   })
 
   it("refuses what is no JSON, and what does not end where it should", () => {
-    expect(problem([0xc4, 1, 0])).toMatch("0xc4, which is no JSON")
-    expect(problem([0xd4, 1, 0])).toMatch("no JSON")
-    expect(problem([0x81, 1, 1])).toMatch("a key is no text")
+    expect(problem([0xc4, 1, 0])).toMatch("0xc4, which is not JSON")
+    expect(problem([0xd4, 1, 0])).toMatch("not JSON")
+    expect(problem([0x81, 1, 1])).toMatch("a key is not text")
     expect(problem([0xa1, 0xff])).toMatch("not UTF-8")
-    expect(problem([1, 1])).toMatch("behind its value")
+    expect(problem([1, 1])).toMatch("after its value")
     expect(problem([])).toMatch("ends in the middle")
     expect(problem(Array.from({ length: 200 }, () => 0x91))).toMatch("deeper")
   })

@@ -48,7 +48,7 @@ describe("frameHeader", () => {
 
   it("refuses what is no frame", () => {
     expect(() => Zstd.frameHeader(Uint8Array.of(1, 2, 3))).toThrow("too few")
-    expect(() => Zstd.frameHeader(new Uint8Array(20))).toThrow("no zstd frame")
+    expect(() => Zstd.frameHeader(new Uint8Array(20))).toThrow("not a zstd frame")
     expect(() => Zstd.frameHeader(liar(1n).subarray(0, 8))).toThrow("cut off")
   })
 })

@@ -33,8 +33,8 @@ describe("IcechunkFile", () => {
   })
 
   it.each([
-    ["header.magic", header({ 3: 0 }), "no file of Icechunk"],
-    ["header.magic", new Uint8Array(0), "no file of Icechunk"],
+    ["header.magic", header({ 3: 0 }), "not a file of Icechunk"],
+    ["header.magic", new Uint8Array(0), "not a file of Icechunk"],
     ["header.length", header({}).slice(0, 38), "it has 38 bytes"],
     ["header.spec_version", header({ 36: 3 }), "version 3"],
     ["header.file_type", header({ 37: 5 }), "code 5"],

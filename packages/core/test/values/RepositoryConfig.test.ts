@@ -214,7 +214,7 @@ describe("RepositoryConfig.parse", () => {
   })
 
   it.each(["", "{", "{} {}", "undefined", "{'a': 1}", "\u{feff}{}", '{"a": NaN}'])(
-    "refuses `%s`, which is no JSON",
+    "refuses `%s`, which is not JSON",
     (text) => {
       const error = refusal(Config.parse("repo/config.json", text))
       assert.strictEqual(error._tag, "InvalidConfig")

@@ -37,10 +37,10 @@ export const lockName = (name: string): string => {
   return `.${kept}.icechunk-lock`
 }
 
-/** Whether the name of a file is no last part of a key. */
+/** Whether the name of a file is not the last part of any key. */
 export const isHiddenFile = (name: string): boolean => staged.test(name) || lock.test(name)
 
-/** Whether the name of a directory is no part of a key. */
+/** Whether the name of a directory is not part of any key. */
 export const isHiddenDirectory = (name: string): boolean => lock.test(name)
 
 /** A sentence that says why no file below a directory can have this path, or `undefined`. */

@@ -31,12 +31,12 @@
  * So if both believe that they hold it, the entry of one, say A, was removed: A was paused, or cut off, for so long
  * that it was taken for dead. Then A's next rename out of its entry or into it finds no such directory and fails:
  * the file system itself refuses what comes too late, however long A slept and wherever between two instructions
- * it did, for a check before the rename could itself be followed by a pause. A fails with an error that says so,
+ * it did, because a check before the rename could itself be followed by a pause. A fails with an error that says so,
  * and nothing of it was written. Before the entry is removed A's rename may still come through; who removes it
  * looks at the file after that, and sees what A wrote. No window is left on a file system whose renames are atomic.
  *
  * - *Two that break one dead lock:* breaking is removing things by unique names; the second removal finds nothing.
- *   There is no moment at which a decision about one lock is applied to another one (ABA), for a name never comes
+ *   There is no moment at which a decision about one lock is applied to another one (ABA), because a name never comes
  *   back.
  * - *A process killed at any point:* it leaves at most an empty directory or an entry, which the next one passes.
  * - *The directory is removed when empty:* by `rmdir`, which fails while it has an entry. So as long as a

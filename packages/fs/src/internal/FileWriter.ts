@@ -110,7 +110,7 @@ export const make = (options: {
   const { directories, failed, fs, isFlushed, locals, path, root, stagedFiles } = options
   const { confine, find } = options.confinement
   const { place } = options.placement
-  /** Directories that files of the store's own cannot be moved to, for they are on another file system. */
+  /** Directories that files of the store's own cannot be moved to, because they are on another file system. */
   const elsewhere = new Set<string>()
   /** What is left to be done for a directory, one for all that is in it. */
   const remainders = new Map<string, DeferredWrites.Remainder>()

@@ -45,7 +45,7 @@ export const isVersion = (identity: FileIdentity.FileIdentity, version: ObjectSt
 /** What systems say of a rename to the name of a directory. */
 const isTaken: ReadonlySet<string> = new Set(["EISDIR", "EEXIST", "ENOTEMPTY"])
 
-/** The file cannot be moved there, for that is another file system. */
+/** The file cannot be moved there, because that is another file system. */
 export const isElsewhere = (reason: Errors.Reason): boolean =>
   PlatformError.isPlatformError(reason.cause) && codeOf(reason.cause) === "EXDEV"
 
@@ -133,7 +133,7 @@ export const make = (options: {
   ): Effect.Effect<FileIdentity.FileIdentity, Errors.Reason> =>
     Effect.gen(function* () {
       let identity = staged
-      // In steps, for there are file systems that keep whole milliseconds or seconds only.
+      // In steps, because there are file systems that keep whole milliseconds or seconds only.
       for (const step of [2, 2000, 2_000_000]) {
         if (old === undefined || FileIdentity.microseconds(identity) > FileIdentity.microseconds(old)) break
         const seconds = (Number(FileIdentity.microseconds(old)) + step) / 1e6

@@ -22,7 +22,7 @@ import { NodeCalls } from "./NodeCalls.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 
 export interface StagedFiles {
-  /** A path for a new file in a directory. The file is removed with the Scope, unless it is there no more. */
+  /** A path for a new file in a directory. The file is removed with the Scope, unless it is no longer there. */
   readonly stage: (directory: string) => Effect.Effect<string, never, Scope.Scope>
   /** A staged file has got another name instead of its own: it need not be removed. */
   readonly moved: (file: string) => void

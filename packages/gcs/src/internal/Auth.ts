@@ -115,7 +115,7 @@ interface ServiceAccount {
 /** A service account from the JSON of its key, or what is wrong with it. */
 const parseKey = (json: Redacted.Redacted): Result.Result<ServiceAccount, string> => {
   const decoded = decodeKey(Redacted.value(json))
-  if (Result.isFailure(decoded)) return Result.fail("the service account key is no JSON object")
+  if (Result.isFailure(decoded)) return Result.fail("the service account key is not a JSON object")
   const { client_email: email, private_key: key, private_key_id: keyId, type = "service_account" } = decoded.success
   if (type !== "service_account") {
     return Result.fail(

@@ -64,7 +64,7 @@ const maxMetadataBody = 64 * 1024 * 1024
 const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(host)
 
 const unusable = Effect.fail(
-  new ObjectStoreError.Unsupported({ detail: "the endpoint is no http or https URL without user information" })
+  new ObjectStoreError.Unsupported({ detail: "the endpoint is not an http or https URL without user information" })
 )
 
 /** Opens a connection, which is closed with the Scope. */

@@ -48,10 +48,10 @@ const decoder = <A>(
   what: string
 ): ((body: Uint8Array) => Result.Result<A, ObjectStoreError.Reason>) => {
   const decode = Schema.decodeUnknownResult(Schema.fromJsonString(schema))
-  return (body) => Result.mapError(decode(new TextDecoder().decode(body)), () => invalid(`the body is no ${what}`))
+  return (body) => Result.mapError(decode(new TextDecoder().decode(body)), () => invalid(`the body is not ${what}`))
 }
 
-const decodeAny = decoder(Resource, "object resource")
+const decodeAny = decoder(Resource, "an object resource")
 
 /** Reads the resource of the object of a name. */
 export const decodeResource = (
@@ -65,10 +65,10 @@ export const decodeResource = (
   )
 
 /** Reads a page of a listing. */
-export const decodePage = decoder(Page, "list of object resources")
+export const decodePage = decoder(Page, "a list of object resources")
 
 /** Reads the state of a copy. */
-export const decodeRewrite = decoder(Rewrite, "rewrite response")
+export const decodeRewrite = decoder(Rewrite, "a rewrite response")
 
 const count = (text: string | undefined): number | undefined => {
   const value = text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined

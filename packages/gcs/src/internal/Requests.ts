@@ -50,7 +50,7 @@ export const nameProblem = (name: string): string | undefined => {
   if (name === "") return "a key is never empty"
   if (!name.isWellFormed()) return "the key is not well-formed Unicode"
   if (/[\r\n]/.test(name)) return "a key has no line breaks"
-  if (name === "." || name === "..") return "`.` and `..` are no keys"
+  if (name === "." || name === "..") return "`.` and `..` are not keys"
   return Buffer.byteLength(name) > 1024 ? "a key has at most 1,024 bytes" : undefined
 }
 

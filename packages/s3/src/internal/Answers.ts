@@ -27,7 +27,7 @@ const maxDocument = 8 * 1024 ** 2
 export const strange = (detail: string): S3Error.S3Failure =>
   S3Error.failure(
     "InvalidResponse",
-    `${detail}; check that the endpoint is an S3 service, and that nothing on the way to it, as a proxy or a login page, answers instead`,
+    `${detail}; check that the endpoint is an S3 service, and that nothing on the way to it, such as a proxy or a login page, answers instead`,
     { mayBeApplied: true }
   )
 

@@ -41,7 +41,8 @@ const notEnforced = S3Error.failure(
 /** A header cannot hold the metadata, or S3 would not return it as it was given. */
 const metadataProblem = (metadata: Readonly<Record<string, string>> | undefined): string | undefined => {
   for (const [key, value] of Object.entries(metadata ?? {})) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(key)) return `the metadata key ${JSON.stringify(key)} is no header name`
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(key))
+      return `the metadata key ${JSON.stringify(key)} is not the name of a header`
     if (!/^[\x20-\x7e]*$/.test(value) || value.trim() !== value) {
       return `the metadata value of \`${key}\` is not printable ASCII without spaces at its ends`
     }

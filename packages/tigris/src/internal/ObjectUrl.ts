@@ -63,9 +63,9 @@ export const presigned = Effect.fnUntraced(function* (
     new TigrisOptions.InvalidTigrisOptions({ option, problem })
   const expiresIn = Math.floor(Duration.toSeconds(target.expiresIn))
   if (!(expiresIn >= 1 && expiresIn <= longest)) {
-    return yield* invalid("expiresIn", "is none: a URL can be used for 1 second to 7 days")
+    return yield* invalid("expiresIn", "has to be from 1 second to 7 days")
   }
-  if (target.key === "" || !target.key.isWellFormed()) return yield* invalid("key", "is no key of an object")
+  if (target.key === "" || !target.key.isWellFormed()) return yield* invalid("key", "is not the key of an object")
   const credentials = yield* credentialsOf(options)
   const { endpoint, forcePathStyle, region } = TigrisOptions.toS3(options)
   const client = S3Client.make({

@@ -2,7 +2,7 @@
  * Writing chunk manifests, millions of refs at a time.
  *
  * Tables of one shape share a vtable, and equal locations and entity tags share their text. Locations are
- * not compressed one by one, for the file is compressed as a whole; those that another writer compressed
+ * not compressed one by one, because the file is compressed as a whole; those that another writer compressed
  * are kept as they are, with their dictionary.
  *
  * Source: Icechunk spec 2, "Chunk Manifest Files".
@@ -129,7 +129,7 @@ const attemptToEncode = (
     shared.writeVtables(writer)
     const arrayVtable = writer.vtable(arrayShape)
     const arrayVtableWithoutExtra = writer.vtable(arrayShapeWithoutExtra)
-    // An algorithm of 0 has to be said, for the default is 1.
+    // An algorithm of 0 has to be said, because the default is 1.
     const rootShape = shape(5, [
       [Root.id, 12],
       [Root.arrays, 4],

@@ -23,7 +23,7 @@ export interface NewNodeConflictsWithExistingNode extends About {
   readonly existing: NodeId
 }
 
-/** What is to be above a node that the session created is an array now, or a group that is there no more. */
+/** What is to be above a node that the session created is an array now, or a group that is no longer there. */
 export interface NewNodeInInvalidGroup extends About {
   readonly _tag: "NewNodeInInvalidGroup"
   /** Path of the array, or of the group that was deleted or moved. */

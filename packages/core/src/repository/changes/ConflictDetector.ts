@@ -310,7 +310,7 @@ export const conflicts = ({
       const problem = obstacle(to)
       if (problem !== undefined) {
         return problem.array === undefined
-          ? `\`${problem.above}\` is there no more`
+          ? `\`${problem.above}\` is no longer there`
           : `\`${problem.above}\` is an array now`
       }
       const [first] = type === "Group" ? putBelow(now.path) : []

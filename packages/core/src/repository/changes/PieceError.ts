@@ -89,7 +89,7 @@ export class OutsidePiece
 }
 
 /**
- * A value that is no piece that can be filled, or none that can be merged.
+ * A value that is not a piece that can be filled or merged.
  *
  * @category errors
  * @since 0.1.0

@@ -182,7 +182,7 @@ export const merge: (
       for (const one of all) {
         const { base, piece } = one
         if (pieces === undefined || one.session !== pieces.session || !pieces.given.has(piece)) {
-          const because = "this session has not split it off"
+          const because = "this session did not split it off"
           return yield* new PieceMismatch({ piece, of: "session", because })
         }
         const isOther = base !== changed.base.id

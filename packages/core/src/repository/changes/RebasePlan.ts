@@ -188,7 +188,7 @@ export const decide = (
         const known = draft.updated.get(node)
         if (known === undefined) continue
         if (known.metadata._tag !== metadata._tag || rankOf(known.metadata) !== rankOf(metadata)) {
-          const problem = "it is to replace the metadata of a node of the same kind, with as many dimensions"
+          const problem = "it has to describe a node of the same kind, with as many dimensions"
           return yield* Result.fail(new ZarrMetadata.InvalidMetadata({ path, field: "node_type", problem }))
         }
         draft.updated.set(node, { userData: zarrJson, metadata })

@@ -20,7 +20,7 @@ import * as Layout from "../Layout.ts"
 import * as RandomId from "../RandomId.ts"
 
 /**
- * A cutoff that is no time, or by which what is in use could be deleted. Nothing was changed.
+ * A cutoff that is not a time, or by which what is in use could be deleted. Nothing was changed.
  *
  * @category errors
  * @since 0.1.0

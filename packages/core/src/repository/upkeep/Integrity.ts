@@ -418,5 +418,5 @@ export const describe: (finding: Finding) => string = /*#__PURE__*/ Finding.$mat
     `\`${file}\` is not what \`${field}\` of \`${referredBy}\` says: ${problem}`,
   Virtual: ({ check: { location, verdict } }) => `\`${location}\` is ${verdict}`,
   Ended: ({ chunks, isComplete, manifests, refs, snapshots }) =>
-    `${isComplete ? "Checked" : "The time was over after"} ${snapshots} snapshots, ${manifests} manifests and ${refs} refs to ${chunks} chunks`
+    `${isComplete ? "Checked" : "The time limit was reached after"} ${snapshots} snapshots, ${manifests} manifests and ${refs} refs to ${chunks} chunks`
 })

@@ -146,7 +146,7 @@ export const cleanOverwritten = /*#__PURE__*/ Effect.fn("Maintenance.cleanOverwr
 })
 
 /**
- * Removes what writers that were killed have left in a store and that is no object, such as temporary files in a directory.
+ * Removes what killed writers left in a store and what is not an object, such as temporary files in a directory.
  * What a writer that may live is at work on stays. A store that has no such things says that there were none.
  *
  * @category maintenance

@@ -36,7 +36,7 @@ export class MigrationDiverged
   }>
 {
   override get message(): string {
-    return `Branch \`${this.branch}\` of the repository in \`${this.store}\` has moved twice since the repository was migrated: to \`${this.spec1}\` by a client of Icechunk spec version 1, and to \`${this.spec2}\` by one of version 2. Stop the older clients, and apply anew what is in \`${this.spec1}\` only; then delete \`refs/branch.${this.branch}/ref.json\` and run the migration again.`
+    return `Branch \`${this.branch}\` of the repository in \`${this.store}\` has moved twice since the repository was migrated: to \`${this.spec1}\` by a client of Icechunk spec version 1, and to \`${this.spec2}\` by one of version 2. Stop the older clients, and apply again what is only in \`${this.spec1}\`; then delete \`refs/branch.${this.branch}/ref.json\` and run the migration again.`
   }
 }
 

@@ -34,7 +34,7 @@ export class OperationsLogIncomplete
   }>
 {
   override get message(): string {
-    return `The operations log of the repository in \`${this.store}\` goes on in \`${this.file}\`, which is not there: whoever cleaned or copied the repository has left it out. The operations before those that were found are lost, unless the file can be restored; nothing else depends on it.`
+    return `The operations log of the repository in \`${this.store}\` goes on in \`${this.file}\`, which is not there: whoever cleaned or copied the repository left it out. The operations before those that were found are lost, unless the file can be restored; nothing else depends on it.`
   }
 }
 

@@ -56,7 +56,7 @@ export const find = (page: RepoInfo, { copies, replaced }: Sought, isNewest: boo
     if (backupPath !== undefined && copies.has(backupPath)) return { _tag: "Written" }
     if (updatedAt === since) return { _tag: "Lost" }
     if (since !== undefined && updatedAt < since) {
-      return { _tag: "Broken", problem: "the operations log misses the version that was to be replaced" }
+      return { _tag: "Broken", problem: "the operations log lacks the version that was to be replaced" }
     }
   }
   if (repoBeforeUpdates === undefined) {

@@ -29,7 +29,7 @@ export class RefForbidden
   }>
 {
   override get message(): string {
-    return `The ${this.kind} \`${this.name}\` cannot be changed so: ${this.because}`
+    return `The ${this.kind} \`${this.name}\` was not changed: ${this.because}`
   }
 }
 
