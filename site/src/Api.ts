@@ -72,11 +72,21 @@ const headOf = (node: ts.SignatureDeclaration, arrow: string, checker: ts.TypeCh
     : `(${names.join(", ")})`
   const signature = checker.getSignatureFromDeclaration(node)
   const result =
-    node.type?.getText() ??
+    node.type?.getText().replace(/^Effect\.fn\.Return\b/, "Effect.Effect") ??
     (signature === undefined
       ? "unknown"
       : checker.typeToString(signature.getReturnType(), node, ts.TypeFormatFlags.NoTruncation))
   return `${parameters}${list}${arrow}${result}`
+}
+
+/** The function that a constant is, also as the argument of `Effect.fn` and `Effect.fnUntraced`. */
+const functionOf = (initializer: ts.Expression): ts.ArrowFunction | ts.FunctionExpression | undefined => {
+  if (ts.isArrowFunction(initializer)) return initializer
+  const argument = ts.isCallExpression(initializer) ? initializer.arguments[0] : undefined
+  const isOfEffect = /^Effect\.fn/.test(initializer.getText())
+  return isOfEffect && argument !== undefined && ts.isFunctionExpression(argument) && argument.type !== undefined
+    ? argument
+    : undefined
 }
 
 export const generate = (root: string): Api => {
@@ -187,8 +197,8 @@ export const generate = (root: string): Api => {
       const text =
         node.type !== undefined
           ? `: ${outdented(node.type.getText())}`
-          : initializer !== undefined && ts.isArrowFunction(initializer)
-            ? `: ${headOf(initializer, " => ", checker)}`
+          : initializer !== undefined && functionOf(initializer) !== undefined
+            ? `: ${headOf(functionOf(initializer)!, " => ", checker)}`
             : `: ${checker.typeToString(type, node, ts.TypeFormatFlags.NoTruncation)}`
       return {
         doc: docOf(node.parent.parent),

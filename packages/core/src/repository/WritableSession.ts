@@ -117,7 +117,14 @@ export interface WritableSession extends Session.Session, NodeEdits.NodeEdits, V
     path: string,
     attributes?: JsonObject
   ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
-  /** Creates an array. Data types and codecs that are not known here have to be meant as extensions. */
+  /**
+   * Creates an array. Data types and codecs that are not known here have to be meant as extensions.
+   *
+   * @example
+   * ```ts
+   * yield* session.createArray("/wind", { shape: [24, 721], chunkShape: [1, 721], dataType: "float32", fillValue: 0 })
+   * ```
+   */
   readonly createArray: (
     path: string,
     options: ZarrMetadata.ArrayOptions
@@ -168,6 +175,11 @@ export interface WritableSession extends Session.Session, NodeEdits.NodeEdits, V
    * After `CommitOutcomeUnknown` the next call finds out. If the earlier commit happened the session goes on from it:
    * what was changed since is committed on top, and without such changes its id is the answer. If it did not happen
    * all changes are committed.
+   *
+   * @example
+   * ```ts
+   * yield* session.commit("seven hours more", { rebase: { ChunkDoubleUpdate: "ours" } })
+   * ```
    */
   readonly commit: {
     (

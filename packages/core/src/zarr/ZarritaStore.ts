@@ -75,6 +75,13 @@ const readable = (read: ZarrReads.Get): Readable => ({
 /**
  * A session for zarrita to read.
  *
+ * @example
+ * ```ts
+ * const root = zarr.root(ZarritaStore.fromSession(session))
+ * const array = yield* Effect.promise(() => zarr.open(root.resolve("/heights"), { kind: "array" }))
+ * const height = yield* Effect.promise(() => zarr.get(array, [360, 0]))
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
