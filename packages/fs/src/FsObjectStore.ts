@@ -217,6 +217,13 @@ export const make = Effect.fnUntraced(function* (
 /**
  * Provides the store of a directory.
  *
+ * @example
+ * ```ts
+ * const store = FsObjectStore.layer({ directory: "data/geoid" }).pipe(
+ *   Layer.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer))
+ * )
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */

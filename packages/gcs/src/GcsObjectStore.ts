@@ -104,6 +104,11 @@ export const fromClient: (
 /**
  * The store of the options.
  *
+ * @example
+ * ```ts
+ * const store = GcsObjectStore.layer({ bucket: "repositories", prefix: "geoid" })
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -177,6 +177,16 @@ export const make = (
 /**
  * The store of the options.
  *
+ * @example
+ * ```ts
+ * const store = S3ObjectStore.layer({
+ *   bucket: "repositories",
+ *   prefix: "geoid",
+ *   region: "eu-central-1",
+ *   credentials: Credentials.accessKey({ accessKeyId, secretAccessKey })
+ * })
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -95,6 +95,16 @@ export const make = Effect.fnUntraced(function* (
 /**
  * The store of the options.
  *
+ * @example
+ * ```ts
+ * const store = TigrisObjectStore.layer({
+ *   bucket: "repositories",
+ *   prefix: "geoid",
+ *   region: "fra",
+ *   credentials: Credentials.accessKey({ accessKeyId, secretAccessKey })
+ * })
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -77,6 +77,11 @@ const find = (
 /**
  * A version and those before it, newest first. What is known of a snapshot is made when the stream comes to it.
  *
+ * @example
+ * ```ts
+ * const latest = yield* History.ancestry(repository, { branch: "main" }).pipe(Stream.take(10), Stream.runCollect)
+ * ```
+ *
  * @category reading
  * @since 0.1.0
  */
@@ -271,6 +276,12 @@ const concurrency = 8
  * Made from the transaction logs in between, also those of snapshots that have expired since, and from the nodes of both
  * versions. In memory are the numbers of the distinct chunks that changed. Fails with `NotAnAncestor` when `to` does not
  * descend from `from`.
+ *
+ * @example
+ * ```ts
+ * const diff = yield* History.diff(repository, { tag: "v1" }, { branch: "main" })
+ * for (const { count, path } of diff.updatedChunks) yield* Console.log(`${path}: ${count} chunks`)
+ * ```
  *
  * @category reading
  * @since 0.1.0

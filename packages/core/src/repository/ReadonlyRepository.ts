@@ -148,6 +148,12 @@ export const exists: Effect.Effect<boolean, ObjectStoreError, ObjectStore.Object
 /**
  * Opens the repository of the store in the context. Clients of containers are released with the Scope.
  *
+ * @example
+ * ```ts
+ * const repository = yield* ReadonlyRepository.open()
+ * const session = yield* repository.readonlySession({ tag: "v1" })
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */

@@ -87,12 +87,28 @@ export type SessionOpenError =
  */
 export interface RepositoryShape extends ReadonlyRepositoryShape {
   readonly config: ConfigControl.ConfigControl
-  /** Opens the tip of a branch to read and write, with the configuration as it is now. */
+  /**
+   * Opens the tip of a branch to read and write, with the configuration as it is now.
+   *
+   * @example
+   * ```ts
+   * const session = yield* repository.writableSession("main")
+   * yield* session.createGroup("/", { title: "Forecasts" })
+   * yield* session.commit("a group")
+   * ```
+   */
   readonly writableSession: (branch: string) => Effect.Effect<WritableSession.WritableSession, SessionOpenError>
   /**
    * Opens a session on a branch, runs `f` with it, and commits what it has done with `message`, on top of whatever others
    * commit meanwhile; see `rebase` of `WritableSession.commit`, which is `{}` unless given. What `f` has read may have
    * changed by then: where that matters, let it conflict, or commit without `rebase`. Nothing is committed when `f` fails.
+   *
+   * @example
+   * ```ts
+   * const { snapshotId } = yield* repository.transact("main", "hour 7", (session) =>
+   *   session.setChunk("/wind", [7], bytes)
+   * )
+   * ```
    */
   readonly transact: <A, E, R>(
     branch: string,
@@ -136,6 +152,22 @@ type Services = ObjectStore.ObjectStore | Platforms | Zstd
 
 /**
  * Opens the repository of the store in the context. Clients of containers are released with the Scope.
+ *
+ * @example
+ * ```ts
+ * const program = Effect.gen(function* () {
+ *   const repository = yield* Repository.open()
+ *   const session = yield* repository.readonlySession({ branch: "main" })
+ *   return yield* session.nodes()
+ * })
+ *
+ * const services = Layer.mergeAll(
+ *   S3ObjectStore.layer({ bucket: "repositories", prefix: "geoid", region: "us-east-1" }),
+ *   Platform.layer([S3Platform.make]),
+ *   NodeZstd.layer
+ * )
+ * const nodes = program.pipe(Effect.scoped, Effect.provide(services))
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -239,6 +271,15 @@ const connect: (
  * Fails with `RepositoryAlreadyExists` when the store is not empty; of several creators one wins, and what it persists
  * is in force. What a creator that was stopped half-way left is not in the way. Fails with `OutcomeUnknown` when the
  * answer of the store was lost and it could not be found out what became of it.
+ *
+ * @example
+ * ```ts
+ * const repository = yield* Repository.create({
+ *   persist: {
+ *     virtual_chunk_containers: [{ name: "model", protocol: "model", platform: "s3", bucket_prefix: "model-output/runs" }]
+ *   }
+ * })
+ * ```
  *
  * @category constructors
  * @since 0.1.0

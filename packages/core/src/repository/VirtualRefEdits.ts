@@ -40,7 +40,15 @@ export type SetVirtualRefError =
  * @since 0.1.0
  */
 export interface VirtualRefEdits {
-  /** Points a chunk at bytes outside the repository. Makes a request only to capture a checksum. */
+  /**
+   * Points a chunk at bytes outside the repository. Makes a request only to capture a checksum.
+   *
+   * @example
+   * ```ts
+   * const ref = { location: "s3://model-output/runs/1.nc", offset: 4096, length: 65536 }
+   * yield* session.setVirtualRef("/wind", [0, 0], ref, { capture: true })
+   * ```
+   */
   readonly setVirtualRef: {
     (
       path: string,

@@ -118,7 +118,14 @@ export interface WritableSession extends Session.Session, NodeEdits.NodeEdits, V
     path: string,
     attributes?: JsonObject
   ) => Effect.Effect<void, NodeAlreadyExists | InvalidPath | ZarrMetadata.InvalidMetadata>
-  /** Creates an array. Data types and codecs that are not known here have to be meant as extensions. */
+  /**
+   * Creates an array. Data types and codecs that are not known here have to be meant as extensions.
+   *
+   * @example
+   * ```ts
+   * yield* session.createArray("/wind", { shape: [24, 721], chunkShape: [1, 721], dataType: "float32", fillValue: 0 })
+   * ```
+   */
   readonly createArray: (
     path: string,
     options: ZarrMetadata.ArrayOptions
@@ -172,6 +179,11 @@ export interface WritableSession extends Session.Session, NodeEdits.NodeEdits, V
    *
    * Fails with `RebaseImpossible` when chunks were copied, or moved within an array, from a snapshot that has expired
    * meanwhile: they may have been collected.
+   *
+   * @example
+   * ```ts
+   * yield* session.commit("seven hours more", { rebase: { ChunkDoubleUpdate: "ours" } })
+   * ```
    */
   readonly commit: {
     (

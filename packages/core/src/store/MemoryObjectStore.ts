@@ -180,6 +180,11 @@ export const make = (options?: Options): Effect.Effect<ObjectStore.ObjectStoreSh
 /**
  * Provides an empty store.
  *
+ * @example
+ * ```ts
+ * const services = Layer.mergeAll(MemoryObjectStore.layer(), Platform.layerNone, NodeZstd.layer)
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -185,7 +185,7 @@ export const fromLayer = <E, R>(
  * without one. As many buckets and platforms as the locations name.
  *
  * ```ts
- * Platform.layerMemory({ "s3://model-output/run-1.nc": bytes, "gs://reference/grid.nc": grid })
+ * Platform.layerMemory({ "s3://model-output/run-1.nc": bytes, "gs://reference/grid.nc": bytes })
  * ```
  *
  * Locations have the protocol of a platform, or its name. Fails with `InvalidLocation` when one is not a location.

@@ -204,6 +204,13 @@ const nowhere = (): Run => runner(Context.empty(), undefined)
 /**
  * A session for zarrita to read, for programs without an Effect around them.
  *
+ * @example
+ * ```ts
+ * const root = zarr.root(ZarritaStore.fromSession(session))
+ * const array = yield* Effect.promise(() => zarr.open(root.resolve("/heights"), { kind: "array" }))
+ * const height = yield* Effect.promise(() => zarr.get(array, [360, 0]))
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */

@@ -312,6 +312,12 @@ const nothing = (): FileCounts => counts(() => IdTable.noFiles)
  * the collection with a `FormatError` or an `ObjectStoreError` that names it. Commits, tags and branches that others make
  * meanwhile stay whole. Fails with `InvalidCutoff` when files of open sessions might be old enough.
  *
+ * @example
+ * ```ts
+ * const { deleted } = yield* Maintenance.collectGarbage(repository, { olderThan: "7 days" })
+ * yield* Console.log(`${deleted.total.files} files, ${deleted.total.bytes} bytes`)
+ * ```
+ *
  * @category maintenance
  * @since 0.1.0
  */

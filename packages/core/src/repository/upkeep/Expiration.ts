@@ -144,6 +144,11 @@ class NothingExpired extends /*#__PURE__*/ Data.TaggedError("NothingExpired")<{}
  *
  * Fails with `InvalidCutoff` for a time that is none or lies in the future.
  *
+ * @example
+ * ```ts
+ * yield* Maintenance.expire(repository, { olderThan: "30 days", expiredTags: "keep" })
+ * ```
+ *
  * @category maintenance
  * @since 0.1.0
  */

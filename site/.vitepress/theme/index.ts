@@ -1,0 +1,5 @@
+import DefaultTheme from "vitepress/theme-without-fonts"
+// oxlint-disable-next-line import/no-unassigned-import -- a style sheet has no names
+import "./style.css"
+
+export default DefaultTheme

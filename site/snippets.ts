@@ -1,0 +1,110 @@
+/**
+ * Checks the TypeScript of the pages and of the docstrings, in one run of the compiler, and runs what can be run.
+ *
+ *   node site/snippets.ts
+ */
+import { execFile, spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as Snippets from "./src/Snippets.ts"
+
+const site = import.meta.dirname
+const root = path.resolve(site, "..")
+const directory = path.join(site, ".snippets")
+
+const below = (start: string, suffix: string): ReadonlyArray<string> =>
+  fs
+    .readdirSync(path.join(root, start), { recursive: true, encoding: "utf8" })
+    .map((file) => path.posix.join(start, file.replaceAll(path.sep, "/")))
+    .filter((file) => file.endsWith(suffix) && !file.includes("node_modules/") && !file.includes("/dist/"))
+    .toSorted()
+
+const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8")
+
+const pages = ["README.md", ...below("docs", ".md"), ...below("packages", "/README.md"), "site/pages/index.md"]
+const guides = below("packages", "/AGENTS.md")
+const sources = below("packages", ".ts").filter((file) => file.includes("/src/"))
+
+/** All snippets of the repository. */
+export const all = (): ReadonlyArray<Snippets.Snippet> => [
+  ...[...pages, ...guides].flatMap((file) => Snippets.ofPage(file, read(file))),
+  ...sources.flatMap((file) => Snippets.ofSource(file, read(file)))
+]
+
+const fileOf = ({ file, line }: Snippets.Snippet): string => `${file.replaceAll(/\W+/g, "-")}-${line}.ts`
+
+/** Writes snippets as modules. */
+const writeAll = (snippets: ReadonlyArray<Snippets.Snippet>): ReadonlyMap<string, Written> => {
+  fs.rmSync(directory, { recursive: true, force: true })
+  fs.mkdirSync(directory, { recursive: true })
+  const modules = new Map(
+    snippets.map((snippet) => [fileOf(snippet), { snippet, module: Snippets.toModule(snippet) }] as const)
+  )
+  for (const [name, { module }] of modules) fs.writeFileSync(path.join(directory, name), module.text)
+  // The program that a snippet starts.
+  fs.writeFileSync(path.join(directory, "main.ts"), "export {}\n")
+  const config = {
+    extends: "../../tsconfig.check.json",
+    compilerOptions: { incremental: false, noUnusedLocals: false, noUnusedParameters: false, types: ["node"] },
+    include: ["*.ts"],
+    exclude: []
+  }
+  fs.writeFileSync(path.join(directory, "tsconfig.json"), JSON.stringify(config))
+  return modules
+}
+
+interface Written {
+  readonly snippet: Snippets.Snippet
+  readonly module: Snippets.Module
+}
+
+/** What the compiler says about snippets, by page and line. */
+export const check = (snippets: ReadonlyArray<Snippets.Snippet>): ReadonlyArray<string> => {
+  const modules = writeAll(snippets)
+  const tsc = path.join(root, "node_modules/.bin/tsc")
+  const { error, status, stdout } = spawnSync(tsc, ["-p", directory, "--pretty", "false"], {
+    cwd: directory,
+    encoding: "utf8"
+  })
+  if (error) throw error
+  const said = stdout.split("\n").filter((line) => line.trim() !== "")
+  if (status !== 0 && said.length === 0) return [`The compiler ended with ${status}`]
+  return said.map((line) => {
+    const match = /^([\w-]+\.ts)\((\d+),(\d+)\): (.*)$/.exec(line)
+    const from = match === null ? undefined : modules.get(match[1] ?? "")
+    if (match === null || from === undefined) return line
+    const { module, snippet } = from
+    const at = module.lines[Number(match[2]) - 1]
+    return `${snippet.file}:${at ?? snippet.line}: ${match[4]}${at === undefined ? " (in what is not shown)" : ""}`
+  })
+}
+
+/** Runs a snippet that `check` has written. What it answers is what the program says when it fails. */
+export const run = (snippet: Snippets.Snippet): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    const args = [
+      "--conditions=@effect-icechunk/source",
+      "--disable-warning=ExperimentalWarning",
+      path.join(directory, fileOf(snippet))
+    ]
+    execFile(process.execPath, args, { cwd: directory }, (error, _, stderr) =>
+      resolve(
+        error === null
+          ? undefined
+          : `${snippet.file}:${snippet.line}: ${stderr.trim().split("\n").slice(0, 8).join("\n  ")}`
+      )
+    )
+  })
+
+if (import.meta.main) {
+  const snippets = all()
+  const problems = [...check(snippets)]
+  if (problems.length === 0)
+    for (const snippet of snippets.filter(({ runs }) => runs)) {
+      const problem = await run(snippet)
+      if (problem !== undefined) problems.push(problem)
+    }
+  for (const problem of problems) console.log(problem)
+  console.log(`${snippets.length} snippets, ${problems.length} problems`)
+  if (problems.length > 0) process.exitCode = 1
+}

@@ -1,0 +1,48 @@
+/**
+ * What snippets that run find: a repository in memory, with an array, a few commits, a tag, and a container of files.
+ */
+import { Credentials, MemoryObjectStore, Platform, Repository } from "@effect-icechunk/core"
+import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+
+const file = new Uint8Array(1 << 17).map((_, i) => i)
+const store = MemoryObjectStore.layer()
+const platforms = Platform.layerMemory({
+  "file:///data/model/a.nc": file,
+  "file:///data/model/b.nc": file,
+  "s3://model-output/run-1.nc": file
+})
+
+/** The store, the platforms and the compression. */
+export const services = await Effect.runPromise(
+  Effect.provideService(
+    Layer.build(Layer.mergeAll(store, platforms, NodeZstd.layer)),
+    Scope.Scope,
+    await Effect.runPromise(Scope.make())
+  )
+)
+
+const made = Effect.gen(function* () {
+  const repository = yield* Repository.create({
+    persist: {
+      virtual_chunk_containers: [{ name: "model", protocol: "model", platform: "fs", bucket_prefix: "/data/model" }]
+    },
+    credentials: { model: Credentials.directory("/data/model") }
+  })
+  const first = yield* repository.writableSession("main")
+  yield* first.createGroup("/", { title: "given" })
+  yield* first.createArray("/temperature", { shape: [4, 4], chunkShape: [2, 2], dataType: "float32", fillValue: 0 })
+  yield* first.setChunk("/temperature", [0, 0], new Uint8Array(16))
+  const v1 = yield* first.commit("the first commit")
+  yield* repository.createTag("v1", v1)
+  yield* first.setChunk("/temperature", [0, 1], new Uint8Array(16).fill(1))
+  yield* first.setVirtualRef("/temperature", [1, 1], { location: "model:///data/model/a.nc", offset: 0, length: 16 })
+  yield* first.commit("the second commit")
+  return { repository, session: yield* repository.writableSession("main") }
+})
+
+export const { repository, session } = await Effect.runPromise(
+  Effect.provideService(Effect.provide(made, services), Scope.Scope, await Effect.runPromise(Scope.make()))
+)
