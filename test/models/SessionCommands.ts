@@ -395,7 +395,7 @@ const later = Effect.sleep("20 millis")
 
 /** Commits, or leaves the session without changes. */
 const settle = Effect.fnUntraced(function* (model: SessionModel, { session }: Real) {
-  if (model.hasChanges) return model.committed(yield* session.commit("before maintenance"))
+  if (model.hasChanges && !model.hasLost) return model.committed(yield* session.commit("before maintenance"))
   yield* session.discard
   model.discard()
 })
@@ -429,6 +429,31 @@ const collect = Effect.fnUntraced(function* (isSettled: boolean, model: SessionM
 
 /** The path of a node that may be there: mostly of one that is. */
 const source = fc.record({ pick: fc.nat(11), path, elsewhere: fc.nat(9).map((n) => n === 0) })
+
+/** Ways to put chunks elsewhere: some of them send two to one place, or one out of the grid. */
+const mappings = ["rotated", "reversed", "every other", "halved", "pushed", "transposed"] as const
+
+const mapped = (
+  how: (typeof mappings)[number],
+  by: number,
+  index: ReadonlyArray<number>,
+  grid: ReadonlyArray<number>
+): ReadonlyArray<number> | undefined => {
+  switch (how) {
+    case "rotated":
+      return index.map((at, axis) => (at + by) % grid[axis]!)
+    case "reversed":
+      return index.map((at, axis) => grid[axis]! - 1 - at)
+    case "every other":
+      return index.some((at) => at % 2 !== 0) ? undefined : index.map((at) => at / 2)
+    case "halved":
+      return index.map((at) => Math.floor(at / 2))
+    case "pushed":
+      return index.map((at) => at + by)
+    case "transposed":
+      return index.toReversed()
+  }
+}
 
 const sourceOf = (at: typeof source extends fc.Arbitrary<infer A> ? A : never, nodes: Nodes): string => {
   const paths = [...nodes.keys()].filter((path) => path !== "/")
@@ -519,6 +544,19 @@ export const commands: Array<fc.Arbitrary<Command>> = [
         assert.strictEqual(yield* outcome(session.shift(path, [0, 0, 0])), "InvalidIndex")
       })
   ),
+  command(
+    "reindex",
+    fc.record({ pick: fc.nat(5), by: fc.nat(2), how: fc.constantFrom(...mappings) }),
+    ({ by, how, pick }, model, { session }) =>
+      Effect.gen(function* () {
+        const path = model.arrays[pick % model.arrays.length]
+        if (path === undefined) return
+        const { grid } = model.array(path)!
+        const f = (index: ReadonlyArray<number>) => mapped(how, by, index, grid)
+        const found = yield* outcome(session.reindex(path, f))
+        assert.strictEqual(found, model.reindex(path, f))
+      })
+  ),
   ...twice(
     command("move", fc.record({ from: source, to: target }), ({ from, to }, model, { session }) =>
       Effect.gen(function* () {
@@ -539,7 +577,7 @@ export const commands: Array<fc.Arbitrary<Command>> = [
           const other = given === undefined ? session : yield* repository.readonlySession({ snapshotId: given.id })
           const paths = [sourceOf(from, nodes), targetOf(to, model.nodes)] as const
           const found = yield* outcome(session.copyFrom(other, paths[0], { to: paths[1] }))
-          assert.strictEqual(found, model.copy(nodes, ...paths))
+          assert.strictEqual(found, model.copy(nodes, ...paths, given?.id))
         })
     )
   ),
@@ -641,6 +679,12 @@ export const commands: Array<fc.Arbitrary<Command>> = [
           const error = yield* Effect.flip(session.commit("nothing"))
           return assert.strictEqual(error._tag, "NothingToCommit")
         }
+        if (model.hasLost) {
+          const error = yield* Effect.flip(session.commit("of what may be gone"))
+          assert.strictEqual(error._tag, "RebaseImpossible")
+          yield* session.discard
+          return model.discard()
+        }
         model.committed(yield* session.commit("a commit"))
       })
     )
@@ -648,7 +692,10 @@ export const commands: Array<fc.Arbitrary<Command>> = [
   command("amend", fc.record({ force: fc.boolean() }), ({ force }, model, { session }) =>
     Effect.gen(function* () {
       const amended = yield* Effect.result(session.amend("an amended commit", { force }))
-      assert.strictEqual(Result.isFailure(amended) ? amended.failure._tag : undefined, model.amendProblem(force))
+      assert.strictEqual(
+        Result.isFailure(amended) ? amended.failure._tag : undefined,
+        model.amendProblem(force) ?? (model.hasLost ? "RebaseImpossible" : undefined)
+      )
       if (Result.isSuccess(amended)) model.amended(amended.success)
     })
   ),
@@ -658,7 +705,9 @@ export const commands: Array<fc.Arbitrary<Command>> = [
         const error = yield* Effect.flip(session.flush("nothing"))
         return assert.strictEqual(error._tag, "NothingToCommit")
       }
-      model.flushed(yield* session.flush("a look"))
+      const flushed = yield* Effect.result(session.flush("a look"))
+      if (Result.isSuccess(flushed)) return model.flushed(flushed.success)
+      assert.strictEqual(flushed.failure._tag, model.hasLost ? "RebaseImpossible" : undefined)
     })
   ),
   command("expire", fc.constant({}), (_, model, real) => expire(model, real)),

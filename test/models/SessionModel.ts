@@ -35,7 +35,7 @@ export type Nodes = ReadonlyMap<string, Node>
 export const indexOf = (key: string): ReadonlyArray<number> => (key === "" ? [] : key.split(",").map(Number))
 
 export const isInGrid = (index: ReadonlyArray<number>, grid: ReadonlyArray<number>): boolean =>
-  index.length === grid.length && index.every((at, axis) => at < grid[axis]!)
+  index.length === grid.length && index.every((at, axis) => at >= 0 && at < grid[axis]!)
 
 /** The chunks that can be read, by index. */
 export const visible = (array: Array): ReadonlyArray<readonly [ReadonlyArray<number>, Chunk]> =>
@@ -77,6 +77,8 @@ const readable = (nodes: Nodes): Nodes =>
 export class SessionModel {
   nodes: Nodes = new Map()
   base: Nodes = new Map()
+  /** Versions that something was copied from since the last commit. */
+  readonly sources = new Set<string>()
   /** The snapshots that are there, those that no branch leads to included. */
   versions: ReadonlyArray<Version> = []
   /** The snapshot that the branch is at. */
@@ -148,11 +150,12 @@ export class SessionModel {
   }
 
   /** Copies what can be read of a node and those below it. */
-  copy(source: Nodes, from: string, to: string): string | undefined {
+  copy(source: Nodes, from: string, to: string, version?: string): string | undefined {
     if (!source.has(from)) return "NodeNotFound"
     if (this.#isTaken(to)) return "NodeAlreadyExists"
     if ([...this.nodes].some(([above, { kind }]) => kind === "array" && isBelow(to, above))) return "NodeAlreadyExists"
     const prefix = from === "/" ? "" : from
+    if (version !== undefined) this.sources.add(version)
     const copies = [...readable(source)].filter(([path]) => path === from || isBelow(path, from))
     for (const [path, node] of copies) {
       const place = path === from ? to : `${to === "/" ? "" : to}${path.slice(prefix.length)}`
@@ -170,16 +173,26 @@ export class SessionModel {
     this.#put(path, withoutHidden({ ...this.array(path)!, userData, grid }))
   }
 
+  /** Chunks where `f` says; fails when two go to one place, or one out of the grid. */
+  reindex(path: string, f: (index: ReadonlyArray<number>) => ReadonlyArray<number> | undefined): string | undefined {
+    const array = this.array(path)!
+    const moved = visible(array).flatMap(([index, chunk]) => {
+      const to = f(index)
+      return to === undefined ? [] : [[to, chunk] as const]
+    })
+    const chunks = new Map(moved.map(([index, chunk]) => [index.join(), chunk]))
+    if (chunks.size < moved.length || !moved.every(([index]) => isInGrid(index, array.grid))) return "InvalidReindex"
+    this.#put(path, { ...array, chunks })
+    return undefined
+  }
+
   /** Chunks at other indices; those that leave the grid are gone. */
   shift(path: string, offsets: ReadonlyArray<number>): void {
-    const array = this.array(path)!
-    const chunks = new Map(
-      visible(array)
-        .map(([index, chunk]) => [index.map((at, axis) => at + offsets[axis]!), chunk] as const)
-        .filter(([index]) => index.every((at, axis) => at >= 0 && at < array.grid[axis]!))
-        .map(([index, chunk]) => [index.join(), chunk])
-    )
-    this.#put(path, { ...array, chunks })
+    const { grid } = this.array(path)!
+    this.reindex(path, (index) => {
+      const to = index.map((at, axis) => at + offsets[axis]!)
+      return isInGrid(to, grid) ? to : undefined
+    })
   }
 
   clear(): void {
@@ -255,6 +268,12 @@ export class SessionModel {
 
   discard(): void {
     this.nodes = this.base
+    this.sources.clear()
+  }
+
+  /** Whether chunks were copied from a snapshot that is not listed any more. */
+  get hasLost(): boolean {
+    return [...this.sources].some((source) => !this.versions.some(({ id }) => id === source))
   }
 
   /** A snapshot on top of the tip. */
@@ -264,6 +283,7 @@ export class SessionModel {
 
   #moved(id: string, parent: string): void {
     this.nodes = readable(this.nodes)
+    this.sources.clear()
     this.base = this.nodes
     this.versions = [...this.versions, { id, nodes: this.nodes, parent }]
     this.tip = id
