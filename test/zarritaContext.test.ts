@@ -288,6 +288,8 @@ describe("interruption", () => {
       assert.include(String(error), "/heights/c/")
       assert.instanceOf(yield* Fiber.join(waiting), Errors.StoreClosed)
       yield* gone
+      // What is in memory neither.
+      assert.instanceOf(yield* Effect.flip(ZarritaStore.use(() => store.get("/zarr.json"))), Errors.StoreClosed)
       const later = yield* Effect.flip(ZarritaStore.use((signal) => readAll(store, "/heights", signal)))
       assert.instanceOf(later, Errors.StoreClosed)
       // The session is as it was.

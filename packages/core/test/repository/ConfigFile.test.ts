@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigFile from "../../src/repository/config/ConfigFile.ts"
+import * as StoredConfig from "../../src/repository/config/StoredConfig.ts"
 import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
 import type * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
@@ -388,6 +389,44 @@ describe("ConfigFile.update", () => {
       const error = yield* Effect.flip(ConfigFile.update(store, addOne))
       assert.isTrue(ObjectStoreError.hasReason("Unsupported")(error))
       assert.isTrue(Exit.isFailure(yield* Effect.exit(store.get(file))))
+    })
+  )
+})
+
+describe("a file that configures nothing", () => {
+  it.effect("is told from others, so that what decodes configurations need not be loaded for it", () =>
+    Effect.gen(function* () {
+      const store = yield* MemoryObjectStore.make()
+      yield* ConfigFile.create(store, {}, { id: "A", persisted: "{}" })
+      const { bytes } = yield* store.get(file)
+      const written: unknown = JSON.parse(new TextDecoder().decode(bytes))
+      assert.deepStrictEqual(
+        [
+          written,
+          {},
+          { creation: 7 },
+          { ...Object(written), compression: {} },
+          { published: [{ a: 1 }] },
+          [],
+          null
+        ].map(StoredConfig.isUnconfigured),
+        [true, true, true, false, false, false, false]
+      )
+      assert.deepStrictEqual((yield* ConfigFile.read(store)).config, {})
+      const { creation, published, recentWrites } = yield* ConfigFile.readStored(store)
+      assert.deepStrictEqual([creation, published, recentWrites.length], ["A", [{}], 1])
+    })
+  )
+
+  it.effect("is still refused when its notes are not what they should be", () =>
+    Effect.gen(function* () {
+      for (const notes of [{ creation: 7 }, { recent_writes: "x" }, { recent_writes: [1] }, { published: [1] }]) {
+        const store = yield* MemoryObjectStore.make()
+        yield* store.put(file, text(notes))
+        const error = yield* Effect.flip(ConfigFile.read(store))
+        assert.instanceOf(error, Config.InvalidConfig)
+        assert.strictEqual(error.field, Object.keys(notes)[0])
+      }
     })
   )
 })

@@ -57,8 +57,13 @@ const isListOf =
 const isIds = isListOf((item) => typeof item === "string")
 const isConfigs = isListOf(Json.isObject)
 
-/** Whether a file says nothing but that nothing is configured: all that is in it are our own notes. */
-const isUnconfigured = (json: unknown): json is Json.JsonObject =>
+/**
+ * Whether a file says nothing but that nothing is configured: all that is in it are our own notes. Nothing is loaded to read it.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isUnconfigured = (json: unknown): json is Json.JsonObject =>
   Json.isObject(json) &&
   Object.entries(json).every(([name, value]) =>
     name === publishedField
