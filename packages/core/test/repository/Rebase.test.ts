@@ -12,83 +12,23 @@ import type * as Rebase from "../../src/repository/changes/Rebase.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import type * as Session from "../../src/repository/Session.ts"
 import type { WritableSession } from "../../src/repository/WritableSession.ts"
-import { inWorld, text, type World, worldInMemory } from "./Fixture.ts"
-
-const array = (length = 4, attributes = {}) => ({
-  shape: [length],
-  chunkShape: [1],
-  dataType: "uint8",
-  fillValue: 0,
-  attributes
-})
-
-type Work<E = unknown> = (session: WritableSession) => Effect.Effect<unknown, E>
-
-const resized = (session: WritableSession, path: string, length: number, extra = {}) =>
-  Effect.gen(function* () {
-    const { userData } = yield* session.node(path)
-    const json = { ...JSON.parse(new TextDecoder().decode(userData)), shape: [length], ...extra }
-    yield* session.setMetadata(path, text(JSON.stringify(json)))
-  })
-
-const attributed = (session: WritableSession, path: string, attributes: object) =>
-  Effect.gen(function* () {
-    const { userData } = yield* session.node(path)
-    const json = { ...JSON.parse(new TextDecoder().decode(userData)), attributes }
-    yield* session.setMetadata(path, text(JSON.stringify(json)))
-  })
-
-/** Does something in another program and commits it. */
-const elsewhere = (world: World, work: Work) =>
-  inWorld(world)(
-    Effect.gen(function* () {
-      const session = yield* (yield* Repository.open()).writableSession("main")
-      yield* work(session)
-      return yield* session.commit("theirs")
-    })
-  )
-
-interface NodeState {
-  readonly attributes: Readonly<Record<string, unknown>>
-  readonly chunks?: Readonly<Record<string, string>>
-  readonly length?: number
-}
-
-type State = Record<string, NodeState>
-
-/** What a reader sees: for each node its attributes and chunks. */
-const stateOf = Effect.fnUntraced(function* (session: Session.Session) {
-  const state: State = {}
-  for (const { data, path, userData } of yield* session.nodes()) {
-    const { attributes = {} } = JSON.parse(new TextDecoder().decode(userData))
-    const chunks: Record<string, string> = {}
-    if (data._tag === "Array") {
-      for (let i = 0; i < data.shape[0]!.numChunks; i++) {
-        const chunk = yield* session.chunk(path, [i])
-        if (chunk !== undefined) chunks[i] = new TextDecoder().decode(chunk)
-      }
-    }
-    state[path] = data._tag === "Array" ? { attributes, chunks, length: data.shape[0]!.length } : { attributes }
-  }
-  return state
-})
-
-const stateAt = (world: World) =>
-  inWorld(world)(
-    Effect.gen(function* () {
-      return yield* stateOf(yield* (yield* Repository.open()).readonlySession({ branch: "main" }))
-    })
-  )
-
-/** What both begin with: a group with an array that has chunks 0 and 1. */
-const begin: Work = (session) =>
-  Effect.gen(function* () {
-    yield* session.createGroup("/g", { is: "base" })
-    yield* session.createArray("/g/a", array())
-    yield* session.setChunk("/g/a", [0], text("base 0"))
-    yield* session.setChunk("/g/a", [1], text("base 1"))
-    yield* session.createArray("/b", array())
-  })
+import { inWorld, text, worldInMemory } from "./Fixture.ts"
+import {
+  array,
+  attributed,
+  elsewhere,
+  begin,
+  type NodeState,
+  type Operation,
+  operation,
+  paths,
+  perform,
+  resized,
+  type State,
+  stateAt,
+  stateOf,
+  type Work
+} from "./Sessions.ts"
 
 /** One session works, another commits first, and the one commits on top. */
 const race = Effect.fnUntraced(function* (ours: Work, theirs: Work, rebase: Rebase.Solver = {}, start: Work = begin) {
@@ -769,45 +709,6 @@ describe("a rebase", () => {
     })
   )
 })
-
-/** What may be done to a small tree, most of which fails. */
-const paths = ["/g", "/g/a", "/g/b", "/g/h", "/g/h/c", "/d", "/d/a"] as const
-const operation = fc.oneof(
-  fc.record({ _tag: fc.constant("createGroup" as const), path: fc.constantFrom(...paths), value: fc.nat(9) }),
-  fc.record({ _tag: fc.constant("createArray" as const), path: fc.constantFrom(...paths), value: fc.nat(9) }),
-  fc.record({ _tag: fc.constant("attributes" as const), path: fc.constantFrom(...paths), value: fc.nat(9) }),
-  fc.record({ _tag: fc.constant("delete" as const), path: fc.constantFrom(...paths), value: fc.nat(9) }),
-  fc.record({ _tag: fc.constant("move" as const), path: fc.constantFrom(...paths), value: fc.nat(paths.length - 1) }),
-  fc.record({
-    _tag: fc.constantFrom("setChunk" as const, "setChunk" as const, "deleteChunk" as const),
-    path: fc.constantFrom(...paths),
-    value: fc.nat(3)
-  })
-)
-type Operation = typeof operation extends fc.Arbitrary<infer A> ? A : never
-
-const perform = (
-  session: WritableSession,
-  { _tag, path, value }: Operation,
-  by: string
-): Effect.Effect<unknown, unknown> => {
-  switch (_tag) {
-    case "createGroup":
-      return session.createGroup(path, { by, value })
-    case "createArray":
-      return session.createArray(path, array(4, { by, value }))
-    case "attributes":
-      return attributed(session, path, { by, value })
-    case "delete":
-      return session.deleteNode(path)
-    case "move":
-      return session.move(path, paths[value]!)
-    case "setChunk":
-      return session.setChunk(path, [value], text(`${by} ${value}`))
-    case "deleteChunk":
-      return session.deleteChunk(path, [value])
-  }
-}
 
 /** A node, wherever it is. */
 interface Placed extends NodeState {
