@@ -6,20 +6,11 @@ import * as PieceSchema from "@effect-icechunk/core/schema/PieceSchema"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { buffer, bytes, inRepository, json, placeOn, readOurs, readTheirs } from "../support/InteropSuite.ts"
+import * as Interop from "../support/InteropSuite.ts"
+import { buffer, bytes, inRepository, placeOn, readOurs, readTheirs } from "../support/InteropSuite.ts"
 import * as Engine from "../support/OfficialEngine.ts"
 
-const arrayJson = json({
-  zarr_format: 3,
-  node_type: "array",
-  shape: [20, 5],
-  data_type: "uint8",
-  chunk_grid: { name: "regular", configuration: { chunk_shape: [1, 1] } },
-  chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-  fill_value: 0,
-  codecs: [{ name: "bytes" }],
-  attributes: {}
-})
+const arrayJson = Interop.arrayJson([20, 5])
 
 const sent = <A>(schema: Schema.Codec<A, unknown>, value: A): A =>
   Schema.decodeUnknownSync(schema)(JSON.parse(JSON.stringify(Schema.encodeUnknownSync(schema)(value))))

@@ -2,25 +2,23 @@
  * Writers of both engines on one branch, each going on from what the other has committed.
  */
 import type icechunk from "@earthmover/icechunk"
-import { MemoryObjectStore } from "@effect-icechunk/core"
+import { Maintenance, MemoryObjectStore } from "@effect-icechunk/core"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { buffer, bytes, inRepository, json, placeOn } from "../support/InteropSuite.ts"
+import * as Interop from "../support/InteropSuite.ts"
+import {
+  buffer,
+  bytes,
+  assertSame,
+  inRepository,
+  placeOn,
+  readOurs,
+  readTheirs,
+  writeOurs
+} from "../support/InteropSuite.ts"
 import * as Engine from "../support/OfficialEngine.ts"
 
-const length = 40
-const arrayJson = (attributes = {}) =>
-  json({
-    zarr_format: 3,
-    node_type: "array",
-    shape: [length],
-    data_type: "uint8",
-    chunk_grid: { name: "regular", configuration: { chunk_shape: [1] } },
-    chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-    fill_value: 0,
-    codecs: [{ name: "bytes" }],
-    attributes
-  })
+const arrayJson = (attributes = {}) => Interop.arrayJson([40], attributes)
 
 /** The arrays `/a` and `/b`, committed. */
 const begun = Effect.gen(function* () {
@@ -141,3 +139,64 @@ it.live("both engines see the same conflict", () =>
     )
   })
 )
+
+for (const from of ["first", "expired"] as const) {
+  it.live(`both go on top of commits that have expired, from the ${from} snapshot, and see the same conflict`, () =>
+    Effect.gen(function* () {
+      const store = yield* MemoryObjectStore.make()
+      const place = placeOn(store)
+      const theirs = (work: (session: icechunk.Session) => Promise<unknown>) =>
+        Effect.promise(async () => {
+          const session = await (await Engine.Repository.open(await place.storage())).writableSession("main")
+          await work(session)
+          return session
+        })
+      const key = (path: string): string => (from === "first" ? `${path}/zarr.json` : `a/c/${path.charCodeAt(0) % 40}`)
+      /** Writes what only one of them has: a new array, or a chunk. */
+      const value = (path: string): Uint8Array =>
+        from === "first" ? arrayJson({ path }) : bytes(700, path.charCodeAt(0))
+      yield* inRepository(place)((repository) =>
+        Effect.gen(function* () {
+          if (from === "expired")
+            yield* repository.transact("main", "a", (session) => session.setMetadata("/a", arrayJson()))
+          const ours = (path: string) =>
+            Effect.gen(function* () {
+              const session = yield* repository.writableSession("main")
+              yield* writeOurs(session, [[key(path), value(path)]])
+              return session
+            })
+          const ourSessions = [yield* ours("m"), yield* ours("p")]
+          const theirSessions = [
+            yield* theirs((one) => one.store.set(key("n"), Buffer.from(value("n")))),
+            yield* theirs((one) => one.store.set(key("q"), Buffer.from(value("q"))))
+          ]
+          // Ours and theirs, of which but the last one expire.
+          for (const path of ["p", "r"]) yield* (yield* ours(path)).commit(`ours ${path}`)
+          for (const path of ["q", "s"]) {
+            const session = yield* theirs((one) => one.store.set(key(path), Buffer.from(value(path))))
+            yield* Effect.promise(() => session.commit(`theirs ${path}`))
+          }
+          yield* Effect.sleep("20 millis")
+          const { released } = yield* Maintenance.expire(repository, { olderThan: 0 })
+          assert.lengthOf(released, from === "first" ? 3 : 4)
+          yield* store.delete(released.map((id) => `snapshots/${id}`))
+          // What does not conflict goes in, with both engines.
+          yield* ourSessions[0]!.commit("ours m", { rebase: {} })
+          yield* Effect.promise(async () => {
+            await theirSessions[0]!.rebase()
+            await theirSessions[0]!.commit("theirs n")
+          })
+          const error = yield* Effect.flip(ourSessions[1]!.commit("ours p again", { rebase: {} }))
+          assert.strictEqual(error._tag, "RebaseConflict")
+          const refused = yield* Effect.promise(() => theirSessions[1]!.rebase().then(() => "rebased", String))
+          assert.notStrictEqual(refused, "rebased")
+          const expected = new Map(["m", "n", "p", "q", "r", "s"].map((path) => [key(path), value(path)]))
+          if (from === "expired") expected.set("a/zarr.json", arrayJson())
+          assertSame(yield* readOurs(repository), expected, "as we read it")
+          const engine = yield* Effect.promise(async () => Engine.Repository.open(await place.storage()))
+          assertSame(yield* Effect.promise(() => readTheirs(engine)), expected, "as the engine reads it")
+        })
+      )
+    })
+  )
+}

@@ -5,21 +5,11 @@ import type icechunk from "@earthmover/icechunk"
 import { MemoryObjectStore, type Repository } from "@effect-icechunk/core"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Interop from "../support/InteropSuite.ts"
 import { buffer, bytes, inRepository, json, placeOn } from "../support/InteropSuite.ts"
 import * as Engine from "../support/OfficialEngine.ts"
 
-const arrayJson = (attributes = {}) =>
-  json({
-    zarr_format: 3,
-    node_type: "array",
-    shape: [8],
-    data_type: "uint8",
-    chunk_grid: { name: "regular", configuration: { chunk_shape: [1] } },
-    chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-    fill_value: 0,
-    codecs: [{ name: "bytes" }],
-    attributes
-  })
+const arrayJson = (attributes = {}) => Interop.arrayJson([8], attributes)
 const groupJson = json({ zarr_format: 3, node_type: "group" })
 
 /** A group with an array that has two chunks, committed. */

@@ -113,6 +113,20 @@ export const zarrJson = (array: ArrayCase) => ({
   ...(array.shape.length === 2 ? { dimension_names: ["y", null] } : {})
 })
 
+/** The `zarr.json` of an array of bytes, each of which is a chunk. */
+export const arrayJson = (shape: ReadonlyArray<number>, attributes = {}): Uint8Array =>
+  json({
+    zarr_format: 3,
+    node_type: "array",
+    shape,
+    data_type: "uint8",
+    chunk_grid: { name: "regular", configuration: { chunk_shape: shape.map(() => 1) } },
+    chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
+    fill_value: 0,
+    codecs: [{ name: "bytes" }],
+    attributes
+  })
+
 const groupJson = (at: string) => ({ zarr_format: 3, node_type: "group", attributes: { title: at } })
 
 export const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))

@@ -10,8 +10,7 @@ import * as Internals from "../../src/repository/Internals.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import type { WritableSession } from "../../src/repository/WritableSession.ts"
 import { inWorld, pattern, text, type World, worldInMemory } from "./Fixture.ts"
-
-const array = (attributes = {}) => ({ shape: [4], chunkShape: [1], dataType: "uint8", fillValue: 0, attributes })
+import { array } from "./Sessions.ts"
 
 const inNew = <A, E>(
   f: (repository: Repository.RepositoryShape, session: WritableSession, world: World) => Effect.Effect<A, E>
@@ -379,7 +378,7 @@ describe("the log of an amended snapshot", () => {
             case "group":
               return session.createGroup(path, { n })
             case "array":
-              return session.createArray(path, array({ n }))
+              return session.createArray(path, array(4, { n }))
             case "delete":
               return session.deleteNode(path)
             case "chunk":

@@ -6,34 +6,19 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import * as BranchMerge from "../../src/repository/changes/BranchMerge.ts"
+import * as Maintenance from "@effect-icechunk/core/Maintenance"
 import * as Repository from "../../src/repository/Repository.ts"
-import type * as Session from "../../src/repository/Session.ts"
-import type { WritableSession } from "../../src/repository/WritableSession.ts"
 import { inWorld, pattern, text, type World, worldInMemory } from "./Fixture.ts"
-
-const array = (length = 4) => ({ shape: [length], chunkShape: [1], dataType: "uint8", fillValue: 0 })
-
-type Work = (session: WritableSession) => Effect.Effect<unknown, unknown>
-
-const all =
-  (...works: ReadonlyArray<Work>): Work =>
-  (session) =>
-    Effect.forEach(works, (work) => work(session))
+import { all, array, elsewhere, stateAt, type Work } from "./Sessions.ts"
 
 /** Larger than what is kept in a manifest. */
 const large = (seed: number): Uint8Array => pattern(1000, seed)
 
-const commit = (world: World, message: string, work: Work, metadata = {}) =>
-  inWorld(world)(
-    Effect.gen(function* () {
-      const session = yield* (yield* Repository.open()).writableSession("main")
-      yield* work(session)
-      return yield* session.commit(message, { metadata, allowEmpty: true })
-    })
-  )
+const commit = (world: World, message: string, work: Work, metadata = {}) => elsewhere(world, work, message, metadata)
 
 const keysOf = (store: ObjectStore.ObjectStoreShape) =>
   Effect.map(Stream.runCollect(store.list("")), (all) => all.map(({ key }) => key).toSorted())
@@ -74,29 +59,6 @@ const merge = (into: World, from: World, options?: BranchMerge.MergeOptions) =>
 
 const inFork = <A, E>(from: World, use: (repository: Repository.RepositoryShape) => Effect.Effect<A, E, Scope.Scope>) =>
   inWorld(from)(Effect.flatMap(Repository.open(), use))
-
-const stateOf = Effect.fnUntraced(function* (session: Session.Session) {
-  const state: Record<string, unknown> = {}
-  for (const { data, path, userData } of yield* session.nodes()) {
-    const { attributes = {} } = JSON.parse(new TextDecoder().decode(userData))
-    const chunks: Record<string, string> = {}
-    if (data._tag === "Array") {
-      for (let i = 0; i < data.shape[0]!.numChunks; i++) {
-        const chunk = yield* session.chunk(path, [i])
-        if (chunk !== undefined) chunks[i] = Buffer.from(chunk).toString("latin1")
-      }
-    }
-    state[path] = { attributes, chunks }
-  }
-  return state
-})
-
-const stateAt = (world: World) =>
-  inWorld(world)(
-    Effect.gen(function* () {
-      return yield* stateOf(yield* (yield* Repository.open()).readonlySession({ branch: "main" }))
-    })
-  )
 
 const historyOf = (world: World) =>
   inWorld(world)(
@@ -284,12 +246,133 @@ describe("a fork that is brought home", () => {
     })
   )
 
-  it.effect("that has nothing in common is refused", () =>
+  it.effect("of a branch that is not there is refused", () =>
     Effect.gen(function* () {
       const home = yield* source
       const fork = yield* forked(home)
       const error = yield* Effect.flip(merge(home, fork, { from: "nope" }))
       assert.strictEqual(error._tag, "RefNotFound")
+    })
+  )
+
+  it.effect("that was made apart begins with the same empty snapshot: all of its commits go on top", () =>
+    Effect.gen(function* () {
+      const home = yield* source
+      const other = yield* worldInMemory
+      yield* inWorld(other)(Repository.create())
+      yield* commit(other, "other", (session) => session.createArray("/other", array()))
+      const merged = yield* merge(home, other)
+      assert.lengthOf(merged.commits, 1)
+      assert.deepStrictEqual(Object.keys(yield* stateAt(home)), ["/a", "/b", "/other"])
+      // What both have made is in conflict.
+      yield* commit(other, "the same", (session) => session.createArray("/a", array()))
+      const error = yield* Effect.flip(merge(home, other))
+      assert.strictEqual(error._tag, "RebaseConflict")
+    })
+  )
+
+  /** Old snapshots expire, and are collected. */
+  const pruned = Effect.fnUntraced(function* (world: World, collect = true) {
+    yield* inWorld(world)(
+      Effect.gen(function* () {
+        const repository = yield* Repository.open()
+        yield* Maintenance.expire(repository, { olderThan: 0 })
+        if (collect) yield* Maintenance.collectGarbage(repository, { olderThan: "1 minute", minimumAge: 0 })
+      })
+    )
+  })
+
+  const diverged = Effect.gen(function* () {
+    const home = yield* source
+    yield* commit(home, "shared", (session) => session.setChunk("/a", [3], large(9)))
+    const fork = yield* forked(home)
+    yield* TestClock.adjust("1 hour")
+    yield* commit(fork, "one", (session) => session.setChunk("/a", [1], large(2)))
+    yield* commit(
+      fork,
+      "two",
+      all(
+        (session) => session.setChunk("/a", [2], large(3)),
+        (session) => session.deleteChunk("/b", [0])
+      )
+    )
+    yield* commit(home, "theirs", (session) => session.setChunk("/b", [1], text("b1")))
+    yield* commit(home, "theirs too", (session) => session.setChunk("/b", [2], text("b2")))
+    yield* TestClock.adjust("1 hour")
+    const whole = yield* forked(home)
+    yield* merge(whole, fork)
+    return { home, fork, state: yield* stateAt(whole) }
+  })
+
+  for (const [name, sides] of [
+    ["home", [true, false]],
+    ["the fork", [false, true]]
+  ] as const) {
+    it.effect(`comes home the same after what was old in ${name} has expired and was collected`, () =>
+      Effect.gen(function* () {
+        const { fork, home, state } = yield* diverged
+        const [homeHas, forkHas] = sides
+        if (homeHas) yield* pruned(home)
+        if (forkHas) yield* pruned(fork)
+        const merged = yield* merge(home, fork)
+        assert.isFalse(merged.isFastForward)
+        // Expired commits come with the one that took them over.
+        assert.lengthOf(merged.commits, forkHas ? 1 : 2)
+        assert.deepStrictEqual(yield* stateAt(home), state)
+        assert.deepStrictEqual((yield* merge(home, fork)).commits, [])
+        yield* merge(fork, home)
+        assert.deepStrictEqual(yield* stateAt(fork), state)
+      })
+    )
+  }
+
+  it.effect("of which the common past has expired in both comes home while it is not collected in both", () =>
+    Effect.gen(function* () {
+      for (const [homeCollects, forkCollects] of [
+        [false, false],
+        [true, false],
+        [false, true]
+      ] as const) {
+        const { fork, home, state } = yield* diverged
+        yield* pruned(home, homeCollects)
+        yield* pruned(fork, forkCollects)
+        yield* merge(home, fork)
+        assert.deepStrictEqual(yield* stateAt(home), state)
+      }
+    })
+  )
+
+  it.effect("of which it was collected in both is refused: on what its changes were made is not known", () =>
+    Effect.gen(function* () {
+      const { fork, home } = yield* diverged
+      yield* pruned(home)
+      yield* pruned(fork)
+      const [state, history, files] = [yield* stateAt(home), yield* historyOf(home), yield* keysOf(home.store)]
+      const error = yield* Effect.flip(merge(home, fork))
+      assert(error._tag === "MergeImpossible", error._tag)
+      assert.match(error.because, /of snapshot `\w+`, which has expired in both/)
+      assert.deepStrictEqual(yield* stateAt(home), state)
+      assert.deepStrictEqual(yield* historyOf(home), history)
+      assert.deepStrictEqual(yield* keysOf(home.store), files)
+    })
+  )
+
+  it.effect("without one of the transaction logs that it needs is refused, whosever it is", () =>
+    Effect.gen(function* () {
+      for (const whose of ["home", "fork"] as const) {
+        const { fork, home } = yield* diverged
+        yield* commit(fork, "both", (session) => session.setChunk("/b", [3], text("f3")))
+        const world = whose === "home" ? home : fork
+        yield* TestClock.adjust("1 hour")
+        const expired = (yield* historyOf(world))[1]!.id
+        if (whose === "fork") yield* pruned(world)
+        const history = yield* historyOf(home)
+        yield* world.store.delete([`transactions/${expired}`])
+        const error = yield* Effect.flip(merge(home, fork))
+        assert(error._tag === "RebaseImpossible", error._tag)
+        assert.include(error.because, expired)
+        assert.deepStrictEqual(yield* historyOf(home), history)
+      }
     })
   )
 

@@ -11,14 +11,7 @@ import * as Repository from "../../src/repository/Repository.ts"
 import type * as Session from "../../src/repository/Session.ts"
 import type { WritableSession } from "../../src/repository/WritableSession.ts"
 import { inWorld, pattern, text, worldInMemory } from "./Fixture.ts"
-
-const array = (shape: ReadonlyArray<number>, attributes = {}) => ({
-  shape,
-  chunkShape: shape.map(() => 1),
-  dataType: "uint8",
-  fillValue: 0,
-  attributes
-})
+import { array } from "./Sessions.ts"
 
 const inNew = <A, E>(
   f: (repository: Repository.RepositoryShape, session: WritableSession) => Effect.Effect<A, E>

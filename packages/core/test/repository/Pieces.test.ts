@@ -16,13 +16,7 @@ import * as PieceSchema from "../../src/schema/PieceSchema.ts"
 import type { ObjectStoreShape } from "../../src/store/ObjectStore.ts"
 import * as Errors from "../../src/store/ObjectStoreError.ts"
 import { inWorld, text, type World, worldInMemory } from "./Fixture.ts"
-
-const array = (shape: ReadonlyArray<number> = [8]) => ({
-  shape,
-  chunkShape: shape.map(() => 1),
-  dataType: "uint8",
-  fillValue: 0
-})
+import { array } from "./Sessions.ts"
 
 /** Through text, as a piece goes to another machine. */
 const sent = <A>(schema: Schema.Codec<A, unknown>, value: A): A =>
@@ -72,7 +66,7 @@ const begun = Effect.fnUntraced(function* <A, E>(
     Effect.gen(function* () {
       const repository = yield* Repository.create(options.persist)
       const session = yield* repository.writableSession("main")
-      yield* session.createArray("/a", array(options.shape))
+      yield* session.createArray("/a", array(options.shape ?? 8))
       yield* session.setChunk(
         "/a",
         (options.shape ?? [8]).map(() => 0),
@@ -572,7 +566,7 @@ describe("manifests of workers", () => {
         })
         yield* Pieces.merge(session, filled)
         yield* session.deleteNode("/a")
-        yield* session.createArray("/a", array())
+        yield* session.createArray("/a", array(8))
         assert.isEmpty((yield* session.status).updatedChunks)
         yield* session.commit("anew")
         const log = yield* Internals.writing(repository).assets.transactionLog(yield* session.snapshotId)

@@ -11,13 +11,7 @@ import * as Errors from "../../src/store/ObjectStoreError.ts"
 import type * as NodePath from "../../src/values/NodePath.ts"
 import * as ZarrMetadata from "../../src/values/ZarrMetadata.ts"
 import { inWorld, pattern, worldInMemory as world } from "./Fixture.ts"
-
-const array = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>) => ({
-  shape,
-  chunkShape,
-  dataType: "uint8",
-  fillValue: 0
-})
+import { array } from "./RepositorySuite.ts"
 
 const path = (text: string) => text as NodePath.NodePath
 

@@ -20,13 +20,7 @@ import * as ObjectId from "../../src/values/ObjectId.ts"
 import * as ZarrMetadata from "../../src/values/ZarrMetadata.ts"
 import * as ZarrStore from "../../src/zarr/ZarrStore.ts"
 import { inWorld, pattern, text, worldInMemory as world } from "./Fixture.ts"
-
-const array = (shape: ReadonlyArray<number>) => ({
-  shape,
-  chunkShape: shape.map(() => 1),
-  dataType: "uint8",
-  fillValue: 0
-})
+import { array } from "./Sessions.ts"
 
 const payload = (store: ObjectStore.ObjectStoreShape, key: string, kind: IcechunkFile.FileType) =>
   Effect.gen(function* () {

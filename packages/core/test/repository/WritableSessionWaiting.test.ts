@@ -12,13 +12,7 @@ import type * as ObjectStore from "../../src/store/ObjectStore.ts"
 import * as ZarrMetadata from "../../src/values/ZarrMetadata.ts"
 import * as Credentials from "../../src/values/Credentials.ts"
 import { inWorld, pattern, worldInMemory as world } from "./Fixture.ts"
-
-const array = (shape: ReadonlyArray<number>) => ({
-  shape,
-  chunkShape: shape.map(() => 1),
-  dataType: "uint8",
-  fillValue: 0
-})
+import { array } from "./Sessions.ts"
 
 /** A store whose requests wait at a gate, when it is closed and they are for a key of this kind. */
 const gated = (inner: ObjectStore.ObjectStoreShape) => {

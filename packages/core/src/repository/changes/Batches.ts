@@ -37,7 +37,8 @@ interface Waiting<A, B, E> extends Piece<A> {
 
 interface Running<A, B, E> {
   readonly batch: ReadonlyArray<Waiting<A, B, E>>
-  readonly fiber: Fiber.Fiber<void>
+  /** None for a moment, in which it may already be over. */
+  fiber: Fiber.Fiber<void> | undefined
 }
 
 /**
@@ -53,12 +54,16 @@ export const make = <A, B, E>(
   let waiting: Array<Waiting<A, B, E>> = []
   let running: Running<A, B, E> | undefined
 
-  /** Begins with all that waits, in a fiber of its own: nobody's interruption ends the work of others. */
+  /**
+   * Begins with all that waits, unless others have done so, in a fiber of its own: nobody's interruption ends the work of
+   * others.
+   */
   const begin: Effect.Effect<void> = Effect.suspend(() => {
-    running = undefined
-    if (waiting.length === 0) return Effect.void
+    if (running !== undefined || waiting.length === 0) return Effect.void
     const batch = waiting.slice(0, limit)
     waiting = waiting.slice(limit)
+    const begun: Running<A, B, E> = { batch, fiber: undefined }
+    running = begun
     const answer = (exit: Exit.Exit<ReadonlyArray<Exit.Exit<B, E>>>): Effect.Effect<void> =>
       Effect.forEach(
         batch,
@@ -66,10 +71,15 @@ export const make = <A, B, E>(
         ({ done }, i) => Deferred.done(done, Exit.isSuccess(exit) ? exit.value[i]! : Exit.failCause(exit.cause)),
         { discard: true }
       )
-    const work = Effect.onExit(run(batch), (exit) => Effect.andThen(answer(exit), begin))
+    const work = Effect.onExit(run(batch), (exit) => Effect.andThen(answer(exit), goOn))
     return Effect.map(Effect.forkDetach(Effect.interruptible(Effect.asVoid(work))), (fiber) => {
-      running = { batch, fiber }
+      begun.fiber = fiber
     })
+  })
+
+  const goOn: Effect.Effect<void> = Effect.suspend(() => {
+    running = undefined
+    return begin
   })
 
   const leave = (mine: Waiting<A, B, E>): Effect.Effect<unknown> =>
@@ -80,8 +90,9 @@ export const make = <A, B, E>(
         waiting.splice(at, 1)
         return Effect.void
       }
-      return running?.batch.includes(mine) === true && running.batch.every(({ isLeft }) => isLeft)
-        ? Fiber.interrupt(running.fiber)
+      const { batch = [], fiber } = running ?? {}
+      return fiber !== undefined && batch.includes(mine) && batch.every(({ isLeft }) => isLeft)
+        ? Fiber.interrupt(fiber)
         : Effect.exit(Deferred.await(mine.done))
     })
 
@@ -95,7 +106,7 @@ export const make = <A, B, E>(
           isWanted: () => !mine.isLeft
         }
         waiting.push(mine)
-        if (running === undefined) yield* begin
+        yield* begin
         return yield* Effect.onInterrupt(restore(Deferred.await(mine.done)), () => leave(mine))
       })
     )

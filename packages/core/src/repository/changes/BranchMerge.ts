@@ -270,7 +270,9 @@ export const plan: (
  * Done twice, the second time changes nothing.
  *
  * Fails with `RebaseConflict` where a commit does not go together with what the branch has, and `rebase` does not say who
- * wins; with `MergeImpossible` where the two have nothing in common.
+ * wins; with `MergeImpossible` where the two have no snapshot in common, or where the one that a commit was made on has
+ * expired in both and its file was collected; with `RebaseImpossible` where a transaction log is missing. Repositories of
+ * spec 2 that were created apart have their first, empty snapshot in common.
  *
  * @category writing
  * @since 0.1.0
@@ -301,19 +303,38 @@ export const merge: <E = never>(
   ): Effect.Effect<ReadonlyArray<TransactionLog>, Rebase.RebaseImpossible | AssetError> =>
     Rebasing.logsOf((id) => opened.withZstd(TransactionLogs.read(opened.store, id)), ids, { branch, ...rebased })
 
+  /**
+   * The snapshot that the changes of one of their commits are of, from whoever lists it. One that has expired in both may
+   * still be there, until it is collected.
+   */
+  const baseOf = (
+    { base, commit }: MergePlan.Incoming,
+    known: RepoObject.Versioned["info"]
+  ): Effect.Effect<Snapshot.Snapshot, MergePlan.MergeImpossible | AssetError> => {
+    if (known.snapshots.has(base)) return ours.assets.snapshot(base)
+    if (theirInfo.snapshots.has(base)) return theirs.assets.snapshot(base)
+    return theirs.assets.snapshot(base).pipe(
+      Effect.catchIf(isNotFound, () => ours.assets.snapshot(base)),
+      Effect.catchIf(isNotFound, () => {
+        const because = `the changes of their commit \`${commit.id}\` are of snapshot \`${base}\`, which has expired in both, and whose file was collected`
+        return Effect.fail(new MergePlan.MergeImpossible({ into: into.description, from: other.description, because }))
+      })
+    )
+  }
+
   /** What one of their commits did. */
   const changesOf = Effect.fnUntraced(function* (
     incoming: MergePlan.Incoming,
     onto: SnapshotId,
-    hasBase: (id: SnapshotId) => boolean
+    known: RepoObject.Versioned["info"]
   ): Effect.fn.Return<
     { readonly base: Snapshot.Snapshot; readonly next: Snapshot.Snapshot; readonly changes: ChangeSet.ChangeSet },
-    Rebase.RebaseImpossible | AssetError
+    MergePlan.MergeImpossible | Rebase.RebaseImpossible | AssetError
   > {
-    const { base: baseId, commit, logs: logIds } = incoming
+    const { commit, logs: logIds } = incoming
     const [base, next, logs] = yield* Effect.all(
       [
-        (hasBase(baseId) ? ours : theirs).assets.snapshot(baseId),
+        baseOf(incoming, known),
         theirs.assets.snapshot(commit.id),
         logsFrom(theirs, logIds, { expected: commit.id, actual: onto })
       ],
@@ -350,7 +371,7 @@ export const merge: <E = never>(
   /** Writes what is to be written for all commits of a plan, and returns what the repository object has to say of them. */
   const place = (
     { commits, isFastForward, tip }: MergePlan.Plan,
-    hasBase: (id: SnapshotId) => boolean,
+    known: RepoObject.Versioned["info"],
     files: DeferredWrites.DeferredWrites
   ): Effect.Effect<ReadonlyArray<RepoChange.NewSnapshot>, E | MergeError> =>
     Uploads.during(
@@ -363,7 +384,7 @@ export const merge: <E = never>(
         for (const incoming of commits) {
           const { commit, unknown } = incoming
           const onto: Snapshot.Snapshot = below ?? (yield* ours.assets.snapshot(tip))
-          const { base, changes, next } = yield* changesOf(incoming, onto.id, hasBase)
+          const { base, changes, next } = yield* changesOf(incoming, onto.id, known)
           if (isFastForward) {
             yield* checked(commit.id, changes)
             yield* copies.chunks(uploads, commit.id, changes)
@@ -406,7 +427,7 @@ export const merge: <E = never>(
     const plan = yield* Effect.fromResult(planned(into, other, options, { info, theirs: theirInfo }))
     const { base, commits, isFastForward, tip } = plan
     const files = DeferredWrites.make()
-    const [first, ...rest] = commits.length === 0 ? [] : yield* place(plan, (id) => info.snapshots.has(id), files)
+    const [first, ...rest] = commits.length === 0 ? [] : yield* place(plan, info, files)
     if (first === undefined) {
       return { base, tip, commits: [], isFastForward: false, chunks: copies.counts() }
     }

@@ -136,14 +136,19 @@ const committed = (
   return atTip ?? [...tried].find(([id]) => snapshots.has(id))?.[1]
 }
 
-/** Ids of the logs of what was committed after a snapshot, oldest first; `undefined` when it is none of the ancestors. */
+/**
+ * Ids of the logs of what was committed after a snapshot, oldest first; `undefined` when it is none of the ancestors. One
+ * that has expired is still known by its log, which the snapshot after it has taken over.
+ */
 const logIds = (info: RepoInfo.RepoInfo, tip: SnapshotId, since: SnapshotId): ReadonlyArray<SnapshotId> | undefined => {
   const ids: Array<SnapshotId> = []
   for (let at: SnapshotId | undefined = tip; at !== since;) {
     const snapshot: SnapshotTable.SnapshotInfo | undefined = at === undefined ? undefined : info.snapshots.get(at)
     if (snapshot === undefined) return undefined
-    ids.push(snapshot.id, ...snapshot.prunedAncestorTxLogs.toReversed())
-    at = snapshot.parentId
+    const pruned: ReadonlyArray<SnapshotId> = snapshot.prunedAncestorTxLogs
+    const expired = pruned.lastIndexOf(since)
+    ids.push(snapshot.id, ...pruned.slice(expired + 1).toReversed())
+    at = expired < 0 ? snapshot.parentId : since
   }
   return ids.toReversed()
 }
@@ -182,7 +187,7 @@ export const make = ({ assets, change, readRepo, store, withZstd }: Internals.Wr
       const about = { branch, expected: since, actual: tip }
       const ids = logIds(info, tip, since)
       if (ids === undefined) {
-        const because = `snapshot \`${since}\`, on which the session was opened, is not among those before it: the branch was reset, or the snapshot has been amended or has expired`
+        const because = `snapshot \`${since}\`, on which the session was opened, is not among those before it: the branch was reset, or the snapshot was amended, or has expired without a trace`
         return Result.fail(new RebaseImpossible({ ...about, because }))
       }
       return Result.succeed(

@@ -17,7 +17,7 @@ import type { SnapshotId } from "../../values/ObjectId.ts"
 import * as RepoChange from "../versions/RepoChange.ts"
 
 /**
- * Two branches have no snapshot in common from which one could be merged into the other.
+ * Two branches have no snapshot in common from which one could be merged into the other, or none whose file is still there.
  *
  * @category errors
  * @since 0.1.0

@@ -42,7 +42,8 @@ export const make = (randomShare: Effect.Effect<number>): Pace => {
       window = Math.min(longest, Math.max(least, 2 * window))
     },
     won: (atOnce) => {
-      if (atOnce) window = window <= least ? 0 : window / 2
+      // Less than a millisecond is no wait: an attempt may take none.
+      if (atOnce) window = window <= Math.max(least, 1) ? 0 : window / 2
     }
   }
 }
