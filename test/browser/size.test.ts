@@ -47,6 +47,37 @@ describe("a page that only reads", () => {
     })
   )
 
+  it.live("and reads over HTTP, its chunks in public buckets too, loads less than 12 kB more", () =>
+    Effect.gen(function* () {
+      const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(1)} kB`
+      const of = (exports: string) =>
+        Effect.promise(() =>
+          loadedOf({
+            text: `${exports}\n${readingPage("ReadonlyRepository")}`,
+            directory: import.meta.dirname,
+            external: besides
+          })
+        )
+      const store = `export { layer } from "@effect-icechunk/http/HttpObjectStore"`
+      const platforms = `export { anonymousGcs, anonymousS3, make } from "@effect-icechunk/http/HttpPlatform"`
+      const alone = yield* of(store)
+      const all = yield* of(`${store}\n${platforms}`)
+      console.log(
+        `  ${kilobytes(alone.size - plain)} more with a store over HTTP, ${kilobytes(all.size - plain)} with its platforms`
+      )
+      assert.deepStrictEqual(
+        all.modules.filter((module) => writers.test(`/${module}`) || onDemand.test(module)),
+        []
+      )
+      assert.isBelow(alone.size - plain, 10_000)
+      assert.isBelow(all.size - plain, 12_000)
+      assert.deepStrictEqual(
+        all.later.map(({ module }) => module),
+        alone.later.map(({ module }) => module)
+      )
+    })
+  )
+
   it.live("and shows the history and the status of a repository loads nothing that writes either", () =>
     Effect.gen(function* () {
       const history = `

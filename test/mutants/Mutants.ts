@@ -18,6 +18,8 @@ const core = "packages/core/src"
 const repository = "packages/core/test/repository"
 const changes = `${core}/repository/changes`
 
+const http = "packages/http/test"
+
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "chunk writes wait for a running commit",
@@ -557,5 +559,215 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "if (options.cutLog !== true) {",
     replace: "if (options.cutLog === false) {",
     tests: [`${repository}/upkeep/Upkeep.test.ts`]
+  },
+  {
+    name: "http: a range is the one that was asked for",
+    file: "packages/http/src/internal/Judgement.ts",
+    find: "span.start !== answered.start || span.end !== answered.end",
+    replace: "false",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: a compressed range is refused",
+    file: "packages/http/src/internal/Judgement.ts",
+    find: "  if (isEncoded(head)) {\n    return wrong(",
+    replace: "  if (false) {\n    return wrong(",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: a web page is not a file",
+    file: "packages/http/src/internal/Judgement.ts",
+    find: "if (head.status === 200 && isHtml(head) && (asked.refusesHtml || range !== undefined)) return html",
+    replace: "",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: a hidden range is not believed",
+    file: "packages/http/src/internal/Judgement.ts",
+    find: "if (!asked.trustsHiddenRanges) {",
+    replace: "if (false) {",
+    tests: [`${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: an ETag that is not there agrees with none",
+    file: "packages/http/src/internal/Judgement.ts",
+    find: "if (ifMatch !== undefined && etag === undefined) {",
+    replace: "if (false) {",
+    tests: [`${http}/Answers.test.ts`, `${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: a body is read no further than announced",
+    file: "packages/http/src/internal/Exchange.ts",
+    find: "if (received + value.length > limit) {",
+    replace: "if (false) {",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: an interruption ends the request",
+    file: "packages/http/src/internal/Exchange.ts",
+    find: "      clearTimeout(timer)\n      controller.abort()\n    })",
+    replace: "      clearTimeout(timer)\n    })",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: a body that is read as a whole is read once",
+    file: "packages/http/src/internal/Store.ts",
+    find: "waitsFor = whole.underWay.get(key)",
+    replace: "waitsFor = undefined",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: who waits for a body that broke asks again",
+    file: "packages/http/src/internal/Store.ts",
+    find: "Effect.fail(endedEarly)",
+    replace: "Effect.die(exit)",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: what was read as a whole is asked for anew when it changed",
+    file: "packages/http/src/internal/Store.ts",
+    find: "if (kept !== undefined && isFixed(key)) return",
+    replace: "if (kept !== undefined) return",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: a large object is not read as a whole",
+    file: "packages/http/src/internal/Store.ts",
+    find: "(verdict.length ?? 0) > wholeLimit) return undefined",
+    replace: "false) return undefined",
+    tests: [`${http}/Answers.test.ts`]
+  },
+  {
+    name: "http: a browser does not answer from its cache what may have changed",
+    file: "packages/http/src/internal/Store.ts",
+    find: '    isFixed(key) ? (isAgain ? "reload" : "force-cache") : "no-cache"',
+    replace: '    "force-cache"',
+    tests: [`${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: what may be broken in the cache is loaded again",
+    file: "packages/http/src/internal/Store.ts",
+    find: '(isAgain ? "reload" : "force-cache")',
+    replace: '"force-cache"',
+    tests: [`${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: a page makes no request that its browser asks about first",
+    file: "packages/http/src/internal/Store.ts",
+    find: "    if (page !== undefined) return range\n",
+    replace: "",
+    tests: [`${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: no secret is sent to another origin",
+    file: "packages/http/src/internal/Connection.ts",
+    find: "if (originOf(next) !== originOf(at)) secrets = {}",
+    replace: "",
+    tests: [`${http}/Requests.test.ts`]
+  },
+  {
+    name: "http: a page with credentials follows no redirect",
+    file: "packages/http/src/internal/Connection.ts",
+    find: "        if (hasSecrets) {\n",
+    replace: "        if (false) {\n",
+    tests: [`${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: redirects are refused unless allowed",
+    file: "packages/http/src/internal/Connection.ts",
+    find: 'if (options.redirects !== "follow") {',
+    replace: "if (false) {",
+    tests: [`${http}/Answers.test.ts`, `${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: no redirect from https to http",
+    file: "packages/http/src/internal/Connection.ts",
+    find: 'if (from.startsWith("https:") && url.protocol === "http:") {',
+    replace: "if (false) {",
+    tests: [`${http}/Requests.test.ts`]
+  },
+  {
+    name: "http: no redirect to cloud metadata",
+    file: "packages/http/src/internal/Connection.ts",
+    find: "if (isMetadataHost(url.hostname)) {",
+    replace: "if (false) {",
+    tests: [`${http}/Requests.test.ts`]
+  },
+  {
+    name: "http: cookies are not sent",
+    file: "packages/http/src/internal/Connection.ts",
+    find: '{ credentials: "omit", cache }',
+    replace: "{ cache }",
+    tests: [`${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: a public bucket's answer comes from the cloud",
+    file: "packages/http/src/internal/Connection.ts",
+    find: 'if (mayEndAt !== undefined && head.url !== "" && !mayEndAt(head.url)) {',
+    replace: "if (false) {",
+    tests: [`${http}/Platform.test.ts`]
+  },
+  {
+    name: "http: credentials that were refused are fetched again",
+    file: "packages/http/src/internal/Connection.ts",
+    find: "(head.status === 401 && auth.refused(used)) ||",
+    replace: "",
+    tests: [`${http}/Requests.test.ts`]
+  },
+  {
+    name: "http: secrets do not travel over plain http",
+    file: "packages/http/src/HttpOptions.ts",
+    find: "isPlain && !isAnonymous && options.allowHttp !== true",
+    replace: "false",
+    tests: [`${http}/Requests.test.ts`]
+  },
+  {
+    name: "http: mixed content is refused early",
+    file: "packages/http/src/HttpOptions.ts",
+    find: 'isPlain && page?.origin.startsWith("https:") === true',
+    replace: "false",
+    tests: [`${http}/Cors.test.ts`]
+  },
+  {
+    name: "http: `%2e%2e` leads nowhere else",
+    file: "packages/http/src/internal/Url.ts",
+    find: "(?:\\.|%2e){1,2}",
+    replace: "\\.{1,2}",
+    tests: [`${http}/Requests.test.ts`]
+  },
+  {
+    name: "http: containers on cloud metadata are not asked",
+    file: "packages/http/src/HttpPlatform.ts",
+    find: 'if (isMetadataHost(URL.parse(base.origin)?.hostname ?? "")) return',
+    replace: "if (false) return",
+    tests: [`${http}/Platform.test.ts`]
+  },
+  {
+    name: "http: the region of a bucket is asked for once",
+    file: "packages/http/src/HttpPlatform.ts",
+    find: "                region = found\n",
+    replace: "",
+    tests: [`${http}/Platform.test.ts`]
+  },
+  {
+    name: "http: a bucket that may not be listed lacks what is optional",
+    file: "packages/http/src/HttpObjectStore.ts",
+    find: 'isOptional(key) || key === "repo"',
+    replace: "false",
+    tests: [`${http}/Requests.test.ts`, `${http}/Repository.test.ts`]
+  },
+  {
+    name: "http: a host is asked only when an entry names it",
+    file: "packages/core/src/virtual/CredentialsPolicy.ts",
+    find: "platform.urlOf?.(container, bucket ?? Location.bucketAndKey(prefixOf(container)).bucket)",
+    replace: "undefined",
+    tests: [`${http}/Platform.test.ts`]
+  },
+  {
+    name: "http: parts that are read together are of one version",
+    file: "packages/core/src/virtual/ObjectReads.ts",
+    find: "if (isOneVersion === true && etag !== undefined) {",
+    replace: "if (false) {",
+    tests: [`${http}/Platform.test.ts`]
   }
 ]

@@ -89,7 +89,7 @@ export const make: (
       fetch,
       page,
       auth: Auth.make(credentials),
-      hasSecrets: !isAnonymous || options.sign !== undefined || base.query !== "",
+      hasSecrets: !isAnonymous || options.sign !== undefined,
       container: undefined,
       options,
       urlOf: (key) => Url.ofKey(base, key),

@@ -5,6 +5,7 @@ import type { Reason } from "@effect-icechunk/core/ObjectStoreError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { Fetch, type FetchFunction } from "../src/Fetch.ts"
 import type * as HttpOptions from "../src/HttpOptions.ts"
 import { files, open, pattern, reasonOf } from "./support/Harness.ts"
 import * as WebServer from "./support/WebServer.ts"
@@ -323,6 +324,30 @@ describe("a server that ignores ranges", () => {
         const { bytes: again } = yield* store.get("a", { range: ByteRange.suffix(10) })
         assert.deepStrictEqual(again, bytes.slice(990))
       }
+    })
+  )
+
+  it.live("has its body read by one of those that ask at the same time, and by no other", () =>
+    Effect.gen(function* () {
+      let answers = 0
+      let read = 0
+      const fetch: FetchFunction = async () => {
+        answers++
+        const body = new ReadableStream<Uint8Array>(
+          {
+            pull: (controller) => {
+              read++
+              controller.enqueue(bytes.slice())
+              controller.close()
+            }
+          },
+          { highWaterMark: 0 }
+        )
+        return new Response(body)
+      }
+      const store = yield* Effect.provideService(open({ url: "https://data.example" }), Fetch, fetch)
+      yield* Effect.forEach([1, 2, 3], () => store.get("a", { range }), { concurrency: 3 })
+      assert.deepStrictEqual([answers, read], [3, 1])
     })
   )
 

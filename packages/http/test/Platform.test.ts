@@ -13,11 +13,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { Fetch, type FetchFunction } from "../src/Fetch.ts"
 import * as HttpPlatform from "../src/HttpPlatform.ts"
 import * as Browser from "./support/Browser.ts"
-import { inBrowser, pattern, retry } from "./support/Harness.ts"
+import { inBrowser, pattern, reasonOf, retry } from "./support/Harness.ts"
 import * as WebServer from "./support/WebServer.ts"
 
 const bytes = pattern(1000)
@@ -120,6 +121,38 @@ describe("the platform `http`", () => {
       }
       server.find = () => undefined
       assert.strictEqual((yield* Effect.flip(read({ location }, options)))._tag, "VirtualObjectNotFound")
+    })
+  )
+
+  it.live("does not put together what is of two versions, also where refs have no checksum", () =>
+    Effect.gen(function* () {
+      const { container, host, server } = yield* serving
+      const store = yield* MemoryObjectStore.make()
+      const options = {
+        credentials: { data: anonymously(server.url) },
+        config: { virtual_chunk_containers: [container] },
+        // Each chunk is a request of its own.
+        rangePlan: { maxGap: 0 }
+      }
+      yield* program(store)(
+        Effect.gen(function* () {
+          const repository = yield* Repository.create(options)
+          const session = yield* repository.writableSession("main")
+          yield* session.createArray("/a", { ...array, shape: [100] })
+          for (const i of [0, 1]) {
+            yield* session.setVirtualRef("/a", [i], { location: `http://${host}/a.nc`, offset: i * 500, length: 50 })
+          }
+          const both = Effect.forEach([0, 1], (i) => Effect.result(session.chunk("/a", [i])), { concurrency: 2 })
+          assert.isTrue((yield* both).every(Result.isSuccess))
+          let nth = 0
+          server.find = () => ({ bytes, etag: `"${++nth}"` })
+          const failed = (yield* both).flatMap((read) => (Result.isFailure(read) ? [read.failure] : []))
+          assert.strictEqual(failed.length, 1)
+          const { message, reason } = yield* reasonOf(Effect.fail(failed[0]!))
+          assert.strictEqual(reason._tag, "PreconditionFailed")
+          assert.include(message, "when other parts were read")
+        })
+      )
     })
   )
 

@@ -132,6 +132,7 @@ class KnownObject {
           ? undefined
           : (meta, location) => mismatch(location, container, checksum, meta),
       warns: checks === "warn",
+      isOneVersion: checks === "fail",
       batch: undefined
     }
   }

@@ -15,11 +15,19 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Body from "../store/Body.ts"
 import type { GetOptions, GetResult, ObjectMeta } from "../store/ObjectStore.ts"
-import { hasReason, InvalidRange, InvalidResponse, ObjectStoreError } from "../store/ObjectStoreError.ts"
+import {
+  hasReason,
+  InvalidRange,
+  InvalidResponse,
+  ObjectStoreError,
+  PreconditionFailed,
+  type Reason
+} from "../store/ObjectStoreError.ts"
 import * as RangePlan from "../store/RangePlan.ts"
 import * as RequestCost from "../store/RequestCost.ts"
 import type { Lane, Passenger, RequestGate } from "../store/RequestGate.ts"
 import * as ByteRange from "../values/ByteRange.ts"
+import * as Checksum from "../values/Checksum.ts"
 import type { Address, Opened } from "./ContainerStores.ts"
 import type { ChecksumMismatch, VirtualReadError } from "./VirtualReadError.ts"
 
@@ -40,6 +48,8 @@ export interface Target {
   readonly mismatch: ((meta: ObjectMeta, location: string) => ChecksumMismatch | undefined) | undefined
   /** Whether a mismatch is only logged. */
   readonly warns: boolean
+  /** Whether what is read together must be of one version, also where there is nothing to compare it with. */
+  readonly isOneVersion?: boolean | undefined
   /** The reads of this turn; theirs who collect them. */
   batch: Batch | undefined
 }
@@ -123,6 +133,8 @@ class Batch implements Readers {
   /** Requests that are not done. */
   outstanding = 0
   hasWarned = false
+  /** Of the first answer. */
+  etag: string | undefined
   readonly #onAbandoned: (batch: Batch) => void
 
   constructor(target: Target, location: string, manner: Manner, onAbandoned: (batch: Batch) => void) {
@@ -459,19 +471,24 @@ export class ObjectReads {
 
   #deliver(request: Request, { bytes, meta }: GetResult): void {
     const { batch, end, lane, readers, start } = request
-    const { failure, key, mismatch, warns } = batch.target
+    const { failure, isOneVersion, key, mismatch, warns } = batch.target
     const changed = warns ? undefined : mismatch?.(meta, batch.location)
     if (changed !== undefined) return answer(readers, Exit.fail(changed))
+    const refuse = (reason: Reason): void => {
+      const { description: store } = lane.store
+      const error = new ObjectStoreError({ store, operation: "get", key, reason })
+      answer(readers, Exit.fail(failure(error, store, batch.location)))
+    }
     if (bytes.length !== end - start) {
-      const { description } = lane.store
-      const detail = `${bytes.length} bytes for a range of ${end - start}`
-      const error = new ObjectStoreError({
-        store: description,
-        operation: "get",
-        key,
-        reason: new InvalidResponse({ detail })
-      })
-      return answer(readers, Exit.fail(failure(error, description, batch.location)))
+      return refuse(new InvalidResponse({ detail: `${bytes.length} bytes for a range of ${end - start}` }))
+    }
+    const { etag } = meta.version
+    if (isOneVersion === true && etag !== undefined) {
+      batch.etag ??= etag
+      if (Checksum.opaqueTag(etag) !== Checksum.opaqueTag(batch.etag)) {
+        const detail = `its ETag was \`${batch.etag}\` when other parts were read, and is now \`${etag}\`; read them again`
+        return refuse(new PreconditionFailed({ detail }))
+      }
     }
     // All of them first: who is resumed may do anything to its bytes, and to their buffer.
     const parts = Body.divide(bytes, start, readers, (i) => !readers[i]!.isGone)
