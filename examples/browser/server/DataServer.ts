@@ -105,7 +105,8 @@ export const start = async (options: { readonly directory: string; readonly port
     if (method !== "GET" && method !== "HEAD") return send(405, cors)
     if (fault === "html") return send(200, { ...cors, "content-type": "text/html" }, loginPage)
     const content = contentOf(url, headers)
-    if (content === undefined) return send(404, { ...cors, "content-type": "application/xml" }, "<Code>NoSuchKey</Code>")
+    if (content === undefined)
+      return send(404, { ...cors, "content-type": "application/xml" }, "<Code>NoSuchKey</Code>")
     const { bytes, lastModified } = content
     const etag = etagOf(bytes)
     const common = {
