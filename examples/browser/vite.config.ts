@@ -6,5 +6,5 @@ export default defineConfig({
   base: "./",
   // Packages of this workspace resolve to their sources.
   resolve: { conditions: ["@effect-icechunk/source", ...defaultClientConditions] },
-  build: { target: "es2022", emptyOutDir: true }
+  build: { target: "es2022", emptyOutDir: true, chunkSizeWarningLimit: 1000 }
 })

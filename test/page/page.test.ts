@@ -170,7 +170,12 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
         Relief.sample(field, light, place)
       )
       for (let c = 0; c < 3; c++) {
-        assert.approximately(found[i]![c]!, expected[c]! * 255, 6, JSON.stringify({ place: wanted[i], found: found[i] }))
+        assert.approximately(
+          found[i]![c]!,
+          expected[c]! * 255,
+          6,
+          JSON.stringify({ place: wanted[i], found: found[i] })
+        )
       }
     })
   }
@@ -250,7 +255,10 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
     await settled()
     const second = await rowsInView()
     assert.notDeepEqual(second, first)
-    assert.deepStrictEqual(rowsAsked(), [...new Set([...first, ...second])].toSorted((a, b) => a - b))
+    assert.deepStrictEqual(
+      rowsAsked(),
+      [...new Set([...first, ...second])].toSorted((a, b) => a - b)
+    )
     const before = site.server.requests.length
     for (const key of ["ArrowDown", "ArrowUp"]) await page.keyboard.press(key)
     await settled()
@@ -308,7 +316,7 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
       await settled()
       const found = await error()
       assert.strictEqual(found?.tag, "ChecksumMismatch")
-      assert.match(found.message, /egm96_15\.gtx has changed since its chunks were referenced.*Restore the object/)
+      assert.match(found!.message, /egm96_15\.gtx has changed since its chunks were referenced.*Restore the object/)
       assert.isAbove(await page.locator('.bar i[data-state="failed"]').count(), 10)
       assert.match((await page.textContent("#levels"))!, /every 15′0 of 103/)
     } finally {
@@ -333,7 +341,7 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
     await settled()
     const found = await error()
     assert.strictEqual(found?.tag, tag)
-    assert.match(found.message, message)
+    assert.match(found!.message, message)
     await choose("none")
     assert.isUndefined(await error())
     await showAll()

@@ -64,7 +64,13 @@ describe("the view", () => {
         const zoomed = View.zoom(view, size, factor, at)
         const [before, after] = [View.pointAt(view, size, at), View.pointAt(zoomed, size, at)]
         const free = View.clamp(
-          { scale: zoomed.scale, center: { x: before.x - (at.x - size.width / 2) / zoomed.scale, y: before.y + (at.y - size.height / 2) / zoomed.scale } },
+          {
+            scale: zoomed.scale,
+            center: {
+              x: before.x - (at.x - size.width / 2) / zoomed.scale,
+              y: before.y + (at.y - size.height / 2) / zoomed.scale
+            }
+          },
           size
         )
         assert.approximately(zoomed.center.x, free.center.x, 1e-9)
@@ -114,9 +120,7 @@ describe("the chunks in view", () => {
   it("are all that any pixel depends on", () => {
     fc.assert(
       fc.property(views, fc.constantFrom(geoid, half, whole, tiles), shares, shares, ({ size, view }, level, x, y) => {
-        const place = EqualEarth.unproject(
-          View.pointAt(view, size, { x: x * size.width, y: y * size.height })
-        )
+        const place = EqualEarth.unproject(View.pointAt(view, size, { x: x * size.width, y: y * size.height }))
         if (place === undefined) return
         const chunks = new Set(
           Level.chunksInView(level, View.bounds(view, size)).map(([row, column]) => `${row}/${column}`)

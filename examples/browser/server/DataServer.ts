@@ -105,7 +105,8 @@ export const start = async (options: { readonly directory: string; readonly port
     if (method !== "GET" && method !== "HEAD") return send(405, cors)
     if (fault === "html") return send(200, { ...cors, "content-type": "text/html" }, loginPage)
     const content = contentOf(url, headers)
-    if (content === undefined) return send(404, { ...cors, "content-type": "application/xml" }, "<Code>NoSuchKey</Code>")
+    if (content === undefined)
+      return send(404, { ...cors, "content-type": "application/xml" }, "<Code>NoSuchKey</Code>")
     const { bytes, lastModified } = content
     const etag = etagOf(bytes)
     const common = {
@@ -119,7 +120,9 @@ export const start = async (options: { readonly directory: string; readonly port
     const isTruncated = fault === "truncated" && url.startsWith("/data/")
     if (headers["if-none-match"] === etag && !isTruncated) return send(304, common)
     if (headers["if-match"] !== undefined && headers["if-match"] !== etag) return send(412, cors)
-    const range = fault === "noRanges" ? null : /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? "")
+    // Browsers ask so for what is missing between the parts that they have: of another version they get all.
+    const isOther = headers["if-range"] !== undefined && headers["if-range"] !== etag
+    const range = fault === "noRanges" || isOther ? null : /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? "")
     if (range === null) return send(200, { ...common, "content-length": bytes.length }, bytes)
     const start = range[1] === "" ? Math.max(0, bytes.length - Number(range[2])) : Number(range[1])
     const end = range[1] === "" || range[2] === "" ? bytes.length : Math.min(bytes.length, Number(range[2]) + 1)

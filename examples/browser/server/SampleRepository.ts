@@ -3,7 +3,7 @@
  * coarsely as chunks of its own, and a few versions to switch between.
  */
 import {
-  Checksum,
+  type Checksum,
   type ObjectId,
   Platform,
   Repository,
@@ -96,7 +96,12 @@ const createGeoid = Effect.fnUntraced(function* (session: WritableSession.Writab
 const referTo = (
   session: WritableSession.WritableSession,
   { columns }: GeoidGrid.GtxHeader,
-  options: { readonly location: string; readonly checksum: Checksum.Checksum; readonly from: number; readonly to: number }
+  options: {
+    readonly location: string
+    readonly checksum: Checksum.Checksum
+    readonly from: number
+    readonly to: number
+  }
 ) => {
   const { checksum, from, location, to } = options
   const bytes = rowsPerChunk * columns * GeoidGrid.heightBytes
@@ -228,10 +233,7 @@ const writing = Effect.fnUntraced(function* (options: {
   const chunks = gtx.header.rows / rowsPerChunk
   const half = Math.ceil(chunks / 2)
   const south = yield* commit("main", "The southern hemisphere, as virtual chunks of one file", (session) =>
-    Effect.andThen(
-      createGeoid(session, gtx),
-      referTo(session, gtx.header, { location, checksum, from: 0, to: half })
-    )
+    Effect.andThen(createGeoid(session, gtx), referTo(session, gtx.header, { location, checksum, from: 0, to: half }))
   )
   const north = yield* commit("main", "The northern hemisphere, from the same file", (session) =>
     referTo(session, gtx.header, { location, checksum, from: half, to: chunks })

@@ -91,7 +91,7 @@ const openArray = Effect.fnUntraced(function* (root: zarr.Location<ZarritaStore.
   if (!array.is("float32") && !array.is("float64")) {
     return yield* new NotShown({ path, problem: `its elements are \`${array.dtype}\`` })
   }
-  return array as Numbers
+  return array
 })
 
 /** The first value of a coordinate, and the way to the next. */

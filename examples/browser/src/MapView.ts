@@ -274,7 +274,8 @@ export class MapView {
   }
 
   #draw(): void {
-    this.#frame ??= requestAnimationFrame(() => {
+    if (this.#frame !== undefined) return
+    this.#frame = requestAnimationFrame(() => {
       this.#frame = undefined
       this.#drawNow()
     })

@@ -58,7 +58,8 @@ const counted = (response: Response, onBytes: (bytes: number) => void, onEnd: ()
   })
   const copy = new Response(counting, response)
   // What a response is made with does not say these.
-  for (const name of ["url", "type", "redirected"] as const) Object.defineProperty(copy, name, { value: response[name] })
+  for (const name of ["url", "type", "redirected"] as const)
+    Object.defineProperty(copy, name, { value: response[name] })
   return copy
 }
 

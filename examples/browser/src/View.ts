@@ -73,13 +73,21 @@ export const at = (place: EqualEarth.Place, zoom: number, size: Size): View =>
   clamp({ center: EqualEarth.project(place), scale: whole(size) * zoom }, size)
 
 /** The point of the projection at a pixel. */
-export const pointAt = ({ center, scale }: View, { height, width }: Size, pixel: EqualEarth.Point): EqualEarth.Point => ({
+export const pointAt = (
+  { center, scale }: View,
+  { height, width }: Size,
+  pixel: EqualEarth.Point
+): EqualEarth.Point => ({
   x: center.x + (pixel.x - width / 2) / scale,
   y: center.y - (pixel.y - height / 2) / scale
 })
 
 /** The pixel of a place. */
-export const toPixel = ({ center, scale }: View, { height, width }: Size, place: EqualEarth.Place): EqualEarth.Point => {
+export const toPixel = (
+  { center, scale }: View,
+  { height, width }: Size,
+  place: EqualEarth.Place
+): EqualEarth.Point => {
   const { x, y } = EqualEarth.project(place)
   return { x: width / 2 + (x - center.x) * scale, y: height / 2 - (y - center.y) * scale }
 }

@@ -73,7 +73,9 @@ let trafficFrame: number | undefined
 const showTraffic = (): void => {
   const all = [...exchanges.values()]
   const { bytes, requests } = Traffic.totals(all)
-  const outside = Traffic.totals(all.filter(({ url }) => current !== undefined && !url.startsWith(`${current.url.replace(/\/+$/, "")}/`)))
+  const outside = Traffic.totals(
+    all.filter(({ url }) => current !== undefined && !url.startsWith(`${current.url.replace(/\/+$/, "")}/`))
+  )
   element("requests").textContent = String(requests)
   element("received").textContent = bytesText(bytes - outside.bytes)
   element("received-outside").textContent = bytesText(outside.bytes)
@@ -336,10 +338,7 @@ const reopen = async (url: string): Promise<void> => {
   exchanges.clear()
   showTraffic()
   const scope = Effect.runSync(Scope.make())
-  const opened = await run(
-    Scope.provide(Explorer.open({ url, array, allowed, fetch: fetchCounted }), scope),
-    signal
-  )
+  const opened = await run(Scope.provide(Explorer.open({ url, array, allowed, fetch: fetchCounted }), scope), signal)
   if (opened === undefined) {
     await Effect.runPromise(Scope.close(scope, Exit.void))
     if (signal.aborted) return
@@ -414,7 +413,7 @@ const showFaults = async ({ fault }: Sample.Sample): Promise<void> => {
 const sample = async (): Promise<Sample.Sample | undefined> => {
   const response = await fetch("sample.json").catch(() => undefined)
   const isJson = response?.headers.get("content-type")?.startsWith("application/json") === true
-  return isJson && response?.ok === true ? ((await response.json()) as Sample.Sample) : undefined
+  return isJson && response.ok ? ((await response.json()) as Sample.Sample) : undefined
 }
 
 const found = await sample()
