@@ -3,7 +3,7 @@
  *
  *   node site/snippets.ts
  */
-import { execFile, spawnSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Snippets from "./src/Snippets.ts"
@@ -79,31 +79,31 @@ export const check = (snippets: ReadonlyArray<Snippets.Snippet>): ReadonlyArray<
   })
 }
 
-/** Runs a snippet that `check` has written. What it answers is what the program says when it fails. */
-export const run = (snippet: Snippets.Snippet): Promise<string | undefined> =>
-  new Promise((resolve) => {
-    const args = [
-      "--conditions=@effect-icechunk/source",
-      "--disable-warning=ExperimentalWarning",
-      path.join(directory, fileOf(snippet))
-    ]
-    execFile(process.execPath, args, { cwd: directory }, (error, _, stderr) =>
-      resolve(
-        error === null
-          ? undefined
-          : `${snippet.file}:${snippet.line}: ${stderr.trim().split("\n").slice(0, 8).join("\n  ")}`
-      )
-    )
-  })
+/** Runs snippets that `check` has written, one after the other. What it answers is what those say that fail. */
+export const run = (snippets: ReadonlyArray<Snippets.Snippet>): ReadonlyArray<string> => {
+  const answer = path.join(directory, "answer.json")
+  const program = `import * as fs from "node:fs"
+const problems: Array<[number, string]> = []
+for (const [i, file] of process.argv.slice(2).entries()) {
+  await import(file).catch((error: unknown) => problems.push([i, String(error)]))
+}
+fs.writeFileSync(${JSON.stringify(answer)}, JSON.stringify(problems))
+process.exit(0)
+`
+  fs.writeFileSync(path.join(directory, "run.ts"), program)
+  const files = snippets.map((snippet) => `./${fileOf(snippet)}`)
+  const args = ["--conditions=@effect-icechunk/source", "--disable-warning=ExperimentalWarning", "run.ts", ...files]
+  const { error, status, stderr } = spawnSync(process.execPath, args, { cwd: directory, encoding: "utf8" })
+  if (error) throw error
+  if (status !== 0 || !fs.existsSync(answer)) return [`The snippets could not be run: ${stderr}`]
+  const problems = JSON.parse(fs.readFileSync(answer, "utf8")) as ReadonlyArray<readonly [number, string]>
+  return problems.map(([i, problem]) => `${snippets[i]?.file}:${snippets[i]?.line}: ${problem}`)
+}
 
 if (import.meta.main) {
   const snippets = all()
-  const problems = [...check(snippets)]
-  if (problems.length === 0)
-    for (const snippet of snippets.filter(({ runs }) => runs)) {
-      const problem = await run(snippet)
-      if (problem !== undefined) problems.push(problem)
-    }
+  const found = check(snippets)
+  const problems = found.length > 0 ? found : run(snippets.filter(({ runs }) => runs))
   for (const problem of problems) console.log(problem)
   console.log(`${snippets.length} snippets, ${problems.length} problems`)
   if (problems.length > 0) process.exitCode = 1

@@ -8,21 +8,11 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 
 const file = new Uint8Array(1 << 17).map((_, i) => i)
-const store = MemoryObjectStore.layer()
 const platforms = Platform.layerMemory({
   "file:///data/model/a.nc": file,
   "file:///data/model/b.nc": file,
   "s3://model-output/run-1.nc": file
 })
-
-/** The store, the platforms and the compression. */
-export const services = await Effect.runPromise(
-  Effect.provideService(
-    Layer.build(Layer.mergeAll(store, platforms, NodeZstd.layer)),
-    Scope.Scope,
-    await Effect.runPromise(Scope.make())
-  )
-)
 
 const made = Effect.gen(function* () {
   const repository = yield* Repository.create({
@@ -43,6 +33,12 @@ const made = Effect.gen(function* () {
   return { repository, session: yield* repository.writableSession("main") }
 })
 
-export const { repository, session } = await Effect.runPromise(
-  Effect.provideService(Effect.provide(made, services), Scope.Scope, await Effect.runPromise(Scope.make()))
-)
+const all = Effect.gen(function* () {
+  const services = yield* Layer.build(Layer.mergeAll(MemoryObjectStore.layer(), platforms, NodeZstd.layer))
+  const given = yield* Effect.provide(made, services)
+  return { ...given, services }
+})
+
+/** A repository of its own for each snippet, with the services that it was made with. */
+export const make = async (): Promise<Effect.Success<typeof all>> =>
+  Effect.runPromise(Effect.provideService(all, Scope.Scope, await Effect.runPromise(Scope.make())))

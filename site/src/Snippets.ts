@@ -174,7 +174,10 @@ export const toModule = (snippet: Snippet): Module => {
   // What the snippet names itself is not there twice, and may have another type.
   const given = new Set([...declared, ...declaredIn(snippet.code)])
   const isGiven = ["repository", "session"].filter((name) => snippet.runs && uses(name) && !given.has(name))
-  if (isGiven.length > 0) add(`import { ${isGiven.join(", ")} } from "../src/Given.ts"`)
+  if (snippet.runs) {
+    add(`import { make } from "../src/Given.ts"`)
+    add(`const { ${["services: given", ...isGiven].join(", ")} } = await make()`)
+  }
   for (const name of isGiven) given.add(name)
   for (const [name, line] of values) if (uses(name) && !imports(name) && !given.has(name)) add(line)
   for (const line of preamble.split("\n")) add(line)
@@ -189,7 +192,6 @@ export const toModule = (snippet: Snippet): Module => {
   own.forEach((line, i) => add(isImport[i] === true ? "" : line.replace(/^export /, ""), snippet.line + i))
   add(top ? "})" : "}")
   if (snippet.runs) {
-    add(`const { services: given } = await import("../src/Given.ts")`)
     add(`await Effect.runPromise(snippet.pipe(Effect.scoped, Effect.provide(given)))`)
   }
   return { text: `${text.join("\n")}\n`, lines }

@@ -132,7 +132,7 @@ describe.skipIf(!vitepress)("the site (skipped where VitePress does not load)", 
       )
     })
     expect({ code, output: code === 0 ? "" : output }).toEqual({ code: 0, output: "" })
-  })
+  }, 1_200_000)
 
   it("has every page of docs/, and every public module", () => {
     const guides = fs

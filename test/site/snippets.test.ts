@@ -12,11 +12,11 @@ describe("snippets", () => {
   })
 
   // After the check, which writes them.
-  const runnable = snippets.filter(({ runs }) => runs)
-  it.each(runnable.map((snippet) => [`${snippet.file}:${snippet.line}`, snippet] as const))(
-    "%s runs",
-    async (_, snippet) => expect(await run(snippet)).toBeUndefined()
-  )
+  it("run, those that can be run", () => {
+    const runnable = snippets.filter(({ runs }) => runs)
+    expect(runnable.length).toBeGreaterThan(20)
+    expect(run(runnable)).toEqual([])
+  })
 })
 
 describe("a page", () => {
@@ -88,9 +88,9 @@ describe("a mistake in a snippet", () => {
     ])
   })
 
-  it("is reported when it is found only by running it", async () => {
+  it("is reported when it is found only by running it", () => {
     const wrong = snippet('yield* session.setChunk("/nowhere", [0], Uint8Array.of(1))\n', true)
     expect(check([wrong])).toEqual([])
-    expect(await run(wrong)).toMatch(/^x\.md:3: [^]*no node/i)
+    expect(run([wrong])).toEqual([expect.stringMatching(/^x\.md:3: .*nowhere/)])
   })
 })
