@@ -97,7 +97,9 @@ const openArray = Effect.fnUntraced(function* (root: zarr.Location<ZarritaStore.
 /** The first value of a coordinate, and the way to the next. */
 const coordinate = Effect.fnUntraced(function* (root: zarr.Location<ZarritaStore.Readable>, path: string) {
   const array = yield* openArray(root, path)
-  const { data } = yield* attempt((signal) => array.getChunk([0], { signal }))
+  const { data } = yield* attempt((signal): Promise<{ readonly data: ArrayLike<number> }> =>
+    array.getChunk([0], { signal })
+  )
   return { first: data[0] ?? 0, step: (data[1] ?? 0) - (data[0] ?? 0), length: array.shape[0] ?? 0 }
 })
 
