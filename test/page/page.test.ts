@@ -354,7 +354,7 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
     await compare(2, places)
   })
 
-  it("shows the map all the same when the server knows no ranges, and reads the file once", async () => {
+  it("shows the map all the same when the server knows no ranges", async () => {
     await choose("noRanges")
     site.server.requests.length = 0
     await page.focus("#canvas")
