@@ -86,7 +86,10 @@ const attempt = <A>(f: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, Re
 
 type Numbers = zarr.Array<"float32" | "float64", ZarritaStore.Readable>
 
-const openArray = Effect.fnUntraced(function* (root: zarr.Location<ZarritaStore.Readable>, path: string) {
+const openArray: (
+  root: zarr.Location<ZarritaStore.Readable>,
+  path: string
+) => Effect.Effect<Numbers, Rejected | NotShown> = Effect.fnUntraced(function* (root, path) {
   const array = yield* attempt((signal) => zarr.open(root.resolve(path), { kind: "array", signal }))
   if (!array.is("float32") && !array.is("float64")) {
     return yield* new NotShown({ path, problem: `its elements are \`${array.dtype}\`` })
