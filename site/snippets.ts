@@ -58,8 +58,15 @@ interface Written {
   readonly module: Snippets.Module
 }
 
-/** What the compiler says about snippets, by page and line. */
-export const check = (snippets: ReadonlyArray<Snippets.Snippet>): ReadonlyArray<string> => {
+/** What the compiler says about snippets, by page and line, and which of them are not in the program that their page names. */
+export const check = (snippets: ReadonlyArray<Snippets.Snippet>): ReadonlyArray<string> => [
+  ...snippets.flatMap((snippet) =>
+    snippet.program === undefined ? [] : Snippets.strangers(snippet, read(snippet.program))
+  ),
+  ...compile(snippets.filter(({ program }) => program === undefined))
+]
+
+const compile = (snippets: ReadonlyArray<Snippets.Snippet>): ReadonlyArray<string> => {
   const modules = writeAll(snippets)
   const tsc = path.join(root, "node_modules/.bin/tsc")
   const { error, status, stdout } = spawnSync(tsc, ["-p", directory, "--pretty", "false"], {

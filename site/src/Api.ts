@@ -83,7 +83,7 @@ const headOf = (node: ts.SignatureDeclaration, arrow: string, checker: ts.TypeCh
 const functionOf = (initializer: ts.Expression): ts.ArrowFunction | ts.FunctionExpression | undefined => {
   if (ts.isArrowFunction(initializer)) return initializer
   const argument = ts.isCallExpression(initializer) ? initializer.arguments[0] : undefined
-  const isOfEffect = /^Effect\.fn/.test(initializer.getText())
+  const isOfEffect = initializer.getText().startsWith("Effect.fn")
   return isOfEffect && argument !== undefined && ts.isFunctionExpression(argument) && argument.type !== undefined
     ? argument
     : undefined

@@ -58,7 +58,6 @@ export const sections: ReadonlyArray<Section> = [
       ["testing", "Testing with Layers"],
       ["observability", "Tracing and metrics"],
       ["browsers", "Browsers"],
-      ["http", "Reading over HTTP"],
       ["runtimes", "Where it runs"],
       ["performance", "Performance"],
       ["security", "Security"]
@@ -71,7 +70,7 @@ export const sections: ReadonlyArray<Section> = [
       ["backends/s3", "S3 and compatible stores"],
       ["backends/gcs", "Google Cloud Storage"],
       ["backends/tigris", "Tigris"],
-      ["backends/http", "HTTP"],
+      ["http", "HTTP and public buckets"],
       ["guarantees", "Guarantees by backend"]
     ]
   },

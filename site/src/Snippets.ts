@@ -16,6 +16,8 @@ export interface Snippet {
   /** Code that goes before it, and is not shown. */
   readonly preamble: string
   readonly runs: boolean
+  /** The file that has the code, and is checked and run by a test. */
+  readonly program?: string | undefined
 }
 
 /** A snippet as a module, and where the lines of it come from. */
@@ -53,6 +55,11 @@ export const names: ReadonlyMap<string, string> = new Map([
     "ZarritaStore"
   ].map((name) => [name, `import { ${name} } from "@effect-icechunk/core"`] as const),
   ["PieceSchema", `import * as PieceSchema from "@effect-icechunk/core/schema/PieceSchema"`],
+  ...["Fetch", "HttpObjectStore", "HttpPlatform"].map(
+    (name) => [name, `import { ${name} } from "@effect-icechunk/http"`] as const
+  ),
+  ["BrowserZstd", `import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"`],
+  ["ReadonlyRepository", `import * as ReadonlyRepository from "@effect-icechunk/core/ReadonlyRepository"`],
   ["NodeZstd", `import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"`],
   ...["FsObjectStore", "FsPlatform"].map((name) => [name, `import { ${name} } from "@effect-icechunk/fs"`] as const),
   ...["S3ObjectStore", "S3Platform", "S3Settings"].map(
@@ -97,18 +104,22 @@ const lineAt = (text: string, index: number): number => text.slice(0, index).spl
 
 /** Snippets of a page. */
 export const ofPage = (file: string, text: string): ReadonlyArray<Snippet> => {
-  const parts = text.matchAll(/^<!-- (snippets?)\n([^]*?)^-->$|^<!-- (run) -->$|^( *)```tsx?\n([^]*?)^\4```$/gm)
+  const parts = text.matchAll(
+    /^<!-- (snippets?)\n([^]*?)^-->$|^<!-- snippets of (\S+) -->$|^<!-- (run) -->$|^( *)```tsx?\n([^]*?)^\5```$/gm
+  )
   const found: Array<Snippet> = []
   let ofAll = ""
   let ofNext = ""
   let runs = false
-  for (const { 0: whole, 1: kind, 2: preamble, 3: run, 5: code, index } of parts) {
+  let program: string | undefined
+  for (const { 0: whole, 1: kind, 2: preamble, 3: of, 4: run, 6: code, index } of parts) {
     if (kind === "snippets") ofAll += preamble
     else if (kind === "snippet") ofNext += preamble
+    else if (of !== undefined) program = of
     else if (run !== undefined) runs = true
     else if (code !== undefined) {
       const line = lineAt(text, index) + whole.slice(0, whole.indexOf("```")).split("\n").length
-      found.push({ file, line, code, preamble: ofAll + ofNext, runs })
+      found.push({ file, line, code, preamble: ofAll + ofNext, runs, ...(program === undefined ? {} : { program }) })
       ofNext = ""
       runs = false
     }
@@ -125,6 +136,26 @@ export const ofSource = (file: string, text: string): ReadonlyArray<Snippet> =>
     preamble: "",
     runs: false
   }))
+
+const withoutSpace = (text: string): string => text.replaceAll(/\s+/g, "")
+
+/**
+ * What a snippet has that is not in the program that it is said to be of, which others check and run: by line, and where a
+ * line is broken elsewhere by paragraph.
+ */
+export const strangers = ({ code, file, line }: Snippet, program: string): ReadonlyArray<string> => {
+  const known = new Set(program.split("\n").map((one) => one.trim()))
+  const whole = withoutSpace(program)
+  let at = line
+  return code.split(/\n(?=\n)/).flatMap((paragraph) => {
+    const lines = paragraph.split("\n")
+    const first = at
+    at += lines.length
+    return lines.every((one) => known.has(one.trim())) || whole.includes(withoutSpace(paragraph))
+      ? []
+      : [`${file}:${first}: it is not in the program`]
+  })
+}
 
 const importPattern = /^import\b[^"']*["'][^"']+["'];?$/gm
 
@@ -189,7 +220,12 @@ export const toModule = (snippet: Snippet): Module => {
     if (!imports("Effect") && !uses("Effect")) add(`import * as Effect from "effect/Effect"`)
     add(`export const snippet = Effect.gen(function* () {`)
   } else add(`export const snippet = async () => {`)
-  own.forEach((line, i) => add(isImport[i] === true ? "" : line.replace(/^export /, ""), snippet.line + i))
+  own.forEach((line, i) =>
+    add(
+      isImport[i] === true ? "" : line.replace(/^export default /, "const exported = ").replace(/^export /, ""),
+      snippet.line + i
+    )
+  )
   add(top ? "})" : "}")
   if (snippet.runs) {
     add(`await Effect.runPromise(snippet.pipe(Effect.scoped, Effect.provide(given)))`)

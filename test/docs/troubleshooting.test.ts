@@ -2,6 +2,7 @@
 import * as Core from "@effect-icechunk/core"
 import * as Fs from "@effect-icechunk/fs"
 import * as Gcs from "@effect-icechunk/gcs"
+import * as Http from "@effect-icechunk/http"
 import * as S3 from "@effect-icechunk/s3"
 import * as Tigris from "@effect-icechunk/tigris"
 import * as fs from "node:fs"
@@ -28,7 +29,14 @@ const bucketReasons = Object.entries(Tigris.BucketError)
 
 it("every exported error has its heading, and every heading an error", () => {
   const ofBuckets = new Set(bucketReasons)
-  const exported = [Core, Fs, S3, Gcs, { ...Tigris, BucketError: { BucketError: Tigris.BucketError.BucketError } }]
+  const exported = [
+    Core,
+    Fs,
+    S3,
+    Gcs,
+    Http,
+    { ...Tigris, BucketError: { BucketError: Tigris.BucketError.BucketError } }
+  ]
     .flatMap(errorsOf)
     .filter((tag) => !ofParts.has(tag))
   expect(exported.length).toBeGreaterThan(70)

@@ -233,14 +233,19 @@ export const make = (settings: Settings): ObjectStore.ObjectStoreShape => {
         method: "GET",
         key,
         headers: headersFor(key, known === undefined ? get : { ...get, ifNoneMatch: known }),
-        cache: cacheMode(key, isAgain)
+        cache: cacheMode(key, isAgain, get.range !== undefined)
       }
       const answered = read(key, asked, request)
       return known === undefined ? answered : Effect.catchTag(answered, "NotModified", () => partOf(kept!, asked))
     })
 
-  const cacheMode = (key: string, isAgain: boolean): RequestCache =>
-    isFixed(key) ? (isAgain ? "reload" : "force-cache") : "no-cache"
+  /**
+   * What never changes comes from the browser's cache, and a file that may change is asked for with its ETag. Parts of such a
+   * file do not go through the cache: Chromium joins those that it has with those that it gets, under the ETag of the old ones
+   * where the server does not know `If-Range`.
+   */
+  const cacheMode = (key: string, isAgain: boolean, isPart: boolean): RequestCache =>
+    isFixed(key) ? (isAgain ? "reload" : "force-cache") : isPart ? "no-store" : "no-cache"
 
   const headOnce = Effect.fnUntraced(function* (
     operation: Operation,
@@ -248,7 +253,7 @@ export const make = (settings: Settings): ObjectStore.ObjectStoreShape => {
     isAgain: boolean
   ): Effect.fn.Return<ObjectMeta, Reason> {
     const url = settings.urlOf(key)
-    const wire = { key, cache: cacheMode(key, isAgain) }
+    const wire = { key, cache: cacheMode(key, isAgain, false) }
     const asHead = yield* Effect.result(
       send(operation, key, {
         ...wire,
