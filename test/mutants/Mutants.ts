@@ -332,8 +332,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "who gives up a commit does not end those that go out with it",
     file: `${changes}/Batches.ts`,
-    find: "running?.batch.includes(mine) === true && running.batch.every(({ isLeft }) => isLeft)",
-    replace: "running?.batch.includes(mine) === true",
+    find: "batch.includes(mine) && batch.every(({ isLeft }) => isLeft)",
+    replace: "batch.includes(mine)",
     tests: [`${repository}/CommitsTogether.test.ts`]
   },
   {
@@ -640,8 +640,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "http: a browser does not answer from its cache what may have changed",
     file: "packages/http/src/internal/Store.ts",
-    find: '    isFixed(key) ? (isAgain ? "reload" : "force-cache") : "no-cache"',
-    replace: '    "force-cache"',
+    find: 'isPart ? "no-store" : "no-cache"',
+    replace: 'isPart ? "force-cache" : "force-cache"',
     tests: [`${http}/Cors.test.ts`]
   },
   {
