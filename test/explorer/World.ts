@@ -22,7 +22,18 @@ import * as Result from "effect/Result"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
+import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
+import * as Repository from "@effect-icechunk/core/Repository"
+import * as Layer from "effect/Layer"
 import * as Objects from "./Objects.ts"
+
+// What is loaded when it is needed is there from now on: in a world nothing waits but for calls to the store.
+await Effect.runPromise(
+  Effect.scoped(
+    Effect.andThen(Repository.create({ persist: { get_partial_values_concurrency: 1 } }), Repository.open())
+  ).pipe(Effect.provide(Layer.mergeAll(MemoryObjectStore.layer(), Platform.layerNone, NodeZstd.layer)))
+)
 
 /** What programs in a world may need. */
 export type Services = ObjectStore.ObjectStore | Platform.Platforms | Zstd | Scope.Scope

@@ -127,13 +127,22 @@ export const decodeSpec1Value: Effect.Effect<DecodeValue> = /*#__PURE__*/ Effect
   ({ decode }) => decode
 )
 
+let known: typeof Configs | undefined
+
 /**
- * What decodes and checks configurations.
+ * What decodes and checks configurations. Who has waited for it once need not wait again.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const configs: Effect.Effect<typeof Configs> = /*#__PURE__*/ Effect.promise(() => import("./Configs.ts"))
+export const configs: Effect.Effect<typeof Configs> = /*#__PURE__*/ Effect.suspend(() =>
+  known === undefined
+    ? Effect.map(
+        Effect.promise(() => import("./Configs.ts")),
+        (loaded) => (known = loaded)
+      )
+    : Effect.succeed(known)
+)
 
 /**
  * What is between a ref in a container and its bytes.

@@ -71,8 +71,9 @@ export const make = <A, B, E>(
         ({ done }, i) => Deferred.done(done, Exit.isSuccess(exit) ? exit.value[i]! : Exit.failCause(exit.cause)),
         { discard: true }
       )
-    const work = Effect.onExit(run(batch), (exit) => Effect.andThen(answer(exit), goOn))
-    return Effect.map(Effect.forkDetach(Effect.interruptible(Effect.asVoid(work))), (fiber) => {
+    const work = Effect.onExit(Effect.interruptible(run(batch)), (exit) => Effect.andThen(answer(exit), goOn))
+    // A fiber that is interrupted before it has begun would go on with nothing.
+    return Effect.map(Effect.forkDetach(Effect.asVoid(work), { uninterruptible: true }), (fiber) => {
       begun.fiber = fiber
     })
   })
