@@ -4,13 +4,11 @@
  *
  * @since 0.1.0
  */
-import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
-import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
 import * as Platform from "@effect-icechunk/core/Platform"
+import * as UnusableStore from "@effect-icechunk/core/store/UnusableStore"
 import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import * as GcsObjectStore from "./GcsObjectStore.ts"
 import type * as GcsOptions from "./GcsOptions.ts"
 import * as Auth from "./internal/Auth.ts"
@@ -33,44 +31,6 @@ const ownEndpoints = /^https:\/\/storage(\.[a-z0-9-]+\.rep)?\.googleapis\.com$/
 const userProjectOf = (config: Container.CloudClientConfig | undefined): string | undefined => {
   const project = config?.user_project
   return project !== undefined && /^[a-z0-9.:-]+$/i.test(project) ? project : undefined
-}
-
-/** A store of a container that is configured wrongly: every request says so, and none is made. */
-const unusable = (
-  { bucket, endpoint, readOnlyBecause }: GcsOptions.GcsOptions,
-  { message }: GcsOptions.InvalidGcsOptions
-): ObjectStore.ObjectStoreShape => {
-  const description = `gcs://${bucket}`
-  const refuse =
-    (operation: ObjectStoreError.Operation) =>
-    (key: string): Effect.Effect<never, ObjectStoreError.ObjectStoreError> =>
-      Effect.fail(
-        new ObjectStoreError.ObjectStoreError({
-          store: description,
-          operation,
-          key,
-          reason: new ObjectStoreError.Unsupported({ detail: message })
-        })
-      )
-  const store: ObjectStore.ObjectStoreShape = {
-    description,
-    origin: { platform: "gcs", endpoint },
-    capabilities: {
-      conditionalCreate: false,
-      conditionalUpdate: false,
-      conditionalGet: false,
-      metadata: false,
-      opaqueKeys: false
-    },
-    readOnlyBecause,
-    get: refuse("get"),
-    head: refuse("head"),
-    list: (prefix) => Stream.fromEffect(refuse("list")(prefix)),
-    put: (key) => Effect.andThen(ObjectStore.ensureWritable(store), refuse("put")(key)),
-    delete: () => ObjectStore.ensureWritable(store),
-    copy: () => ObjectStore.ensureWritable(store)
-  }
-  return store
 }
 
 /**
@@ -103,16 +63,25 @@ export const makeWith = (options: Options): Effect.Effect<Platform.Platform> =>
           because
         })
       }
-      const asked: GcsOptions.GcsOptions = {
-        ...options,
-        bucket,
-        credentials,
-        endpoint: config?.endpoint_url,
-        userProject: userProjectOf(config) ?? options.userProject,
-        readOnlyBecause: `container \`${container.name}\` holds virtual chunks, which are only read; open a store of your own to write there`
-      }
-      return yield* Effect.catchTag(GcsObjectStore.make(asked), "InvalidGcsOptions", (invalid) =>
-        Effect.succeed(unusable(asked, invalid))
+      const endpoint = config?.endpoint_url
+      const readOnlyBecause = `container \`${container.name}\` holds virtual chunks, which are only read; open a store of your own to write there`
+      return yield* Effect.catchTag(
+        GcsObjectStore.make({
+          ...options,
+          bucket,
+          credentials,
+          endpoint,
+          userProject: userProjectOf(config) ?? options.userProject,
+          readOnlyBecause
+        }),
+        "InvalidGcsOptions",
+        ({ message }) =>
+          Effect.succeed(
+            UnusableStore.make(
+              { description: `gcs://${bucket}`, origin: { platform: "gcs", endpoint }, readOnlyBecause },
+              message
+            )
+          )
       )
     })
   })

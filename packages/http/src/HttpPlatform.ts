@@ -12,13 +12,13 @@ import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as Platform from "@effect-icechunk/core/Platform"
 import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import { isMetadataHost } from "@effect-icechunk/core/values/MetadataAddress"
+import * as UnusableStore from "@effect-icechunk/core/store/UnusableStore"
 import * as Effect from "effect/Effect"
 import { Fetch, type FetchFunction, Page, type PageShape } from "./Fetch.ts"
 import * as HttpOptions from "./HttpOptions.ts"
 import * as Auth from "./internal/Auth.ts"
 import * as Buckets from "./internal/Buckets.ts"
 import * as Store from "./internal/Store.ts"
-import * as Unusable from "./internal/Unusable.ts"
 import * as Url from "./internal/Url.ts"
 
 /**
@@ -118,7 +118,10 @@ export const makeWith = (options: Options): Effect.Effect<Platform.Platform> =>
         const description = typeof base === "string" ? `${schemeOf(container)}://` : Url.shown(base)
         const origin = { platform: "http", endpoint: description }
         if (problem !== undefined || typeof base === "string") {
-          return Unusable.make({ description, origin, readOnlyBecause }, `container \`${container.name}\`: ${problem}`)
+          return UnusableStore.make(
+            { description, origin, readOnlyBecause },
+            `container \`${container.name}\`: ${problem}`
+          )
         }
         return Store.make({
           ...shared,
@@ -183,7 +186,10 @@ const anonymous = (cloud: Cloud, options: AnonymousOptions): Effect.Effect<Platf
       const base = (): Url.Base | string => Url.parse(cloud.urlOf(request, region))
       const problem = placeProblem(base(), around.page) ?? optionsProblem(options)
       if (problem !== undefined) {
-        return Unusable.make({ description, origin, readOnlyBecause }, `container \`${container.name}\`: ${problem}`)
+        return UnusableStore.make(
+          { description, origin, readOnlyBecause },
+          `container \`${container.name}\`: ${problem}`
+        )
       }
       return Store.make({
         ...shared,

@@ -3,12 +3,10 @@
  *
  * @since 0.1.0
  */
-import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
-import { ObjectStoreError, type Operation, Unsupported } from "@effect-icechunk/core/ObjectStoreError"
 import { MissingCredentials, type Platform, type StoreRequest } from "@effect-icechunk/core/Platform"
+import * as UnusableStore from "@effect-icechunk/core/store/UnusableStore"
 import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import * as S3ObjectStore from "./S3ObjectStore.ts"
 import type * as S3Options from "./S3Options.ts"
 
@@ -67,34 +65,6 @@ export const optionsFor = (request: StoreRequest, options: Options = {}): S3Opti
   }
 }
 
-/** A store that says with each read what is wrong with its container. */
-const unusable = (request: StoreRequest, problem: string): ObjectStore.ObjectStoreShape => {
-  const description = `s3://${request.bucket}`
-  const fail = (operation: Operation, key: string): Effect.Effect<never, ObjectStoreError> =>
-    Effect.fail(
-      new ObjectStoreError({ store: description, operation, key, reason: new Unsupported({ detail: problem }) })
-    )
-  const forbidden = Effect.fail(new ObjectStore.WriteForbidden({ target: description, because: readOnlyBecause }))
-  return {
-    description,
-    origin: { platform: "s3", endpoint: request.container.cloud_client_config?.endpoint_url, region: request.region },
-    capabilities: {
-      conditionalCreate: false,
-      conditionalUpdate: false,
-      conditionalGet: false,
-      metadata: false,
-      opaqueKeys: false
-    },
-    readOnlyBecause,
-    get: (key) => fail("get", key),
-    head: (key) => fail("head", key),
-    list: (prefix) => Stream.fromEffect(fail("list", prefix)),
-    put: () => forbidden,
-    delete: () => forbidden,
-    copy: () => forbidden
-  }
-}
-
 /**
  * The platform with options of the program.
  *
@@ -115,7 +85,20 @@ export const makeWith = (options: Options): Effect.Effect<Platform> =>
         const container = request.container.name
         return error._tag === "InvalidS3Options" && error.option === "credentials"
           ? Effect.fail(new MissingCredentials({ container, platform: "s3", because: `those given ${error.problem}` }))
-          : Effect.succeed(unusable(request, `container \`${container}\`: ${error.message}`))
+          : Effect.succeed(
+              UnusableStore.make(
+                {
+                  description: `s3://${request.bucket}`,
+                  origin: {
+                    platform: "s3",
+                    endpoint: request.container.cloud_client_config?.endpoint_url,
+                    region: request.region
+                  },
+                  readOnlyBecause
+                },
+                `container \`${container}\`: ${error.message}`
+              )
+            )
       })
   })
 

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as UnusableStore from "@effect-icechunk/core/store/UnusableStore"
 import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import { MissingCredentials, type Platform, type StoreRequest } from "@effect-icechunk/core/Platform"
-import * as UnusableStore from "./internal/UnusableStore.ts"
 import * as TigrisObjectStore from "./TigrisObjectStore.ts"
 import * as TigrisOptions from "./TigrisOptions.ts"
 
@@ -101,16 +101,18 @@ export const makeWith = (options: Options): Effect.Effect<Platform> =>
               new MissingCredentials({ container, platform: "tigris", because: `those given ${error.problem}` })
             )
           : Effect.succeed(
-              UnusableStore.make({
-                description: `tigris://${request.bucket}`,
-                origin: {
-                  platform: "tigris",
-                  endpoint: request.container.cloud_client_config?.endpoint_url,
-                  region: request.region
+              UnusableStore.make(
+                {
+                  description: `tigris://${request.bucket}`,
+                  origin: {
+                    platform: "tigris",
+                    endpoint: request.container.cloud_client_config?.endpoint_url,
+                    region: request.region
+                  },
+                  readOnlyBecause
                 },
-                problem: `container \`${container}\`: ${whatToDo(error)}`,
-                readOnlyBecause
-              })
+                `container \`${container}\`: ${whatToDo(error)}`
+              )
             )
       })
   })

@@ -1,9 +1,19 @@
-/** A store that says with each read what is wrong with its container, and asks nothing. */
-import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
-import { ObjectStoreError, type Operation, Unsupported } from "@effect-icechunk/core/ObjectStoreError"
+/**
+ * A store that says with each read what is wrong, and asks nothing: for platforms, where a container is configured wrongly.
+ *
+ * @since 0.1.0
+ */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as ObjectStore from "./ObjectStore.ts"
+import { ObjectStoreError, type Operation, Unsupported } from "./ObjectStoreError.ts"
 
+/**
+ * The store. Reads fail with `Unsupported`, and writes with `WriteForbidden`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const make = (
   store: { readonly description: string; readonly origin: ObjectStore.Origin; readonly readOnlyBecause: string },
   problem: string
