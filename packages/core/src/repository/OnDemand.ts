@@ -22,7 +22,19 @@ import type { Versioned } from "./versions/RepoObject.ts"
 import type * as Spec1 from "./versions/Spec1.ts"
 import type * as Virtual from "./Virtual.ts"
 
-const loaded = Effect.promise(() => import("./Queries.ts"))
+/** Loads a module. Who has waited for it once need not wait again. */
+const once = <A>(load: () => Promise<A>): Effect.Effect<A> => {
+  let known: A | undefined
+  return Effect.suspend(() =>
+    known === undefined ? Effect.map(Effect.promise(load), (loaded) => (known = loaded)) : Effect.succeed(known)
+  )
+}
+
+const loaded = /*#__PURE__*/ once(() => import("./Queries.ts"))
+
+const loadedPreload = /*#__PURE__*/ once(() => import("./Preload.ts"))
+
+const loadedMsgpack = /*#__PURE__*/ once(() => import("../encoding/Msgpack.ts"))
 
 /**
  * `ChunkStream.make`.
@@ -111,7 +123,7 @@ export const historyDependencies = <E>(
  * @since 0.1.0
  */
 export const preload = (...options: Parameters<typeof Preload.run>): Effect.Effect<void> =>
-  Effect.promise(() => import("./Preload.ts")).pipe(
+  loadedPreload.pipe(
     Effect.flatMap(({ run }) => run(...options)),
     Effect.ignoreCause
   )
@@ -123,26 +135,17 @@ export const preload = (...options: Parameters<typeof Preload.run>): Effect.Effe
  * @since 0.1.0
  */
 export const decodeSpec1Value: Effect.Effect<DecodeValue> = /*#__PURE__*/ Effect.map(
-  /*#__PURE__*/ Effect.promise(() => import("../encoding/Msgpack.ts")),
+  loadedMsgpack,
   ({ decode }) => decode
 )
 
-let known: typeof Configs | undefined
-
 /**
- * What decodes and checks configurations. Who has waited for it once need not wait again.
+ * What decodes and checks configurations.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const configs: Effect.Effect<typeof Configs> = /*#__PURE__*/ Effect.suspend(() =>
-  known === undefined
-    ? Effect.map(
-        Effect.promise(() => import("./Configs.ts")),
-        (loaded) => (known = loaded)
-      )
-    : Effect.succeed(known)
-)
+export const configs: Effect.Effect<typeof Configs> = /*#__PURE__*/ once(() => import("./Configs.ts"))
 
 /**
  * What is between a ref in a container and its bytes.
@@ -150,4 +153,4 @@ export const configs: Effect.Effect<typeof Configs> = /*#__PURE__*/ Effect.suspe
  * @category constructors
  * @since 0.1.0
  */
-export const virtual: Effect.Effect<typeof Virtual> = /*#__PURE__*/ Effect.promise(() => import("./Virtual.ts"))
+export const virtual: Effect.Effect<typeof Virtual> = /*#__PURE__*/ once(() => import("./Virtual.ts"))
