@@ -25,19 +25,11 @@ import * as EqualEarth from "../../examples/src/EqualEarth.ts"
 import * as GeoidGrid from "../../examples/src/GeoidGrid.ts"
 import * as Relief from "../../examples/src/Relief.ts"
 import { chromium } from "../browser/Chromium.ts"
+import { geoid } from "./Geoid.ts"
 
 const root = path.resolve(import.meta.dirname, "../..")
 const configFile = path.join(root, "examples/browser/vite.config.ts")
 
-const geoid: Level.Level = {
-  rows: 721,
-  columns: 1440,
-  chunkRows: 7,
-  chunkColumns: 1440,
-  south: -90,
-  west: -180,
-  step: 0.25
-}
 const chunkBytes = 7 * 1440 * 4
 
 /** The heights, or every so many of them, as the demo lights them. */

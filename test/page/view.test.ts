@@ -15,16 +15,8 @@ import * as ColorScale from "../../examples/src/ColorScale.ts"
 import * as EqualEarth from "../../examples/src/EqualEarth.ts"
 import * as GeoidGrid from "../../examples/src/GeoidGrid.ts"
 import * as Relief from "../../examples/src/Relief.ts"
+import { geoid } from "./Geoid.ts"
 
-const geoid: Level.Level = {
-  rows: 721,
-  columns: 1440,
-  chunkRows: 7,
-  chunkColumns: 1440,
-  south: -90,
-  west: -180,
-  step: 0.25
-}
 const half: Level.Level = { ...geoid, rows: 361, columns: 720, chunkRows: 19, chunkColumns: 720, step: 0.5 }
 const whole: Level.Level = { ...geoid, rows: 181, columns: 360, chunkRows: 31, chunkColumns: 360, step: 1 }
 
