@@ -337,6 +337,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     tests: [`${repository}/CommitsTogether.test.ts`]
   },
   {
+    name: "the next batch begins also when a fiber is interrupted before it has begun",
+    file: `${changes}/Batches.ts`,
+    find: "{ uninterruptible: true }",
+    replace: "{ uninterruptible: false }",
+    tests: [`${repository}/Batches.test.ts`]
+  },
+  {
+    name: "chunks that were copied from a version are committed only while it is listed",
+    file: `${changes}/BranchWriter.ts`,
+    find: "if (info.snapshots.has(id)) continue",
+    replace: "if (info !== undefined) continue",
+    tests: [`${repository}/CopiedChunks.test.ts`]
+  },
+  {
     name: "a manifest of a lost round is used again only when it was stored",
     file: `${changes}/Commit.ts`,
     find: " &&\n    known.written.files.every(({ id }) => known.stored.has(id))\n",

@@ -147,6 +147,20 @@ describe("batches", () => {
     })
   )
 
+  it.effect("go on also when the first is left before its fiber has begun", () =>
+    Effect.gen(function* () {
+      const submit = Batches.make<number, number, never>(
+        (batch) => Effect.succeed(batch.map(({ work }) => Exit.succeed(work))),
+        1
+      )
+      const first = yield* Effect.forkChild(submit(1), { startImmediately: true })
+      const second = yield* Effect.forkChild(submit(2), { startImmediately: true })
+      yield* Fiber.interrupt(first)
+      yield* turn
+      assert.deepStrictEqual(second.pollUnsafe(), Exit.succeed(2))
+    })
+  )
+
   it.effect("go on however often their fibers make way for others", () =>
     Effect.gen(function* () {
       let running = 0
