@@ -1,13 +1,13 @@
 /**
- * The Cloudflare Worker of the examples, which reads a repository over HTTP, in `workerd`. The binary comes with
- * `pnpm runtimes`.
+ * Cloudflare Workers in `workerd`: the one of the examples, which reads a repository over HTTP, and one that writes. The binary
+ * comes with `pnpm runtimes`.
  */
 import * as fs from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
-import { Credentials, Platform, Repository } from "@effect-icechunk/core"
+import { Credentials, History, Maintenance, Platform, Repository, ZarritaStore } from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { FsObjectStore } from "@effect-icechunk/fs"
 import { HttpPlatform } from "@effect-icechunk/http"
@@ -16,11 +16,15 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as zarr from "zarrita"
+import * as FsServices from "../support/FsServices.ts"
 import * as Runtimes from "./Runtimes.ts"
 import * as Workerd from "./Workerd.ts"
+import type { Answer } from "./writingWorker.ts"
 
-const examples = path.resolve(import.meta.dirname, "../../examples")
-const data = path.join(examples, "data/egm96_15.gtx")
+const root = path.resolve(import.meta.dirname, "../..")
+const data = path.join(root, "examples/data/egm96_15.gtx")
 const [rows, columns, header] = [721, 1440, 40]
 
 interface Website {
@@ -118,22 +122,28 @@ const write = (directory: string, { origin }: Website) =>
 const heightAt = (row: number, column: number): number =>
   fs.readFileSync(data).readFloatBE(header + (row * columns + column) * 4)
 
-const started = Effect.gen(function* () {
-  const directory = yield* Effect.acquireRelease(
-    Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "icechunk-worker-test-"))),
-    (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
-  )
-  const site = yield* website(directory)
-  yield* write(directory, site)
-  const worker = yield* Effect.acquireRelease(
+const temporary = Effect.acquireRelease(
+  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "icechunk-worker-test-"))),
+  (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
+)
+
+/** A worker of this repository, until the Scope closes. */
+const running = (file: string, bindings: Readonly<Record<string, string>>) =>
+  Effect.acquireRelease(
     Effect.promise(async () =>
-      Workerd.serve(Runtimes.runtimes.workerd!, await Workerd.bundle(path.join(examples, "worker/worker.ts")), {
-        REPOSITORY: `${site.origin}/repository`,
-        DATA: site.origin
-      })
+      Workerd.serve(Runtimes.runtimes.workerd!, await Workerd.bundle(path.join(root, file)), bindings)
     ),
     (worker) => Effect.promise(() => worker[Symbol.asyncDispose]())
   )
+
+const started = Effect.gen(function* () {
+  const directory = yield* temporary
+  const site = yield* website(directory)
+  yield* write(directory, site)
+  const worker = yield* running("examples/worker/worker.ts", {
+    REPOSITORY: `${site.origin}/repository`,
+    DATA: site.origin
+  })
   const ask = (row: number, column: number) =>
     Effect.promise(async () => {
       const response = await fetch(`${worker.url}/?row=${row}&column=${column}`)
@@ -141,6 +151,33 @@ const started = Effect.gen(function* () {
     })
   return { directory, site, worker, ask }
 })
+
+const answerOf = ({ url }: Workerd.Worker) =>
+  Effect.promise(async () => {
+    const response = await fetch(url)
+    const answer = (await response.json()) as Answer
+    assert.strictEqual(response.status, 200, JSON.stringify(answer))
+    return answer
+  })
+
+/** What is in a repository in a directory, and whether it is whole. */
+const readIn = (directory: string) =>
+  Effect.gen(function* () {
+    const repository = yield* Repository.open()
+    const session = yield* repository.readonlySession({ branch: "main" })
+    const root = zarr.root(yield* ZarritaStore.make(session))
+    const means: Record<string, number> = {}
+    for (const name of ["large", "small"]) {
+      means[name] = yield* ZarritaStore.use(async (signal) => {
+        const array = await zarr.open.v3(root.resolve(`/${name}`), { kind: "array", signal })
+        const { data } = await zarr.get(array, null, { signal })
+        return (data as Float32Array).reduce((sum, value) => sum + value, 0) / data.length
+      })
+    }
+    const snapshots = yield* Stream.runCollect(History.ancestry(repository, { branch: "main" }))
+    const findings = yield* Stream.runCollect(Stream.map(Maintenance.check(repository), ({ _tag }) => _tag))
+    return { means, messages: snapshots.map(({ message }) => message), findings }
+  }).pipe(Effect.scoped, Effect.provide(FsServices.services(directory)))
 
 describe("a Cloudflare Worker", () => {
   const { workerd } = Runtimes.runtimes
@@ -186,5 +223,27 @@ describe("a Cloudflare Worker", () => {
       site.isAway = false
       assert.strictEqual((yield* ask(720, 5)).body["height"], heightAt(720, 5))
     })
+  )
+
+  it.live.skipIf(workerd === undefined)(
+    "writes and commits from two sessions at once, and Node reads what it wrote",
+    () =>
+      Effect.gen(function* () {
+        const worker = yield* running("test/runtimes/writingWorker.ts", {})
+        const [one, other] = yield* Effect.all([answerOf(worker), answerOf(worker)], { concurrency: 2 })
+        for (const { files, means, messages } of [one, other]) {
+          assert.deepStrictEqual(means, { large: 999.5, small: 4.5 })
+          assert.sameMembers(messages.slice(0, 2), ["large", "small"])
+          assert.deepStrictEqual(messages.slice(2), ["Repository initialized"])
+          assert.strictEqual(Object.keys(files).filter((key) => key.startsWith("chunks/")).length, 2)
+          const directory = yield* temporary
+          for (const [key, base64] of Object.entries(files)) {
+            fs.mkdirSync(path.dirname(path.join(directory, key)), { recursive: true })
+            fs.writeFileSync(path.join(directory, key), Buffer.from(base64, "base64"))
+          }
+          assert.deepStrictEqual(yield* readIn(directory), { means, messages, findings: ["Ended"] })
+        }
+        assert.strictEqual(worker.said(), "")
+      })
   )
 })
