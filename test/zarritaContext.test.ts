@@ -24,7 +24,8 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
+import * as Observed from "../packages/core/test/Observed.ts"
 import * as zarr from "zarrita"
 
 const services = Layer.mergeAll(MemoryObjectStore.layer(), Platform.layerNone, NodeZstd.layer)
@@ -99,19 +100,6 @@ const session = (around: Around = (request) => request) =>
     return yield* repository.readonlySession({ branch: "main" })
   })
 
-/** A tracer that keeps the spans. */
-const recording = () => {
-  const spans: Array<Tracer.Span> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { spans, tracer }
-}
-
 const namesAbove = (span: Tracer.AnySpan): ReadonlyArray<string> => {
   const names: Array<string> = []
   for (let at: Tracer.AnySpan | undefined = span; at?._tag === "Span"; at = Option.getOrUndefined(at.parent)) {
@@ -128,7 +116,7 @@ const readAll = (store: zarr.Readable, name: string, signal?: AbortSignal) =>
 describe("spans of what zarrita reads", () => {
   it.effect("are below that of the Effect that waits for it, from the first request to the last", () =>
     Effect.gen(function* () {
-      const { spans, tracer } = recording()
+      const { spans, tracer } = Observed.recording()
       const opened = yield* session()
       yield* Effect.gen(function* () {
         const store = yield* ZarritaStore.make(opened).pipe(Effect.withSpan("setup"))
@@ -152,7 +140,7 @@ describe("spans of what zarrita reads", () => {
 
   it.effect("are so also for a plain Effect.promise, which zarrita asks in at once", () =>
     Effect.gen(function* () {
-      const { spans, tracer } = recording()
+      const { spans, tracer } = Observed.recording()
       const opened = yield* session()
       yield* Effect.gen(function* () {
         const store = yield* ZarritaStore.make(opened)
@@ -170,7 +158,7 @@ describe("spans of what zarrita reads", () => {
 
   it.effect("are below that in which the store was made, where nobody else is known", () =>
     Effect.gen(function* () {
-      const { spans, tracer } = recording()
+      const { spans, tracer } = Observed.recording()
       const opened = yield* session()
       const store = yield* ZarritaStore.make(opened).pipe(Effect.withSpan("page"), Effect.withTracer(tracer))
       spans.length = 0
@@ -216,7 +204,7 @@ describe("the context of what zarrita reads", () => {
 
   it.effect("has the references of this library: a span for each chunk", () =>
     Effect.gen(function* () {
-      const { spans, tracer } = recording()
+      const { spans, tracer } = Observed.recording()
       const opened = yield* session()
       const store = yield* ZarritaStore.make(opened)
       const chunks = (isOn: boolean) =>

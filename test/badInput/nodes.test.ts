@@ -11,26 +11,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as Support from "../support/DirectoryRepository.ts"
 import { services } from "../support/FsServices.ts"
 
-const { array, refuses } = Support
-
-/** A writable session with a change in it, on a copy of its own. */
-const withSession = <A, E>(
-  f: (
-    session: WritableSession.WritableSession,
-    place: Support.Place,
-    repository: Repository.RepositoryShape
-  ) => Effect.Effect<A, E>
-) =>
-  Effect.gen(function* () {
-    const place = yield* Support.copy
-    return yield* Support.inRepository(place)((repository) =>
-      Effect.gen(function* () {
-        const session = yield* repository.writableSession("main")
-        yield* session.setChunk("/g/inline", [2], Uint8Array.of(5, 6))
-        return yield* f(session, place, repository)
-      })
-    )
-  })
+const { array, refuses, withSession } = Support
 
 const bytes = (value: unknown): Uint8Array =>
   new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value))

@@ -4,7 +4,6 @@ import {
   type ByteRange,
   ByteRange as Range,
   Checksum,
-  type Repository,
   type WritableSession,
   ZarritaStore,
   ZarrStore
@@ -14,26 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Support from "../support/DirectoryRepository.ts"
 
-const { refuses } = Support
-
-/** A writable session with a change in it, on a copy of its own. */
-const withSession = <A, E>(
-  f: (
-    session: WritableSession.WritableSession,
-    place: Support.Place,
-    repository: Repository.RepositoryShape
-  ) => Effect.Effect<A, E>
-) =>
-  Effect.gen(function* () {
-    const place = yield* Support.copy
-    return yield* Support.inRepository(place)((repository) =>
-      Effect.gen(function* () {
-        const session = yield* repository.writableSession("main")
-        yield* session.setChunk("/g/inline", [2], Uint8Array.of(5, 6))
-        return yield* f(session, place, repository)
-      })
-    )
-  })
+const { refuses, withSession } = Support
 
 /** The bulk form with one row. */
 const bulk = (

@@ -17,6 +17,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
+import { arrayDocument, groupDocument } from "./documents.ts"
 import { Objects, Repository, storage } from "./engine.ts"
 
 type Program<A> = Effect.Effect<A, unknown, Zstd>
@@ -49,27 +50,7 @@ const rewrite = (objects: Objects): Program<void> =>
     yield* writeRepo(objects, yield* readRepo(objects))
   })
 
-const json = (value: unknown) => Buffer.from(JSON.stringify(value))
-
-const groupDocument = json({ zarr_format: 3, node_type: "group", attributes: { title: "grüße" } })
-
-const arrayDocument = (
-  shape: ReadonlyArray<number>,
-  chunks: ReadonlyArray<number>,
-  names?: ReadonlyArray<string | null>
-) =>
-  json({
-    zarr_format: 3,
-    node_type: "array",
-    shape,
-    data_type: "uint8",
-    chunk_grid: { name: "regular", configuration: { chunk_shape: chunks } },
-    chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-    fill_value: 0,
-    codecs: [{ name: "bytes" }],
-    attributes: {},
-    ...(names === undefined ? {} : { dimension_names: names })
-  })
+const group = groupDocument({ title: "grüße" })
 
 /** Names whose order differs between UTF-8, UTF-16 and segments. */
 const names = ["a", "a-b", "a\u{10000}", "a\uffff", "ab", "é"]
@@ -83,9 +64,9 @@ const build = async (objects: Objects) => {
     }
   })
   const session = await repository.writableSession("main")
-  await session.store.set("zarr.json", groupDocument)
+  await session.store.set("zarr.json", group)
   for (const name of names) {
-    await session.store.set(`${name}/zarr.json`, groupDocument)
+    await session.store.set(`${name}/zarr.json`, group)
     await session.store.set(`${name}/x/zarr.json`, arrayDocument([10, 7], [4, 3], ["lat", null]))
   }
   await session.store.set("scalar/zarr.json", arrayDocument([], []))
@@ -106,12 +87,12 @@ const build = async (objects: Objects) => {
   await more.store.deleteDir("é")
   const second = await more.commit("second")
   const amending = await repository.writableSession("dev")
-  await amending.store.set("b/zarr.json", groupDocument)
+  await amending.store.set("b/zarr.json", group)
   const amended = await amending.amend("second, amended")
   await repository.resetBranch("main", amended)
   await repository.setFeatureFlag("move_node", false)
   const detached = await repository.writableSession("main")
-  await detached.store.set("detached/zarr.json", groupDocument)
+  await detached.store.set("detached/zarr.json", group)
   await detached.flush("detached")
   return { repository, first, second, amended }
 }
@@ -239,7 +220,7 @@ describe("the official engine", () => {
         const committed = yield* Effect.promise(async () => {
           const repository = await Repository.open(storage(objects))
           const session = await repository.writableSession("main")
-          await session.store.set("after/zarr.json", groupDocument)
+          await session.store.set("after/zarr.json", group)
           await session.store.set("a/x/c/1/1", Buffer.from("another native chunk"))
           return session.commit("after")
         })

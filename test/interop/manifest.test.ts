@@ -23,26 +23,10 @@ import type * as Icechunk from "@earthmover/icechunk"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { arrayDocument, groupDocument } from "./documents.ts"
 import { Objects, Repository, storage } from "./engine.ts"
 
 type Program<A> = Effect.Effect<A, unknown, Zstd>
-
-const json = (value: unknown) => Buffer.from(JSON.stringify(value))
-
-const groupDocument = json({ zarr_format: 3, node_type: "group", attributes: {} })
-
-const arrayDocument = (shape: ReadonlyArray<number>, chunks: ReadonlyArray<number>) =>
-  json({
-    zarr_format: 3,
-    node_type: "array",
-    shape,
-    data_type: "uint8",
-    chunk_grid: { name: "regular", configuration: { chunk_shape: chunks } },
-    chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-    fill_value: 0,
-    codecs: [{ name: "bytes" }],
-    attributes: {}
-  })
 
 const readSnapshot = (objects: Objects, id: string): Program<Snapshot.Snapshot> =>
   Effect.gen(function* () {
@@ -176,7 +160,7 @@ const readChunks = async (repository: Icechunk.Repository, path = "a") => {
 const build = async (objects: Objects) => {
   const repository = await Repository.create(storage(objects), config)
   const session = await repository.writableSession("main")
-  await session.store.set("zarr.json", groupDocument)
+  await session.store.set("zarr.json", groupDocument())
   await session.store.set("a/zarr.json", arrayDocument([60, 1600], [10, 200]))
   await session.store.set("scalar/zarr.json", arrayDocument([], []))
   await session.store.set("scalar/c", Buffer.from([9]))
@@ -295,7 +279,7 @@ describe("the official engine", () => {
           const first = yield* Effect.promise(async () => {
             const repository = await Repository.create(storage(objects), config)
             const session = await repository.writableSession("main")
-            await session.store.set("zarr.json", groupDocument)
+            await session.store.set("zarr.json", groupDocument())
             await session.store.set("a/zarr.json", arrayDocument([count], [1]))
             await session.store.set("a/c/0", Buffer.from("x"))
             await session.store.set(`a/c/${count - 1}`, Buffer.from("y"))
@@ -364,8 +348,8 @@ describe("the official engine", () => {
         const ids = yield* Effect.promise(async () => {
           const repository = await open(objects)
           const session = await repository.writableSession("main")
-          await session.store.set("b/zarr.json", groupDocument)
-          await session.store.set("b/c/zarr.json", groupDocument)
+          await session.store.set("b/zarr.json", groupDocument())
+          await session.store.set("b/c/zarr.json", groupDocument())
           await session.store.set("a/c/0/0", Buffer.from("0/0"))
           await session.store.deleteDir("scalar")
           const changed = await session.commit("changed")

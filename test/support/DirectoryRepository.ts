@@ -156,6 +156,25 @@ export const copy = Effect.gen(function* () {
   return { repository: place.repository, data: template.data }
 })
 
+/** A writable session with a change in it, on a copy of its own. */
+export const withSession = <A, E>(
+  f: (
+    session: WritableSession.WritableSession,
+    place: Place,
+    repository: Repository.RepositoryShape
+  ) => Effect.Effect<A, E>
+) =>
+  Effect.gen(function* () {
+    const place = yield* copy
+    return yield* inRepository(place)((repository) =>
+      Effect.gen(function* () {
+        const session = yield* repository.writableSession("main")
+        yield* session.setChunk("/g/inline", [2], Uint8Array.of(5, 6))
+        return yield* f(session, place, repository)
+      })
+    )
+  })
+
 /** A repository with data files of its own. */
 export const fresh = Effect.gen(function* () {
   const place = newPlace()

@@ -3,6 +3,7 @@
  * and commits, on top of whatever the others have committed, as often as it can.
  */
 import * as Meter from "../Meter.ts"
+import * as OnS3 from "../OnS3.ts"
 import { arrayOf } from "./trips.ts"
 import { type Family, type Input, type Row, type Sample, type Samples, sized } from "../Work.ts"
 
@@ -58,24 +59,11 @@ const row = (id: string, what: string, ours?: number): Row => ({
   ...(ours === undefined ? {} : { goal: { ours } })
 })
 
-export const family: Family = {
-  name: "contention",
-  rows: [
-    row("contend-1", "1 writer", 66.7),
-    row("contend-16", "16 writers"),
-    row("contend-32", "32 writers", 83.3),
-    row("together-32", "32 sessions of one program", 6.7)
-  ],
-  run: async (bench) => {
-    const wanted = family.rows.map(({ id }) => id).filter((id) => bench.wants(id))
-    if (wanted.length === 0) return
-    const server = await bench.server("s3")
-    for (const id of wanted) {
-      await bench.rounded(async (side, round) => {
-        const directory = `${id}-${side}-${round}`
-        bench.note(side, await bench.run(side, "contention", id, { directory, server: server.url, delay }))
-      })
-    }
-    await server.stop()
-  }
-}
+const rows: ReadonlyArray<Row> = [
+  row("contend-1", "1 writer", 66.7),
+  row("contend-16", "16 writers"),
+  row("contend-32", "32 writers", 83.3),
+  row("together-32", "32 sessions of one program", 6.7)
+]
+
+export const family: Family = { name: "contention", rows, run: OnS3.eachRow("contention", rows, delay) }

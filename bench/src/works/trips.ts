@@ -3,6 +3,7 @@
  * divided by the delay is how many requests went one after another, and what the processor adds.
  */
 import * as Meter from "../Meter.ts"
+import * as OnS3 from "../OnS3.ts"
 import { type Family, type Input, type Row, type Sample, type Samples, sized } from "../Work.ts"
 
 export const delay: number = sized(0.03, 0.005)
@@ -59,24 +60,11 @@ const row = (id: string, what: string, ours: number): Row => ({
   goal: { ours }
 })
 
-export const family: Family = {
-  name: "trips",
-  rows: [
-    row("trips-open", "open, session, first native chunk", 4),
-    row("trips-commit", "a commit of one inline chunk", 2),
-    row("trips-create", "create a repository", 3),
-    row("trips-tag", "create a tag", 2)
-  ],
-  run: async (bench) => {
-    const wanted = family.rows.map(({ id }) => id).filter((id) => bench.wants(id))
-    if (wanted.length === 0) return
-    const server = await bench.server("s3")
-    for (const id of wanted) {
-      await bench.rounded(async (side, round) => {
-        const directory = `${id}-${side}-${round}`
-        bench.note(side, await bench.run(side, "trips", id, { directory, server: server.url, delay }))
-      })
-    }
-    await server.stop()
-  }
-}
+const rows: ReadonlyArray<Row> = [
+  row("trips-open", "open, session, first native chunk", 4),
+  row("trips-commit", "a commit of one inline chunk", 2),
+  row("trips-create", "create a repository", 3),
+  row("trips-tag", "create a tag", 2)
+]
+
+export const family: Family = { name: "trips", rows, run: OnS3.eachRow("trips", rows, delay) }

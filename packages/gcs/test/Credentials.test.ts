@@ -12,12 +12,12 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import * as Tracer from "effect/Tracer"
 import { JWT } from "google-auth-library"
 import { generateKeyPairSync } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import * as Observed from "../../core/test/Observed.ts"
 import * as GcsObjectStore from "../src/GcsObjectStore.ts"
 import type { GcsServer } from "./support/GcsServer.ts"
 import { bytes, make, reason, text, token } from "./support/Harness.ts"
@@ -282,14 +282,7 @@ describe("credentials", () => {
       const { open, server } = yield* make
       const secret = "ya29.very-secret"
       const told: Array<string> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
-      const spans: Array<Tracer.NativeSpan> = []
+      const { spans, tracer } = Observed.recording()
       const log = Logger.make(({ cause, message }) => told.push(String(message), Cause.pretty(cause)))
       const credentials = Credentials.bearerToken({ token: Redacted.make(secret) })
       const echo = Buffer.from(

@@ -5,8 +5,8 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Tracer from "effect/Tracer"
 import { TestClock } from "effect/testing"
+import * as Observed from "../../core/test/Observed.ts"
 import * as Auth from "../src/internal/Auth.ts"
 import * as Connection from "../src/internal/Connection.ts"
 import { bytes, make, reason, text, token } from "./support/Harness.ts"
@@ -162,14 +162,7 @@ describe("requests", () => {
     Effect.gen(function* () {
       const { open, server } = yield* make
       const store = yield* open()
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = Observed.recording()
       server.plan({ _tag: "Refuse", status: 503 })
       yield* store.put("a", bytes("hello")).pipe(Effect.andThen(store.get("a")), Effect.withTracer(tracer))
       const seen = spans.map(({ attributes, kind, name }) =>

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import * as Observed from "../../core/test/Observed.ts"
 import { Fetch } from "../src/Fetch.ts"
 import * as HttpObjectStore from "../src/HttpObjectStore.ts"
 import type * as HttpOptions from "../src/HttpOptions.ts"
@@ -288,14 +289,7 @@ describe("a store over HTTP", () => {
   it.live("has a span for each attempt, in which no query shows", () =>
     Effect.gen(function* () {
       const server = yield* serving
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = Observed.recording()
       const store = yield* open({ url: `${server.url}/data?token=s3cret` })
       server.fault = (_, nth) => (nth === 1 ? { _tag: "Status", status: 503 } : undefined)
       yield* Effect.provideService(store.get("a"), Tracer.Tracer, tracer)

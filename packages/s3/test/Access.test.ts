@@ -11,21 +11,7 @@ import { S3Client } from "@aws-sdk/client-s3"
 import * as S3Dialect from "../src/S3Dialect.ts"
 import * as S3ObjectStore from "../src/S3ObjectStore.ts"
 import * as S3Server from "./support/S3Server.ts"
-import { accessKey, open, optionsFor } from "./support/TestStores.ts"
-
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
-
-const put = (server: S3Server.S3Server, key: string, content: Uint8Array, bucket = "bucket"): void => {
-  server.service.buckets.get(bucket)!.objects.set(key, {
-    bytes: content,
-    etag: '"etag"',
-    lastModified: 0,
-    contentType: "text/plain",
-    metadata: {}
-  })
-}
+import { accessKey, bytes, open, optionsFor, put, text } from "./support/TestStores.ts"
 
 describe("who may not", () => {
   const restricted = {

@@ -12,21 +12,7 @@ import { TestClock } from "effect/testing"
 import * as S3Connection from "../src/S3Connection.ts"
 import * as S3Error from "../src/S3Error.ts"
 import type * as S3Server from "./support/S3Server.ts"
-import { accessKey, fast, open } from "./support/TestStores.ts"
-
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
-
-const put = (server: S3Server.S3Server, key: string, content: Uint8Array, bucket = "bucket"): void => {
-  server.service.buckets.get(bucket)!.objects.set(key, {
-    bytes: content,
-    etag: '"etag"',
-    lastModified: 0,
-    contentType: "text/plain",
-    metadata: {}
-  })
-}
+import { accessKey, bytes, fast, open, put, text } from "./support/TestStores.ts"
 
 describe("a read", () => {
   it.live("that is cut in the middle of its body is repeated", () =>

@@ -1,24 +1,15 @@
 /** Secrets leave the process in a signature only: not in errors, logs, spans or descriptions. */
 import * as ObjectStore from "@effect-icechunk/core/ObjectStore"
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Inspectable from "effect/Inspectable"
-import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
-import { inspect } from "node:util"
+import * as Observed from "../../core/test/Observed.ts"
 import * as S3ObjectStore from "../src/S3ObjectStore.ts"
 import * as S3Model from "./support/S3Model.ts"
 import * as S3Server from "./support/S3Server.ts"
 import { accessKey, fast, optionsFor } from "./support/TestStores.ts"
 
 const secrets = ["AKIDVERYSECRET", "s3cr3t-k3y/with+chars", "s3ss10n-t0k3n=="] as const
-
-/** All texts by which a value may be shown. */
-const shown = (value: unknown): string =>
-  [inspect(value, { depth: 20, showHidden: true }), String(value), Inspectable.toStringUnknown(value)].join("\n")
 
 /** Answers that repeat what they were sent, as S3 does when a signature is wrong. */
 const echoes = (request: S3Model.Request): S3Server.Fault => {
@@ -55,18 +46,7 @@ describe.each([
   it.live.each(faults)("%s shows none of them", ([, fault]) =>
     Effect.gen(function* () {
       const server = yield* S3Server.start({ credentials: [credential] })
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
-      const logs: Array<string> = []
-      const logger = Logger.make((entry) => {
-        logs.push(shown(entry.message), Cause.pretty(entry.cause))
-      })
+      const { spans, told, watch } = Observed.witness()
       const exits = yield* Effect.gen(function* () {
         const store = yield* S3ObjectStore.make({
           ...optionsFor(server),
@@ -86,30 +66,15 @@ describe.each([
           store.delete(["key"]),
           store.delete(["key", "other"])
         ]
-        const exits: Array<Exit.Exit<unknown, unknown>> = []
-        for (const request of requests) {
-          const exit = yield* Effect.exit(request)
-          exits.push(exit)
-          if (Exit.isFailure(exit)) yield* Effect.logError("failed", exit.cause)
-        }
+        const exits = yield* Observed.exitsOf(requests)
         // An access key's id is no secret of its own, and `origin` holds it.
-        for (const secret of secrets.slice(1)) expect(shown(store).includes(secret)).toBe(false)
+        for (const secret of secrets.slice(1)) expect(Observed.shown(store).includes(secret)).toBe(false)
         return exits
-      }).pipe(Effect.scoped, Effect.withTracer(tracer), Effect.provide(Logger.layer([logger])))
+      }).pipe(Effect.scoped, watch)
 
-      const texts = [
-        ...exits.map(shown),
-        ...exits.flatMap((exit) => (Exit.isFailure(exit) ? [Cause.pretty(exit.cause)] : [])),
-        ...logs,
-        ...spans.map(
-          ({ attributes, name, status }) => `${name} ${shown(Object.fromEntries(attributes))} ${shown(status)}`
-        )
-      ].join("\n")
+      const texts = told(exits)
       expect(spans.length).toBeGreaterThan(8)
-      for (const secret of secrets) {
-        const at = texts.indexOf(secret)
-        expect(at < 0 ? "" : texts.slice(Math.max(0, at - 200), at + 50)).toBe("")
-      }
+      Observed.assertHidden(texts, secrets)
       expect(texts).not.toMatch(/X-Amz-Signature|AWS4-HMAC|Signature=[0-9a-f]/)
     })
   )
@@ -119,14 +84,7 @@ describe("spans", () => {
   it.live("there is one for each request, with store, operation, key and bytes", () =>
     Effect.gen(function* () {
       const server = yield* S3Server.start()
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = Observed.recording()
       const store = yield* S3ObjectStore.make({ ...optionsFor(server), prefix: "p" })
       yield* Effect.withTracer(
         Effect.gen(function* () {

@@ -1,13 +1,9 @@
 /** Secrets leave the process in a signature only, presigned URLs only as a result. */
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Inspectable from "effect/Inspectable"
-import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
-import * as Tracer from "effect/Tracer"
-import { inspect } from "node:util"
+import * as Observed from "../../core/test/Observed.ts"
 import * as S3Model from "../../s3/test/support/S3Model.ts"
 import type * as S3Server from "../../s3/test/support/S3Server.ts"
 import * as TigrisBuckets from "../src/TigrisBuckets.ts"
@@ -16,9 +12,6 @@ import * as TigrisSimulator from "./support/TigrisSimulator.ts"
 
 const secrets = ["AKIDVERYSECRET", "s3cr3t-k3y/with+chars", "s3ss10n-t0k3n=="] as const
 const credential = { accessKeyId: secrets[0], secretAccessKey: secrets[1], sessionToken: secrets[2] }
-
-const shown = (value: unknown): string =>
-  [inspect(value, { depth: 20, showHidden: true }), String(value), Inspectable.toStringUnknown(value)].join("\n")
 
 /** An answer that repeats what was sent, as S3 does when a signature is wrong. */
 const echo = (request: S3Model.Request): S3Server.Fault => ({
@@ -47,18 +40,7 @@ describe.each<readonly [string, (request: S3Model.Request) => S3Server.Fault | u
         buckets: { bucket: { snapshots: true } }
       })
       for (const server of simulator.servers.values()) server.faults = fault
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
-      const logs: Array<string> = []
-      const logger = Logger.make((entry) => {
-        logs.push(shown(entry.message), Cause.pretty(entry.cause))
-      })
+      const { spans, told, watch } = Observed.witness()
       const exits = yield* Effect.gen(function* () {
         const buckets = yield* TigrisBuckets.make({
           endpoint: simulator.endpoint,
@@ -83,31 +65,15 @@ describe.each<readonly [string, (request: S3Model.Request) => S3Server.Fault | u
           store.put("key", bytes("1")),
           store.get("missing")
         ]
-        const exits: Array<Exit.Exit<unknown, unknown>> = []
-        for (const request of requests) {
-          const exit = yield* Effect.exit(request)
-          exits.push(exit)
-          if (Exit.isFailure(exit)) yield* Effect.logError("failed", exit.cause)
-        }
-        return exits
-      }).pipe(Effect.withTracer(tracer), Effect.provide(Logger.layer([logger])))
+        return yield* Observed.exitsOf(requests)
+      }).pipe(watch)
 
       expect(exits.some(Exit.isFailure)).toBe(true)
       expect(spans.map(({ name }) => name)).toEqual(
         expect.arrayContaining(["TigrisBuckets.fork", "TigrisBuckets.presignedUrl", "ObjectStore.get"])
       )
-      const texts = [
-        ...exits.map(shown),
-        ...exits.flatMap((exit) => (Exit.isFailure(exit) ? [Cause.pretty(exit.cause)] : [])),
-        ...logs,
-        ...spans.map(
-          ({ attributes, name, status }) => `${name} ${shown(Object.fromEntries(attributes))} ${shown(status)}`
-        )
-      ].join("\n")
-      for (const secret of secrets) {
-        const at = texts.indexOf(secret)
-        expect(at < 0 ? "" : texts.slice(Math.max(0, at - 200), at + 50)).toBe("")
-      }
+      const texts = told(exits)
+      Observed.assertHidden(texts, secrets)
       expect(texts).not.toMatch(/X-Amz-Signature|AWS4-HMAC|Signature=[0-9a-f]/)
     })
   )

@@ -8,7 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
+import * as Observed from "../Observed.ts"
 import { countedWorld, credentials, expected, inSession, setUp } from "./CountedWorld.ts"
 import { inWorld, pattern } from "./Fixture.ts"
 
@@ -269,22 +269,16 @@ describe("Session.ChunkSpans", () => {
   it.effect("gives every chunk a span, which it has not otherwise", () =>
     Effect.gen(function* () {
       const world = yield* countedWorld
-      const names: Array<string> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          names.push(span.name)
-          return span
-        }
-      })
+      const { spans, tracer } = Observed.recording()
+      const names = () => spans.map(({ name }) => name)
       yield* inSession(world, (session) =>
         Effect.gen(function* () {
-          names.length = 0
+          spans.length = 0
           yield* session.chunk("/array", [1])
-          assert.notInclude(names, "Session.chunk")
-          assert.include(names, "ObjectStore.get")
+          assert.notInclude(names(), "Session.chunk")
+          assert.include(names(), "ObjectStore.get")
           yield* Effect.provideService(session.chunk("/array", [1]), Session.ChunkSpans, true)
-          assert.include(names, "Session.chunk")
+          assert.include(names(), "Session.chunk")
         }).pipe(Effect.withTracer(tracer))
       )
     })

@@ -16,6 +16,7 @@ import * as RepoChange from "../../src/repository/versions/RepoChange.ts"
 import * as RepoObject from "../../src/repository/versions/RepoObject.ts"
 import { inWorld, pattern, worldInMemory as world } from "./Fixture.ts"
 import { array } from "./RepositorySuite.ts"
+import { repoInfo } from "./RepoInfos.ts"
 
 const failed = (operation: Errors.Operation, key: string, reason: Errors.Reason): Errors.ObjectStoreError =>
   new Errors.ObjectStoreError({ store: "memory://", operation, key, reason })
@@ -176,21 +177,8 @@ describe("OwnWrite.find", () => {
     updatedAt,
     backupPath
   })
-  const info = (latestUpdates: RepoInfo["latestUpdates"], repoBeforeUpdates: string | undefined): RepoInfo => ({
-    specVersion: 2,
-    tags: new Map(),
-    branches: new Map(),
-    deletedTags: new Set(),
-    snapshots: new Map(),
-    status: { availability: "Online", setAt: 1, reason: undefined },
-    metadata: {},
-    latestUpdates,
-    repoBeforeUpdates,
-    config: undefined,
-    enabledFeatureFlags: undefined,
-    disabledFeatureFlags: undefined,
-    extra: undefined
-  })
+  const info = (latestUpdates: RepoInfo["latestUpdates"], repoBeforeUpdates: string | undefined): RepoInfo =>
+    repoInfo({ latestUpdates, repoBeforeUpdates })
   const sought: OwnWrite.Sought = { replaced: info([entry(5)], "old"), copies: new Set(["ours"]) }
 
   it.each<readonly [string, RepoInfo, boolean, OwnWrite.Finding["_tag"]]>([

@@ -1,45 +1,21 @@
 /**
  * Which commits of another repository are brought in, and on what, also when either has let old ones expire.
  */
-import type { RepoInfo, SnapshotInfo } from "../../src/format/RepoInfo.ts"
+import type { RepoInfo } from "../../src/format/RepoInfo.ts"
 import * as MergePlan from "../../src/repository/changes/MergePlan.ts"
 import * as Expiration from "../../src/repository/upkeep/Expiration.ts"
-import * as ObjectId from "@effect-icechunk/core/ObjectId"
-import type { SnapshotId } from "@effect-icechunk/core/ObjectId"
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
-
-const id = (n: number): SnapshotId => ObjectId.snapshotId(new Uint8Array(12).fill(n))
+import { id, repoInfo, snapshot, snapshots } from "./RepoInfos.ts"
 
 /** A repository whose `main` has these snapshots, committed at the times of their numbers. */
-const repository = (...ids: ReadonlyArray<number>): RepoInfo => ({
-  specVersion: 2,
-  tags: new Map(),
-  branches: new Map([["main", id(ids.at(-1)!)]]),
-  deletedTags: new Set(),
-  snapshots: new Map(
-    ids.map((n, i): readonly [SnapshotId, SnapshotInfo] => [
-      id(n),
-      {
-        id: id(n),
-        parentId: i === 0 ? undefined : id(ids[i - 1]!),
-        flushedAt: n,
-        message: `commit ${n}`,
-        metadata: {},
-        prunedAncestorTxLogs: []
-      }
-    ])
-  ),
-  status: { availability: "Online", setAt: 1, reason: undefined },
-  metadata: {},
-  latestUpdates: [{ update: { _tag: "RepoInitialized" }, updatedAt: 1000, backupPath: undefined }],
-  repoBeforeUpdates: undefined,
-  config: undefined,
-  enabledFeatureFlags: undefined,
-  disabledFeatureFlags: undefined,
-  extra: Uint8Array.of()
-})
+const repository = (...ids: ReadonlyArray<number>): RepoInfo =>
+  repoInfo({
+    branches: new Map([["main", id(ids.at(-1)!)]]),
+    snapshots: snapshots(...ids.map((n, i) => snapshot(n, ids[i - 1]))),
+    extra: Uint8Array.of()
+  })
 
 const expired = (info: RepoInfo, before: number): RepoInfo => Expiration.apply(info, Expiration.plan(info, before)).info
 

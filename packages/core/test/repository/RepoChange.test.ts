@@ -1,44 +1,28 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { RepoInfo, SnapshotInfo } from "../../src/format/RepoInfo.ts"
 import * as RepoChange from "../../src/repository/versions/RepoChange.ts"
-import * as ObjectId from "@effect-icechunk/core/ObjectId"
 import type { SnapshotId } from "@effect-icechunk/core/ObjectId"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
-
-const id = (n: number): SnapshotId => ObjectId.snapshotId(new Uint8Array(12).fill(n))
+import * as RepoInfos from "./RepoInfos.ts"
+import { id } from "./RepoInfos.ts"
 
 const snapshot = (n: number, parent: number): SnapshotInfo & { readonly parentId: SnapshotId } => ({
-  id: id(n),
-  parentId: id(parent),
-  flushedAt: n,
-  message: `commit ${n}`,
-  metadata: {},
-  prunedAncestorTxLogs: []
+  ...RepoInfos.snapshot(n),
+  parentId: id(parent)
 })
 
 /** `main` at 2, which descends from 1; `dev` and the tag `v1` at 1; the tag `gone` was deleted. */
-const info: RepoInfo = {
-  specVersion: 2,
+const info: RepoInfo = RepoInfos.repoInfo({
   tags: new Map([["v1", id(1)]]),
   branches: new Map([
     ["main", id(2)],
     ["dev", id(1)]
   ]),
   deletedTags: new Set(["gone"]),
-  snapshots: new Map<SnapshotId, SnapshotInfo>([
-    [id(1), { ...snapshot(1, 0), parentId: undefined }],
-    [id(2), snapshot(2, 1)]
-  ]),
-  status: { availability: "Online", setAt: 1, reason: undefined },
-  metadata: {},
-  latestUpdates: [{ update: { _tag: "RepoInitialized" }, updatedAt: 1000, backupPath: undefined }],
-  repoBeforeUpdates: undefined,
-  config: undefined,
-  enabledFeatureFlags: undefined,
-  disabledFeatureFlags: undefined,
+  snapshots: RepoInfos.snapshots(RepoInfos.snapshot(1), snapshot(2, 1)),
   extra: Uint8Array.of(7)
-}
+})
 
 const success = <A>(result: Result.Result<A, { readonly message: string }>): A => Result.getOrThrow(result)
 const failure = <E>(result: Result.Result<unknown, E>): E => Result.getOrThrow(Result.flip(result))

@@ -1,33 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
-import type { Origin } from "@effect-icechunk/core/ObjectStore"
-import * as Credentials from "@effect-icechunk/core/Credentials"
 import type * as Container from "@effect-icechunk/core/VirtualChunkContainer"
 import type { Resolved } from "@effect-icechunk/core/ContainerMatch"
 import * as ContainerStores from "../../src/virtual/ContainerStores.ts"
 import * as Platform from "@effect-icechunk/core/Platform"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import { container, origin, own } from "./Places.ts"
 
-const key = (accessKeyId: string): Credentials.Credentials =>
-  Credentials.accessKey({ accessKeyId, secretAccessKey: Redacted.make("secret of the test") })
-const own = key("the repository's")
-
-const origin = (change?: Partial<Origin>): Origin => ({
-  platform: "s3",
-  region: "eu-central-1",
-  credentials: own,
-  ...change
-})
-const container = (change?: Partial<Container.VirtualChunkContainer>): Container.VirtualChunkContainer => ({
-  name: "model",
-  protocol: "models",
-  platform: "s3",
-  ...change
-})
 const at = (endpoint_url: string): Partial<Container.VirtualChunkContainer> => ({
   cloud_client_config: { endpoint_url }
 })

@@ -7,24 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as CredentialsPolicy from "../../src/virtual/CredentialsPolicy.ts"
+import { container, key, origin, own } from "./Places.ts"
 
-const key = (accessKeyId: string): Credentials.Credentials =>
-  Credentials.accessKey({ accessKeyId, secretAccessKey: Redacted.make("secret of the test") })
-const own = key("the repository's")
 const given = key("given")
-
-const origin = (change?: Partial<Origin>): Origin => ({
-  platform: "s3",
-  region: "eu-central-1",
-  credentials: own,
-  ...change
-})
-const container = (change?: Partial<Container.VirtualChunkContainer>): Container.VirtualChunkContainer => ({
-  name: "model",
-  protocol: "models",
-  platform: "s3",
-  ...change
-})
 const at = (endpoint_url: string, anonymous?: boolean): Partial<Container.VirtualChunkContainer> => ({
   cloud_client_config: { endpoint_url, anonymous }
 })

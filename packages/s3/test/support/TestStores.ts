@@ -22,6 +22,21 @@ export const accessKey = (accessKeyId: string, secret: string, sessionToken?: st
     sessionToken: sessionToken === undefined ? undefined : Redacted.make(sessionToken)
   })
 
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+export const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+
+/** Puts an object into a bucket of a test server behind the store's back. */
+export const put = (server: S3Server.S3Server, key: string, content: Uint8Array, bucket = "bucket"): void => {
+  server.service.buckets.get(bucket)!.objects.set(key, {
+    bytes: content,
+    etag: '"etag"',
+    lastModified: 0,
+    contentType: "text/plain",
+    metadata: {}
+  })
+}
+
 /** Options for the bucket of a test server. */
 export const optionsFor = (server: { readonly endpoint: string }): S3Options.S3Options => ({
   bucket: "bucket",

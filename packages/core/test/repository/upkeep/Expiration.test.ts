@@ -13,6 +13,7 @@ import * as CollectionPlan from "../../../src/repository/upkeep/CollectionPlan.t
 import * as ObjectId from "../../../src/values/ObjectId.ts"
 import type { SnapshotId } from "../../../src/values/ObjectId.ts"
 import { inWorld, worldInMemory } from "../Fixture.ts"
+import { repoInfo } from "../RepoInfos.ts"
 
 const idOf = (n: number): SnapshotId =>
   ObjectId.snapshotId(Uint8Array.from({ length: 12 }, (_, i) => (i === 11 ? n : 7)))
@@ -39,22 +40,12 @@ const histories = fc
       })
     }
     const at = (share: number): SnapshotId => nameOf(Math.floor(share * size))
-    const info: RepoInfo = {
-      specVersion: 2,
+    return repoInfo({
       snapshots: infos,
       branches: new Map(branches.map((share, i) => [i === 0 ? "main" : `b${i}`, at(share)])),
       tags: new Map(tags.map((share, i) => [`t${i}`, at(share)])),
-      deletedTags: new Set(),
-      status: { availability: "Online", setAt: 0, reason: undefined },
-      metadata: {},
-      latestUpdates: [],
-      repoBeforeUpdates: undefined,
-      config: undefined,
-      enabledFeatureFlags: undefined,
-      disabledFeatureFlags: undefined,
-      extra: undefined
-    }
-    return info
+      latestUpdates: []
+    })
   })
 
 const policies = fc.record({
