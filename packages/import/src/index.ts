@@ -1,0 +1,8 @@
+/**
+ * Virtual data sets from files that nobody copies: NetCDF, HDF5, GeoTIFF, GRIB, Zarr and kerchunk, read by ranges.
+ *
+ * @since 0.1.0
+ */
+export * as Dataset from "./Dataset.ts"
+export * as ImportError from "./ImportError.ts"
+export * as SourceFile from "./SourceFile.ts"
