@@ -1,8 +1,11 @@
 import { defineConfig } from "vitest/config"
+import * as EngineCrashes from "./scripts/EngineCrashes.ts"
 
 /** Packages of the workspace resolve to their TypeScript sources: no build before a test. */
 const source = "@effect-icechunk/source"
 const conditions = [source, "node", "development|production"]
+
+const crashes = process.env["TEST_ENGINE_CRASHES"]
 
 export default defineConfig({
   resolve: { conditions },
@@ -16,6 +19,7 @@ export default defineConfig({
     // Only what hangs is ended: how long a test takes on a busy machine says nothing.
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    reporters: ["default"]
+    setupFiles: process.env["CI"] === undefined ? [] : ["./test/support/fixedSeed.ts"],
+    reporters: crashes === undefined ? ["default"] : ["default", EngineCrashes.make(crashes)]
   }
 })

@@ -4,6 +4,8 @@
  *   pnpm test [vitest arguments]
  */
 import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
 import * as path from "node:path"
 
 interface Step {
@@ -24,7 +26,11 @@ const checks = [
   step("format", bin("oxfmt"), "--check"),
   step("unused code (knip)", bin("knip"))
 ]
-const tests = step("tests", bin("vitest"), "run", ...process.argv.slice(2))
+const temporary = fs.mkdtempSync(path.join(os.tmpdir(), "effect-icechunk-test-"))
+/** Files in which the official engine crashed, where nothing else has failed. */
+const crashes = path.join(temporary, "crashes")
+process.env["TEST_ENGINE_CRASHES"] = crashes
+const vitest = (name: string, ...args: ReadonlyArray<string>): Step => step(name, bin("vitest"), "run", ...args)
 
 const failed: Array<string> = []
 
@@ -51,7 +57,17 @@ const run = ({ args, command, name }: Step, live = false): Promise<boolean> =>
 
 await run(types)
 await Promise.all(checks.map((check) => run(check)))
-await run(tests, true)
+if (!(await run(vitest("tests", ...process.argv.slice(2)), true))) {
+  const files = (fs.existsSync(crashes) ? fs.readFileSync(crashes, "utf8") : "")
+    .split("\n")
+    .filter((file) => file !== "")
+  if (files.length > 0) {
+    console.log(`\nThe official engine crashed in a thread of its own. Once more: ${files.join(", ")}`)
+    failed.splice(failed.indexOf("tests"), 1)
+    await run(vitest("tests in which the official engine crashed", ...files), true)
+  }
+}
+fs.rmSync(temporary, { recursive: true, force: true })
 
 if (failed.length > 0) {
   console.log(`\nFAILED: ${failed.join(", ")}`)

@@ -338,7 +338,7 @@ describe("a history that the official engine wrote", () => {
         )
         assert.isAbove(pairs, 100)
       }),
-    { timeout: 120_000 }
+    { timeout: 300_000 }
   )
 })
 
