@@ -4,5 +4,6 @@
  * @since 0.1.0
  */
 export * as Dataset from "./Dataset.ts"
+export * as Import from "./Import.ts"
 export * as ImportError from "./ImportError.ts"
 export * as SourceFile from "./SourceFile.ts"
