@@ -34,9 +34,11 @@ const program = Effect.gen(function* () {
   yield* session.commit("EGM96, not copied")
 
   // A Zarr reader, here zarrita, sees an ordinary array.
-  const root = zarr.root(ZarritaStore.fromSession(session))
-  const array = yield* Effect.promise(() => zarr.open(root.resolve("/heights"), { kind: "array" }))
-  const height = yield* Effect.promise(() => zarr.get(array, [360, 0]))
+  const root = zarr.root(yield* ZarritaStore.make(session))
+  const height = yield* ZarritaStore.use(async (signal) => {
+    const array = await zarr.open.v3(root.resolve("/heights"), { kind: "array", signal })
+    return zarr.get(array, [360, 0], { signal })
+  })
   yield* Console.log(`The geoid at 0° N, 180° W is ${Number(height).toFixed(2)} m above the ellipsoid`)
 })
 

@@ -70,10 +70,10 @@ const program = Effect.gen(function* () {
   const reading = Effect.gen(function* () {
     const repository = yield* Repository.open(access)
     const session = yield* repository.readonlySession({ branch: "main" })
-    const height = yield* Effect.promise(async (signal) => {
-      const root = zarr.root(ZarritaStore.fromSession(session))
-      const array = await zarr.open(root.resolve("/heights"), { kind: "array" })
-      return GeoidGrid.formatHeight(Number(await zarr.get(array, [360, 0], { opts: { signal } })))
+    const root = zarr.root(yield* ZarritaStore.make(session))
+    const height = yield* ZarritaStore.use(async (signal) => {
+      const array = await zarr.open.v3(root.resolve("/heights"), { kind: "array", signal })
+      return GeoidGrid.formatHeight(Number(await zarr.get(array, [360, 0], { signal })))
     })
     yield* Report.step("Read, each cloud with its own credentials")
     yield* Report.fact("0° N, 180° W", height)

@@ -28,9 +28,9 @@ const program = Effect.gen(function* () {
   const first = yield* session.commit("15 degrees everywhere")
 
   // 2. Change a part of it. The session goes on from its commit.
-  yield* Effect.promise(async () => {
-    const root = zarr.root(ZarritaStore.fromWritableSession(session))
-    const array = await zarr.open(root.resolve("/temperature"), { kind: "array" })
+  const writing = zarr.root(yield* ZarritaStore.makeWritable(session))
+  yield* ZarritaStore.useWritable(async (signal) => {
+    const array = await zarr.open.v3(writing.resolve("/temperature"), { kind: "array", signal })
     await zarr.set(array, [0, null], 21)
   })
   yield* session.commit("a warm first row")
@@ -38,10 +38,10 @@ const program = Effect.gen(function* () {
   // 3. Read the branch as it is now, and as it was.
   for (const version of [{ branch: "main" }, { snapshotId: first }]) {
     const past = yield* repository.readonlySession(version)
-    const mean = yield* Effect.promise(async () => {
-      const root = zarr.root(ZarritaStore.fromSession(past))
-      const array = await zarr.open(root.resolve("/temperature"), { kind: "array" })
-      const { data } = await zarr.get(array)
+    const reading = zarr.root(yield* ZarritaStore.make(past))
+    const mean = yield* ZarritaStore.use(async (signal) => {
+      const array = await zarr.open.v3(reading.resolve("/temperature"), { kind: "array", signal })
+      const { data } = await zarr.get(array, null, { signal })
       return (data as Float32Array).reduce((sum, value) => sum + value, 0) / data.length
     })
     yield* Console.log(`mean ${mean}`)

@@ -31,10 +31,12 @@ const output = (warmer: number): Uint8Array => {
 }
 
 const temperature = (session: Session.Session, array: string, latitude: number) =>
-  Effect.promise(async (signal) => {
-    const root = zarr.root(ZarritaStore.fromSession(session))
-    const opened = await zarr.open(root.resolve(`/${array}`), { kind: "array" })
-    return Number(await zarr.get(opened, [latitude + 90], { opts: { signal } }))
+  Effect.gen(function* () {
+    const root = zarr.root(yield* ZarritaStore.make(session))
+    return yield* ZarritaStore.use(async (signal) => {
+      const opened = await zarr.open.v3(root.resolve(`/${array}`), { kind: "array", signal })
+      return Number(await zarr.get(opened, [latitude + 90], { signal }))
+    })
   })
 
 const degrees = (value: number): string => `${value.toFixed(1)} °C`.padStart(8)

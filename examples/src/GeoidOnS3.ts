@@ -65,8 +65,9 @@ export const heightAt = Effect.fn("heightAt")(function* (
   { latitude, longitude }: { readonly latitude: number; readonly longitude: number }
 ) {
   const index = [(latitude + 90) * 4, (longitude + 180) * 4]
-  return yield* Effect.promise(async (signal) => {
-    const array = await zarr.open(zarr.root(ZarritaStore.fromSession(session)).resolve("/heights"), { kind: "array" })
-    return GeoidGrid.formatHeight(Number(await zarr.get(array, index, { opts: { signal } })))
+  const root = zarr.root(yield* ZarritaStore.make(session))
+  return yield* ZarritaStore.use(async (signal) => {
+    const array = await zarr.open.v3(root.resolve("/heights"), { kind: "array", signal })
+    return GeoidGrid.formatHeight(Number(await zarr.get(array, index, { signal })))
   })
 })

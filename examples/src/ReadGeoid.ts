@@ -7,14 +7,14 @@ import * as zarr from "zarrita"
 import type { GeoidGrid } from "./GeoidGrid.ts"
 
 const numbers = async (root: zarr.Location<ZarritaStore.Readable>, path: string, signal: AbortSignal) => {
-  const array = await zarr.open(root.resolve(path), { kind: "array", signal })
+  const array = await zarr.open.v3(root.resolve(path), { kind: "array", signal })
   if (!array.is("float32") && !array.is("float64")) throw new TypeError(`${path} has elements of ${array.dtype}`)
-  return zarr.get(array, null, { opts: { signal } })
+  return zarr.get(array, null, { signal })
 }
 
 export const readGrid = Effect.fn("readGrid")(function* (session: Session.Session) {
-  const root = zarr.root(ZarritaStore.fromSession(session))
-  const [latitude, longitude, geoid] = yield* Effect.promise((signal) =>
+  const root = zarr.root(yield* ZarritaStore.make(session))
+  const [latitude, longitude, geoid] = yield* ZarritaStore.use((signal) =>
     Promise.all(["/egm96/latitude", "/egm96/longitude", "/egm96/geoid"].map((path) => numbers(root, path, signal)))
   )
   const [latitudes, longitudes] = [latitude!.data, longitude!.data]

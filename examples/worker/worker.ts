@@ -23,9 +23,11 @@ const height = (env: Env, row: number, column: number) =>
     const geoid = Credentials.grant({ credentials: Credentials.anonymous, endpoints: [env.DATA] })
     const repository = yield* ReadonlyRepository.open({ credentials: { geoid } })
     const session = yield* repository.readonlySession({ branch: "main" })
-    const root = zarr.root(ZarritaStore.fromSession(session))
-    const array = yield* Effect.tryPromise(() => zarr.open(root.resolve("/heights"), { kind: "array" }))
-    return Number(yield* Effect.tryPromise(() => zarr.get(array, [row, column])))
+    const root = zarr.root(yield* ZarritaStore.make(session))
+    return yield* ZarritaStore.use(async (signal) => {
+      const array = await zarr.open.v3(root.resolve("/heights"), { kind: "array", signal })
+      return Number(await zarr.get(array, [row, column], { signal }))
+    })
   })
 
 /** A request opens the repository for itself: in a Worker, none may wait for what another one has asked for. */

@@ -2,10 +2,11 @@
  * The public surface of every package, pinned in `packages/<name>/api.md`. After a wanted change:
  * `pnpm vitest test/api -u`.
  */
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
+import * as os from "node:os"
 import * as path from "node:path"
-import { pathToFileURL } from "node:url"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, onTestFinished } from "vitest"
 
 const packages = path.resolve(import.meta.dirname, "../../packages")
 
@@ -35,27 +36,38 @@ const publicModules = (directory: string): ReadonlyArray<readonly [subpath: stri
     })
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
 
-/** Names that the module has at run time, and the types it declares. */
-const exportsOf = async (file: string): Promise<ReadonlyArray<string>> => {
-  const module = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>
-  const source = fs.readFileSync(file, "utf8")
-  const types = Array.from(
-    source.matchAll(/^export (?:declare )?(interface|type) (\w+)/gm),
-    ([, kind, name]) => `${kind} ${name}`
+/** Declarations of a package, made of its sources by the compiler. */
+const declarationsOf = (directory: string, outDir: string): void => {
+  const plain = ["--composite", "--incremental", "--declarationMap", "--sourceMap", "--rewriteRelativeImportExtensions"]
+  const options = ["--emitDeclarationOnly", "--removeComments", "--noCheck", "--outDir", outDir]
+  execFileSync(
+    path.resolve(packages, "../node_modules/.bin/tsc"),
+    ["-p", directory, ...options, ...plain.flatMap((option) => [option, "false"]), "--tsBuildInfoFile", "null"],
+    { stdio: "inherit" }
   )
-  return [...Object.keys(module), ...types].toSorted()
 }
+
+/** What a module declares, without what it imports: statements by their first line. */
+const signaturesOf = (declaration: string): string =>
+  declaration
+    .replaceAll("\r\n", "\n")
+    .replace(/^import [^;]*;\n/gm, "")
+    .replace(/^export \{\};\n/gm, "")
+    .replace(/^( {4})+/gm, (indentation) => " ".repeat(indentation.length / 2))
+    .trim()
 
 describe.each(fs.readdirSync(packages).toSorted())("packages/%s", (name) => {
   const directory = path.join(packages, name)
 
-  it("exports what api.md says", async () => {
+  it("exports what api.md says, names and types", async () => {
+    const declarations = fs.mkdtempSync(path.join(os.tmpdir(), "declarations-"))
+    onTestFinished(() => fs.rmSync(declarations, { recursive: true, force: true }))
+    declarationsOf(directory, declarations)
     let text = `# Public API of @effect-icechunk/${name}\n`
     for (const [subpath, source] of publicModules(directory)) {
-      const names = await exportsOf(path.join(directory, source))
-      if (names.length === 0) continue
-      text += `\n## ${subpath}\n\n`
-      text += names.map((exported) => `- \`${exported}\`\n`).join("")
+      const declaration = path.join(declarations, path.relative("./src", source).replace(/\.ts$/, ".d.ts"))
+      const signatures = signaturesOf(fs.readFileSync(declaration, "utf8"))
+      if (signatures !== "") text += `\n## ${subpath}\n\n\`\`\`ts\n${signatures}\n\`\`\`\n`
     }
     await expect(text).toMatchFileSnapshot(path.join(directory, "api.md"))
   })

@@ -439,7 +439,7 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
     for (let i = 0; i < 2; i++) await shown.keyboard.press("+")
     await shown.mouse.move(520, 330)
     await settled(shown)
-    await shown.screenshot({ path: path.join(root, "docs/images/browser-page.png") })
+    await shown.screenshot({ path: path.join(root, "docs/images/browser-page.jpg"), quality: 85 })
     await shown.close()
   })
 })

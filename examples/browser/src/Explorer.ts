@@ -12,6 +12,7 @@ import { Fetch, HttpObjectStore, HttpPlatform } from "@effect-icechunk/http"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import * as zarr from "zarrita"
 import type { ChunkIndex, Level } from "./Level.ts"
 
@@ -78,19 +79,13 @@ export interface Opened {
   readonly dataset: (version: Version) => Effect.Effect<Dataset, unknown>
 }
 
-/** A promise of zarrita was rejected: with an error of the store, or with one of zarrita's own. */
-export class Rejected extends Data.TaggedError("Rejected")<{ readonly cause: unknown }> {}
-
-const attempt = <A>(f: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, Rejected> =>
-  Effect.tryPromise({ try: f, catch: (cause) => new Rejected({ cause }) })
-
 type Numbers = zarr.Array<"float32" | "float64", ZarritaStore.Readable>
 
 const openArray: (
   root: zarr.Location<ZarritaStore.Readable>,
   path: string
-) => Effect.Effect<Numbers, Rejected | NotShown> = Effect.fnUntraced(function* (root, path) {
-  const array = yield* attempt((signal) => zarr.open(root.resolve(path), { kind: "array", signal }))
+) => Effect.Effect<Numbers, ZarritaStore.UseError | NotShown> = Effect.fnUntraced(function* (root, path) {
+  const array = yield* ZarritaStore.use((signal) => zarr.open.v3(root.resolve(path), { kind: "array", signal }))
   if (!array.is("float32") && !array.is("float64")) {
     return yield* new NotShown({ path, problem: `its elements are \`${array.dtype}\`` })
   }
@@ -100,7 +95,7 @@ const openArray: (
 /** The first value of a coordinate, and the way to the next. */
 const coordinate = Effect.fnUntraced(function* (root: zarr.Location<ZarritaStore.Readable>, path: string) {
   const array = yield* openArray(root, path)
-  const { data } = yield* attempt((signal): Promise<{ readonly data: ArrayLike<number> }> =>
+  const { data } = yield* ZarritaStore.use((signal): Promise<{ readonly data: ArrayLike<number> }> =>
     array.getChunk([0], { signal })
   )
   return { first: data[0] ?? 0, step: (data[1] ?? 0) - (data[0] ?? 0), length: array.shape[0] ?? 0 }
@@ -140,7 +135,7 @@ const readDataset = Effect.fnUntraced(function* (
   path: string
 ) {
   const session = yield* repository.readonlySession(version)
-  const root = zarr.root(ZarritaStore.fromSession(session))
+  const root = zarr.root(yield* ZarritaStore.make(session))
   const group = path.slice(0, path.lastIndexOf("/"))
   const [array, latitude, longitude] = yield* Effect.all(
     [openArray(root, path), coordinate(root, `${group}/latitude`), coordinate(root, `${group}/longitude`)],
@@ -195,6 +190,8 @@ const connect = Effect.fnUntraced(function* (options: Options) {
   const isFirstEnough = Object.keys(credentials).length === 0
   const repository = isFirstEnough ? first : yield* ReadonlyRepository.open({ credentials })
   const [branches, tags] = yield* Effect.all([repository.branches, repository.tags])
+  // What is read of a version stays open as long as the repository.
+  const scope = yield* Effect.scope
   const opened: Opened = {
     branches,
     tags,
@@ -203,7 +200,7 @@ const connect = Effect.fnUntraced(function* (options: Options) {
       Effect.map(repository.history(version), (snapshots) =>
         snapshots.map(({ flushedAt, id, message }) => ({ id, message, writtenAt: new Date(flushedAt / 1000) }))
       ),
-    dataset: (version) => readDataset(repository, version, options.array)
+    dataset: (version) => Scope.provide(readDataset(repository, version, options.array), scope)
   }
   return opened
 })

@@ -35,7 +35,6 @@ const hints: Readonly<Record<string, string>> = {
 export const errorText = (
   error: unknown
 ): { readonly tag: string; readonly message: string; readonly hint?: string | undefined } => {
-  if (tagOf(error) === "Rejected") return errorText((error as { readonly cause: unknown }).cause)
   if (!(error instanceof Error)) return { tag: "Error", message: String(error) }
   const reason = "reason" in error ? tagOf(error.reason) : undefined
   const tag = tagOf(error) ?? error.name

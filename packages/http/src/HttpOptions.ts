@@ -13,7 +13,8 @@ import * as Url from "./internal/Url.ts"
 
 /**
  * How requests are repeated that were answered with 408, 429 or 5xx, not at all, or with a broken body. Delays grow
- * exponentially and are jittered by a fifth.
+ * exponentially and are jittered by a fifth; a `Retry-After` of the server is waited for, up to 30 seconds, where CORS does not
+ * hide it from a page.
  *
  * @category models
  * @since 0.1.0

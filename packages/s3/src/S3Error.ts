@@ -213,11 +213,14 @@ export const classify = (
     request: nonEmpty(thrown.$metadata?.requestId)
   })
   const size = /^bytes \*\/(\d{1,15})$/.exec(headers["content-range"] ?? "")?.[1]
+  const retryAfter = waitOf(headers["retry-after"], options?.now ?? 0)
   return new S3Failure({
     reason:
       code === "RequestTimeTooSkewed"
         ? new Reason.Unauthenticated({ because: wrongClock, detail: said })
-        : reason(tag, said, size === undefined ? undefined : Number(size)),
+        : tag === "RateLimited" || tag === "Unavailable"
+          ? new Reason[tag]({ detail: said, retryAfter })
+          : reason(tag, said, size === undefined ? undefined : Number(size)),
     isRetryable: tag === "RateLimited" || tag === "Unavailable",
     mayBeApplied:
       tag === "InvalidResponse" ||
@@ -225,6 +228,6 @@ export const classify = (
     code,
     status,
     region: nonEmpty(headers["x-amz-bucket-region"]) ?? nonEmpty(thrown.Region),
-    retryAfter: waitOf(headers["retry-after"], options?.now ?? 0)
+    retryAfter
   })
 }

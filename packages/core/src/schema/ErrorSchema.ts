@@ -53,6 +53,8 @@ const of = <Class extends ErrorClass, const Fields extends FieldsOf<Class> & Sch
 /** What every reason may have. */
 const reason = { detail: Schema.optional(Schema.String), cause: Schema.optional(Schema.Defect()) }
 
+const waiting = { retryAfter: Schema.optional(Schema.Number) }
+
 /**
  * Why a request to an object store failed.
  *
@@ -71,9 +73,10 @@ export const Reason = Schema.Union([
     unavailable: Schema.optional(Schema.String)
   }),
   of(Reasons.PermissionDenied, reason),
-  of(Reasons.RateLimited, reason),
+  of(Reasons.RateLimited, { ...reason, ...waiting }),
   of(Reasons.Unavailable, {
     ...reason,
+    ...waiting,
     because: Schema.optional(Schema.String),
     isLasting: Schema.optional(Schema.Boolean)
   }),

@@ -11,6 +11,11 @@ interface ReasonFields {
   readonly cause?: unknown
 }
 
+interface Waiting {
+  /** How long the store asks to wait before the next request, in milliseconds, where it says so. */
+  readonly retryAfter?: number | undefined
+}
+
 /**
  * No object has this key, or the bucket does not exist.
  *
@@ -127,7 +132,7 @@ export class PermissionDenied extends /*#__PURE__*/ Data.TaggedError("Permission
  * @category reasons
  * @since 0.1.0
  */
-export class RateLimited extends /*#__PURE__*/ Data.TaggedError("RateLimited")<ReasonFields> {
+export class RateLimited extends /*#__PURE__*/ Data.TaggedError("RateLimited")<ReasonFields & Waiting> {
   readonly isRetryable = true
   override get message(): string {
     return "was rate limited; try again later or with less concurrency"
@@ -142,12 +147,13 @@ export class RateLimited extends /*#__PURE__*/ Data.TaggedError("RateLimited")<R
  */
 export class Unavailable
   extends /*#__PURE__*/ Data.TaggedError("Unavailable")<
-    ReasonFields & {
-      /** What is the matter and what to do about it, where the store knows. */
-      readonly because?: string | undefined
-      /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
-      readonly isLasting?: boolean | undefined
-    }
+    ReasonFields &
+      Waiting & {
+        /** What is the matter and what to do about it, where the store knows. */
+        readonly because?: string | undefined
+        /** Nothing was changed, and the same request fails again until somebody acts: a full disk, a lock that is not released. */
+        readonly isLasting?: boolean | undefined
+      }
   >
 {
   get isRetryable(): boolean {

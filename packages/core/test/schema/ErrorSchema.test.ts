@@ -134,7 +134,7 @@ const reasons: ReadonlyArray<Reasons.Reason> = [
   new Reasons.InvalidRange({ size: 7 }),
   new Reasons.Unauthenticated({ because: "the clock is wrong", unavailable: "no file" }),
   new Reasons.PermissionDenied({}),
-  new Reasons.RateLimited({}),
+  new Reasons.RateLimited({ retryAfter: 12_000 }),
   new Reasons.Unavailable({ because: "the disk is full", isLasting: true }),
   new Reasons.InvalidResponse({ isFinal: true }),
   new Reasons.Unsupported({})

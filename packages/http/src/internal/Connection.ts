@@ -3,6 +3,7 @@ import { InvalidResponse, type Reason, Unauthenticated, Unavailable } from "@eff
 import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
 import * as Endpoint from "@effect-icechunk/core/values/Endpoint"
 import { isMetadataHost } from "@effect-icechunk/core/values/MetadataAddress"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { PageShape } from "../Fetch.ts"
@@ -71,7 +72,9 @@ const unanswered = (
     return new Unavailable({ because: `${since} for ${Duration.format(idleTimeout)} (\`idleTimeout\`)` })
   }
   if (head !== undefined) {
-    return new InvalidResponse({ detail: `the connection broke after ${received} bytes of the body` })
+    return new InvalidResponse({
+      detail: `the connection broke after ${received} bytes of the body; where it does so again and again, look for a proxy or a server that ends answers early, and read smaller chunks`
+    })
   }
   if (page === undefined || page.origin === origin) {
     return new Unavailable({ because: `\`${origin}\` could not be reached. Check its name, its port and the network` })
@@ -199,20 +202,20 @@ export const make = (settings: Settings): Connection => {
     return { answer: yield* exchange(wire, url, { ...used, ...signed.headers }), used }
   })
 
-  const concluded = (method: string, { bytes, head }: Exchange.Answer): Effect.Effect<Exchange.Answer, Reason> => {
+  const concluded = Effect.fnUntraced(function* (
+    method: string,
+    { bytes, head }: Exchange.Answer
+  ): Effect.fn.Return<Exchange.Answer, Reason> {
     const isRefused = !isSuccess(head.status)
     const detail = isRefused ? `HTTP status ${head.status}${codeIn(textOf(bytes))}` : ""
-    return Effect.andThen(
-      RequestSpan.noting(() => ({
-        "http.request.method": method,
-        "http.response.status_code": head.status,
-        bytes: isRefused ? 0 : (bytes?.length ?? 0)
-      })),
-      isRefused
-        ? Effect.fail(Judgement.refusal(head.status, head.headers, detail))
-        : Effect.succeed<Exchange.Answer>({ bytes, head })
-    )
-  }
+    yield* RequestSpan.noting(() => ({
+      "http.request.method": method,
+      "http.response.status_code": head.status,
+      bytes: isRefused ? 0 : (bytes?.length ?? 0)
+    }))
+    if (!isRefused) return { bytes, head }
+    return yield* Judgement.refusal(head.status, head.headers, detail, yield* Clock.currentTimeMillis)
+  })
 
   return {
     send: Effect.fnUntraced(function* (wire: Wire): Effect.fn.Return<Exchange.Answer, Reason> {

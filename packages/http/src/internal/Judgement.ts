@@ -193,8 +193,16 @@ export const judgeHead = (
   return size === undefined ? undefined : { ...metaOf(key, head), size }
 }
 
+/** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), in milliseconds from `now`. Pure. */
+export const waitOf = (header: string | null, now: number): number | undefined => {
+  if (header === null) return undefined
+  const wait = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
+  return Number.isFinite(wait) && wait > 0 ? wait : undefined
+}
+
 /** What a refusal is. Pure; `detail` is what the body says, without secrets. */
-export const refusal = (status: number, headers: Headers, detail: string): ObjectStoreError.Reason => {
+export const refusal = (status: number, headers: Headers, detail: string, now: number): ObjectStoreError.Reason => {
+  const retryAfter = waitOf(headers.get("retry-after"), now)
   switch (status) {
     case 304:
       return new ObjectStoreError.NotModified({ detail })
@@ -213,13 +221,13 @@ export const refusal = (status: number, headers: Headers, detail: string): Objec
       return new ObjectStoreError.InvalidRange({ detail, size })
     }
     case 429:
-      return new ObjectStoreError.RateLimited({ detail })
+      return new ObjectStoreError.RateLimited({ detail, retryAfter })
     case 408:
     case 425:
-      return new ObjectStoreError.Unavailable({ detail })
+      return new ObjectStoreError.Unavailable({ detail, retryAfter })
     default:
       return status >= 500 && status !== 501 && status !== 505
-        ? new ObjectStoreError.Unavailable({ detail })
+        ? new ObjectStoreError.Unavailable({ detail, retryAfter })
         : status >= 400
           ? new ObjectStoreError.Unsupported({ detail })
           : wrong(detail)

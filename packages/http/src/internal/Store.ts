@@ -61,8 +61,15 @@ const mostUnknown = 2 ** 30
 /** HTTP has no words for a range without bytes. */
 const isEmptyRange = (range: ByteRange.ByteRange): boolean => range._tag !== "From" && range.length === 0
 
+/** The longest `Retry-After` that is waited for, in milliseconds. */
+const maxRetryAfter = 30_000
+
+const askedWait = (reason: Reason): number => ("retryAfter" in reason ? (reason.retryAfter ?? 0) : 0)
+
 const truncated = (received: number, expected: number): Reason =>
-  new InvalidResponse({ detail: `${received} of ${expected} bytes came` })
+  new InvalidResponse({
+    detail: `${received} of ${expected} bytes came; where it is so again and again, look for a proxy or a server that ends answers early`
+  })
 
 const tooLong = (expected: number): Reason =>
   new InvalidResponse({ detail: `the body has more than the ${expected} bytes that were announced` })
@@ -109,7 +116,11 @@ export const make = (settings: Settings): ObjectStore.ObjectStoreShape => {
   const longest = Duration.fromInputUnsafe(maxDelay)
   const delays = Schedule.exponential(Duration.fromInputUnsafe(baseDelay)).pipe(
     Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, longest))),
-    Schedule.jittered
+    Schedule.jittered,
+    Schedule.setInputType<Reason>(),
+    Schedule.modifyDelay(({ duration, input }) =>
+      Effect.succeed(Duration.max(duration, Duration.millis(Math.min(maxRetryAfter, askedWait(input)))))
+    )
   )
 
   const retrying = <A>(attempt: (isAgain: boolean) => Effect.Effect<A, Reason>): Effect.Effect<A, Reason> =>
