@@ -6,4 +6,5 @@
 export * as Dataset from "./Dataset.ts"
 export * as Import from "./Import.ts"
 export * as ImportError from "./ImportError.ts"
+export * as NetCdf3 from "./NetCdf3.ts"
 export * as SourceFile from "./SourceFile.ts"

@@ -10,7 +10,7 @@ import * as CountingStore from "./CountingStore.ts"
 const shared = path.resolve(import.meta.dirname, "../../../../../shared/data/formats")
 
 /** Files that the tests bring along. */
-const own = path.resolve(import.meta.dirname, "../files")
+const own = path.resolve(import.meta.dirname, "../files/written")
 
 /** Where a file is, if it is. */
 export const find = (name: string): string | undefined =>
