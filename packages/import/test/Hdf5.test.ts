@@ -165,7 +165,178 @@ describe.skipIf(Files.find(shared[0]!) === undefined)("HDF5 files by other write
   )
 })
 
+/** Where bytes are in a file. */
+const find = (content: Uint8Array, text: string, from = 0): number => Buffer.from(content).indexOf(text, from, "latin1")
+
+const changed = (content: Uint8Array, at: number, ...bytes: ReadonlyArray<number>): Uint8Array => {
+  const copy = content.slice()
+  copy.set(bytes, at)
+  return copy
+}
+
 describe("an HDF5 file", () => {
+  const all = (content: Uint8Array, options?: Hdf5.Options) =>
+    Effect.gen(function* () {
+      const { count, file } = yield* Files.inMemory(content)
+      const exit = yield* Effect.result(
+        Effect.gen(function* () {
+          const dataset = yield* Hdf5.dataset(file, options)
+          for (const { chunks } of dataset.arrays) yield* Stream.runDrain(chunks)
+          return dataset
+        })
+      )
+      return { count, exit }
+    })
+
+  const earliest = Files.bytes("layouts-earliest.h5")
+  const latest = Files.bytes("layouts-latest.h5")
+
+  it.live("may begin after a user block, and its addresses count from there", () =>
+    Effect.gen(function* () {
+      for (const [content, block] of [
+        [earliest, 512],
+        [latest, 2048]
+      ] as const) {
+        const behind = new Uint8Array(block + content.length)
+        behind.set(content, block)
+        const moved = yield* all(behind)
+        const plain = yield* all(content)
+        if (moved.exit._tag === "Failure" || plain.exit._tag === "Failure") return assert.fail("it is not read")
+        const offsets = (dataset: Dataset.Dataset) =>
+          Effect.map(
+            Effect.forEach(dataset.arrays, ({ chunks }) => Stream.runCollect(chunks)),
+            (found) => found.flat().flatMap((one) => (one._tag === "Refs" ? [...one.refs.offsets] : []))
+          )
+        const [there, here] = [yield* offsets(moved.exit.success), yield* offsets(plain.exit.success)]
+        assert.isAbove(here.length, 5000)
+        assert.deepStrictEqual(
+          there,
+          here.map((offset) => offset + block)
+        )
+      }
+    })
+  )
+
+  // A file whose groups are of the old kind.
+  const old = Files.bytes("hundred-earliest.h5")
+  const words = new DataView(old.buffer, old.byteOffset)
+  // What the root's entry in the superblock remembers, and the first node of its tree.
+  const [root, tree, heap] = [64, 80, 88].map((at) => Number(words.getBigUint64(at, true))) as [number, number, number]
+  const node = Number(words.getBigUint64(tree + 32, true))
+  const chunkTree = (() => {
+    for (let at = find(earliest, "TREE"); at >= 0; at = find(earliest, "TREE", at + 1))
+      if (earliest[at + 4] === 1) return at
+    return -1
+  })()
+
+  it.live.each([
+    ["is cut in half", earliest.subarray(0, earliest.length / 2), undefined, "the file ends at"],
+    ["is cut off after its first bytes", latest.subarray(0, 100), undefined, "100"],
+    ["has a version that nobody knows", changed(earliest, 8, 9), 8, "version 9 of the superblock is not known"],
+    ["has addresses of seven bytes", changed(earliest, 13, 7), 13, "addresses of 7"],
+    ["has a superblock with another checksum", changed(latest, 11, 0xff), 44, "the checksum does not match"],
+    ["has a tree of a group that is none", changed(old, tree, 0), tree, "`TREE` is expected there"],
+    [
+      "has an object header with another checksum",
+      changed(latest, find(latest, "OHDR") + 20, 0x77),
+      undefined,
+      "checksum"
+    ],
+    ["has a heap that is none", changed(old, heap, 0), heap, "`HEAP` is expected there"],
+    ["has a tree of chunks with too many entries", changed(earliest, chunkTree + 6, 0xff, 0xff), undefined, ""]
+  ] as const)("that %s is refused, and the place is said", ([, content, offset, problem]) =>
+    Effect.gen(function* () {
+      const { exit } = yield* all(content)
+      if (exit._tag === "Success" || exit.failure._tag !== "DamagedFile") return assert.fail("it was read")
+      assert.include(exit.failure.message, problem)
+      assert.include(exit.failure.message, "s3://bucket/file")
+      if (offset !== undefined) assert.strictEqual(exit.failure.offset, offset)
+    })
+  )
+
+  it.live("whose tree leads back to itself is refused", () =>
+    Effect.gen(function* () {
+      // The first child of the first node becomes the node itself, one level up.
+      const looped = changed(old, tree + 5, 1)
+      new DataView(looped.buffer).setBigUint64(tree + 24 + 8, BigInt(tree), true)
+      const { exit } = yield* all(looped)
+      if (exit._tag === "Success") return assert.fail("it was read")
+      assert.include(exit.failure.message, "leads back to itself")
+    })
+  )
+
+  it.live("whose group is in itself ends", () =>
+    Effect.gen(function* () {
+      const { put } = yield* World.make
+      const looped = old.slice()
+      const view = new DataView(looped.buffer)
+      // Every entry of a node leads to the root.
+      const entries = view.getUint16(node + 6, true)
+      for (let i = 0; i < entries; i++) {
+        const at = node + 8 + i * 40
+        view.setBigUint64(at + 8, BigInt(root), true)
+      }
+      const { file } = yield* put("loop.h5", looped)
+      const { skipped } = yield* Hdf5.dataset(file)
+      assert.isTrue(skipped.some(({ problem }) => problem === "it is `/` under another name"))
+    })
+  )
+
+  it.live.each([
+    [
+      "NetCDF-3",
+      Uint8Array.from([0x43, 0x44, 0x46, 1, ...Array.from({ length: 100 }, () => 0)]),
+      "import it with `NetCdf3`"
+    ],
+    ["a page", new TextEncoder().encode("<html>".repeat(20)), "it has no HDF5 signature"],
+    ["nothing", new Uint8Array(0), "it has no HDF5 signature"]
+  ] as const)("is not %s", ([, content, problem]) =>
+    Effect.gen(function* () {
+      const { exit } = yield* all(content)
+      if (exit._tag === "Success") return assert.fail("it was read")
+      assert.strictEqual(exit.failure._tag, "WrongFormat")
+      assert.include(exit.failure.message, problem)
+    })
+  )
+
+  it.live("that changes between its header and its chunks fails, and leaves the session as it was", () =>
+    Effect.gen(function* () {
+      const { objects, put, session } = yield* World.make
+      const { file } = yield* put("a.h5", earliest)
+      const dataset = yield* Hdf5.dataset(file, { wholeBelow: 0, blockSize: 512, cacheBytes: 1024 })
+      yield* objects.put("bucket/a.h5", latest)
+      const error = yield* Effect.flip(Import.into(session, "/", dataset))
+      assert.strictEqual(error._tag, "FileChanged")
+      assert.isTrue(yield* session.isEmpty())
+    })
+  )
+
+  it.live("whose chunks change later is not served: refs remember the version of its header", () =>
+    Effect.gen(function* () {
+      const { objects, put, session } = yield* World.make
+      const { file } = yield* put("a.h5", earliest)
+      yield* Import.into(session, "/", yield* Hdf5.dataset(file))
+      yield* objects.put("bucket/a.h5", changed(earliest, earliest.length - 1, 1))
+      const error = yield* Effect.flip(session.chunk("/plain", [0, 0]))
+      assert.strictEqual(error._tag, "ChecksumMismatch")
+    })
+  )
+
+  it.live("reads filters that a program has codecs for", () =>
+    Effect.gen(function* () {
+      const { exit } = yield* all(latest, { filters: { 1: () => "it is too slow for us" } })
+      if (exit._tag === "Failure") return assert.fail(exit.failure.message)
+      const { arrays, skipped } = exit.success
+      assert.isFalse(arrays.some(({ path }) => path === "/fixed"))
+      assert.include(skipped.find(({ path }) => path === "/fixed")!.problem, "too slow for us")
+      const other = yield* all(latest, { filters: { 1: { name: "acme.inflate" } } })
+      if (other.exit._tag === "Failure") return assert.fail(other.exit.failure.message)
+      assert.deepInclude(other.exit.success.arrays.find(({ path }) => path === "/fixed")!.codecs, {
+        name: "acme.inflate"
+      })
+    })
+  )
+
   it.live.each(own.slice(0, 2))("%s, mutated, ends in a data set or in an error of its own", (name) =>
     Effect.gen(function* () {
       const runs = Number(process.env["FUZZ_RUNS"] ?? 100)
