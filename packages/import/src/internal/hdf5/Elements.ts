@@ -71,7 +71,7 @@ export const add = (
     for (let j = order.length - 1; j >= 0; j--) {
       const axis = order[j]!
       position[axis] = position[axis]! + 1
-      if (j === 0 || position[axis]! < maxCounts[axis]!) break
+      if (j === 0 || position[axis] < maxCounts[axis]!) break
       position[axis] = 0
     }
   }

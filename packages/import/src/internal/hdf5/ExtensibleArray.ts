@@ -180,7 +180,7 @@ export const read = (context: Context, address: number): Next => {
     runs = allRuns(
       parsed,
       addresses,
-      blocks.map((one, i) => ({ ...one, bytes: bytes[i]! }))
+      blocks.map((one, i) => Object.assign({}, one, { bytes: bytes[i]! }))
     )
     next = runs.next()
     return next.done !== true
