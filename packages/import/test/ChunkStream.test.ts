@@ -12,10 +12,12 @@ import * as ByteSource from "../src/internal/ByteSource.ts"
 import * as ChunkStream from "../src/internal/hdf5/ChunkStream.ts"
 import * as Filters from "../src/internal/hdf5/Filters.ts"
 import type { ArrayLayout } from "../src/internal/hdf5/Layout.ts"
+import * as Reencode from "../src/internal/hdf5/Reencode.ts"
 import * as Lookup from "../src/internal/hdf5/Lookup.ts"
 import * as Files from "./support/Files.ts"
 import * as Fuzz from "./support/Fuzz.ts"
 import * as World from "./support/World.ts"
+import * as zarr from "zarrita"
 
 interface Described {
   readonly array: ArrayLayout
@@ -131,7 +133,7 @@ describe("chunks of HDF5 arrays", () => {
     Effect.gen(function* () {
       for (const name of ["extpaged_none", "extpaged_all"]) {
         const { chunks } = yield* chunksOf("latest", name, () => undefined)
-        const indices = chunks.flatMap((one) => (one._tag === "Refs" ? [...one.refs.indices] : []))
+        const indices = chunks.flatMap((one) => (one._tag === "Refs" ? Array.from(one.refs.indices) : []))
         assert.deepStrictEqual(indices, [3, 40, 5000, 131_069, 135_500, 137_700, 149_999, 262_200])
       }
     })
@@ -275,6 +277,59 @@ describe("damaged chunk indices", () => {
         }
       }),
     600_000
+  )
+})
+
+describe("chunks with other filters than their array", () => {
+  const filtersOf = (ids: ReadonlyArray<readonly [number, ReadonlyArray<number>]>) =>
+    ids.map(([id, values]) => ({ id, name: undefined, flags: 0, values }))
+  const raw = Uint8Array.from({ length: 300_000 }, (_, i) => (i * i) >> 7)
+
+  it.effect.each([
+    [
+      "shuffle, deflate",
+      filtersOf([
+        [2, [4]],
+        [1, [6]]
+      ])
+    ],
+    [
+      "shuffle, zstd",
+      filtersOf([
+        [2, [4]],
+        [32_015, [3]]
+      ])
+    ],
+    ["blosc", filtersOf([[32_001, [2, 2, 4, 300_000, 5, 1, 5]]])]
+  ] as const)("%s: what zarrita decodes is what was there", ([, filters]) =>
+    Effect.gen(function* () {
+      const plan = Result.getOrThrow(Filters.plan(filters, { elementSize: 4 }))
+      const encoded = yield* Effect.orDie(Reencode.chunk(raw, plan, { chunk: 0xffff_ffff, array: 0 }, raw.length))
+      const { codecs } = Result.getOrThrow(Filters.codecs(filters, { elementSize: 4 }))
+      let bytes = encoded
+      for (const { configuration, name } of codecs.toReversed()) {
+        bytes = yield* Effect.promise(async () => {
+          const entry = await zarr.registry.get(name as "zstd")!()
+          const codec = entry.fromConfig(configuration, { dataType: "int32" } as never)
+          return await codec.decode(bytes)
+        })
+      }
+      assert.isTrue(Buffer.from(bytes).equals(Buffer.from(raw)))
+    })
+  )
+
+  it.effect("bytes of another length than a chunk's, and filters that cannot be undone, are refused", () =>
+    Effect.gen(function* () {
+      const filters = filtersOf([
+        [2, [4]],
+        [32_015, [3]]
+      ])
+      const plan = Result.getOrThrow(Filters.plan(filters, { elementSize: 4 }))
+      const short = yield* Effect.flip(Reencode.chunk(raw, plan, { chunk: 3, array: 0 }, raw.length + 4))
+      assert.match(short, /300000 bytes/)
+      const closed = yield* Effect.flip(Reencode.chunk(raw, plan, { chunk: 1, array: 0 }, raw.length))
+      assert.match(closed, /32015 cannot be undone/)
+    })
   )
 })
 

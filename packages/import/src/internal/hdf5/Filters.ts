@@ -51,7 +51,7 @@ export interface Plan {
 
 export const deflate = 1
 export const shuffle = 2
-export const fletcher32 = 3
+const fletcher32 = 3
 export const blosc = 32_001
 export const zstd = 32_015
 
