@@ -73,7 +73,8 @@ const serve = async (code: string, place: Support.Place, setup: Setup) => {
     const below = (prefix: string): string | undefined =>
       pathname.startsWith(`${prefix}/`) ? decodeURIComponent(pathname.slice(prefix.length)) : undefined
     const stored = below("/repository")
-    const data = below("/files")
+    // The paths of files are absolute, and keys are kept as they are.
+    const data = below("/files/")
     if (pathname === "/report") {
       const parts: Array<Buffer> = []
       request.on("data", (part: Buffer) => parts.push(part))

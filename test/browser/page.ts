@@ -4,17 +4,15 @@
  */
 import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"
 import {
-  ByteRange,
-  Checksum,
   Credentials,
   MemoryObjectStore,
   ObjectStore,
-  ObjectStoreError,
   Platform,
   Repository,
   ZarritaStore,
   ZarrStore
 } from "@effect-icechunk/core"
+import { HttpObjectStore } from "@effect-icechunk/http"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -113,67 +111,6 @@ const inMemory = Effect.gen(function* () {
   }).pipe(Effect.scoped, inStore)
 })
 
-/** Files of a web server as a store: the shortest one that reads. */
-const overHttp = (base: string): ObjectStore.ObjectStoreShape => {
-  const failed = (operation: ObjectStoreError.Operation, key: string, reason: ObjectStoreError.Reason) =>
-    new ObjectStoreError.ObjectStoreError({ store: base, operation, key, reason })
-  const request = (operation: "get" | "head", key: string, range?: ByteRange.ByteRange) =>
-    Effect.gen(function* () {
-      const url = `${base}/${key.replace(/^\//, "").split("/").map(encodeURIComponent).join("/")}`
-      const response = yield* Effect.tryPromise({
-        try: (signal) =>
-          fetch(url, {
-            method: operation === "get" ? "GET" : "HEAD",
-            headers: range === undefined ? {} : { range: ByteRange.toHttpHeader(range) },
-            signal
-          }),
-        catch: (cause) => failed(operation, key, new ObjectStoreError.Unavailable({ cause }))
-      })
-      if (response.status === 404) return yield* failed(operation, key, new ObjectStoreError.NotFound({}))
-      if (response.status === 416) return yield* failed(operation, key, new ObjectStoreError.InvalidRange({}))
-      if (response.status !== (range === undefined ? 200 : 206)) {
-        return yield* failed(operation, key, new ObjectStoreError.InvalidResponse({ detail: `${response.status}` }))
-      }
-      const bytes = new Uint8Array(yield* Effect.promise(() => response.arrayBuffer()))
-      const [, start = "0", size = `${bytes.length}`] =
-        /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "") ?? []
-      const meta: ObjectStore.ObjectMeta = {
-        key,
-        size: Number(size),
-        lastModified: Date.parse(response.headers.get("last-modified") ?? ""),
-        version: { etag: response.headers.get("etag") ?? undefined }
-      }
-      return { bytes, span: { start: Number(start), end: Number(start) + bytes.length }, meta }
-    })
-  const because = "it is read from a web server"
-  const forbidden = Effect.fail(new ObjectStore.WriteForbidden({ target: base, because }))
-  return {
-    description: base,
-    origin: { platform: "http" },
-    capabilities: {
-      conditionalCreate: false,
-      conditionalUpdate: false,
-      conditionalGet: false,
-      metadata: false,
-      opaqueKeys: false
-    },
-    readOnlyBecause: because,
-    get: (key, options) =>
-      Effect.filterOrFail(
-        request("get", key, options?.range),
-        ({ meta }) =>
-          options?.ifMatch === undefined ||
-          Checksum.agrees(Checksum.etag(options.ifMatch), { etag: meta.version.etag, lastModified: undefined }),
-        () => failed("get", key, new ObjectStoreError.PreconditionFailed({}))
-      ),
-    head: (key) => Effect.map(request("head", key), ({ meta }) => meta),
-    list: (prefix) => Stream.fail(failed("list", prefix, new ObjectStoreError.Unsupported({}))),
-    put: () => forbidden,
-    delete: () => forbidden,
-    copy: () => forbidden
-  }
-}
-
 /** Every key and value of the repository that Node wrote. */
 const fromNode = ({ container }: Setup) =>
   Effect.gen(function* () {
@@ -196,8 +133,10 @@ const fromNode = ({ container }: Setup) =>
     Effect.scoped,
     Effect.provide(
       Layer.mergeAll(
-        Layer.succeed(ObjectStore.ObjectStore, overHttp(`${location.origin}/repository`)),
-        Platform.layer([Effect.succeed(platform("fs", false, overHttp(`${location.origin}/files`)))]),
+        HttpObjectStore.layer({ url: `${location.origin}/repository` }),
+        Platform.layer([
+          Effect.map(HttpObjectStore.make({ url: `${location.origin}/files` }), (files) => platform("fs", false, files))
+        ]),
         BrowserZstd.layer
       )
     )

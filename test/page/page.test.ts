@@ -185,6 +185,9 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
       })
       .toSorted((a, b) => a - b)
 
+  /** How often it was asked which commit is the newest. */
+  const repoAsked = (): number => site.server.requests.filter(({ path }) => path === "/repository/repo").length
+
   const rowsInView = async (): Promise<ReadonlyArray<number>> => {
     const { size, view } = await map()
     return Level.chunksInView(geoid, View.bounds(view, size)).map(([row]) => row)
@@ -220,6 +223,8 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
       "Repository initialized"
     ])
     const asked = site.server.requests.length
+    // Opened without grants, then with them; all versions at once; the session. A later one sees the newest commit.
+    assert.strictEqual(repoAsked(), 4)
     assert.strictEqual(await page.textContent("#requests"), String(asked))
     assert.match((await page.textContent("#received"))!, /^1\.0\d MB$/)
     assert.strictEqual(await page.textContent("#received-outside"), "0 B")
@@ -294,6 +299,7 @@ describe.skipIf(chromium === undefined)("the page, in Chromium", () => {
     await page.click('#refs button[aria-label="branch short-waves"]')
     await settled()
     assert.strictEqual(await shown(), waves)
+    assert.strictEqual(repoAsked(), 2)
     assert.isEmpty(rowsAsked())
     assert.match((await page.textContent("#ticks"))!, /^−30−20−100102030 m$/)
 

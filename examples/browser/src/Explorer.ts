@@ -3,6 +3,7 @@
  */
 import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"
 import * as Credentials from "@effect-icechunk/core/Credentials"
+import * as History from "@effect-icechunk/core/History"
 import * as Platform from "@effect-icechunk/core/Platform"
 import * as ReadonlyRepository from "@effect-icechunk/core/ReadonlyRepository"
 import type * as Session from "@effect-icechunk/core/Session"
@@ -13,6 +14,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as zarr from "zarrita"
 import type { ChunkIndex, Level } from "./Level.ts"
 
@@ -71,11 +73,22 @@ export interface Options {
   readonly fetch: Fetch.FetchFunction
 }
 
+export type Ref = { readonly kind: "branch" | "tag"; readonly name: string }
+
+/** The versions of the repository, as they were at one moment. */
+export interface Versions {
+  readonly branches: ReadonlyArray<string>
+  readonly tags: ReadonlyArray<string>
+  /** The snapshot of a branch or tag and those before it, newest first. */
+  readonly history: (ref: Ref) => ReadonlyArray<Snapshot>
+}
+
 export interface Opened {
-  readonly branches: ReadonlyMap<string, string>
-  readonly tags: ReadonlyMap<string, string>
+  /** As they were when the repository was opened. */
+  readonly versions: Versions
+  /** As they are now. One request says it all. */
+  readonly versionsNow: Effect.Effect<Versions, unknown>
   readonly outside: ReadonlyArray<Outside>
-  readonly history: (version: Version) => Effect.Effect<ReadonlyArray<Snapshot>, unknown>
   readonly dataset: (version: Version) => Effect.Effect<Dataset, unknown>
 }
 
@@ -168,6 +181,24 @@ const endpointOf = ({ bucket_prefix = "", cloud_client_config, protocol }: Conta
   cloud_client_config?.endpoint_url ??
   `${protocol === "http" ? "http" : "https"}://${bucket_prefix.replace(/^\/+/, "").replace(/\/.*/, "")}`
 
+const versionsOf = (nodes: ReadonlyArray<History.GraphNode>): Versions => {
+  const byId = new Map(nodes.map((node) => [node.id, node]))
+  return {
+    branches: nodes.flatMap(({ branches }) => branches).toSorted(),
+    tags: nodes.flatMap(({ tags }) => tags).toSorted(),
+    history: ({ kind, name }) => {
+      const found: Array<Snapshot> = []
+      let at = nodes.find((node) => (kind === "branch" ? node.branches : node.tags).includes(name))
+      while (at !== undefined) {
+        const { flushedAt, id, message, parentId } = at
+        found.push({ id, message, writtenAt: new Date(flushedAt / 1000) })
+        at = parentId === undefined ? undefined : byId.get(parentId)
+      }
+      return found
+    }
+  }
+}
+
 const connect = Effect.fnUntraced(function* (options: Options) {
   // The repository names places outside of it, which somebody else may have chosen: what is on the same server is
   // read, without credentials, and from elsewhere only what the visitor has agreed to.
@@ -189,17 +220,15 @@ const connect = Effect.fnUntraced(function* (options: Options) {
   )
   const isFirstEnough = Object.keys(credentials).length === 0
   const repository = isFirstEnough ? first : yield* ReadonlyRepository.open({ credentials })
-  const [branches, tags] = yield* Effect.all([repository.branches, repository.tags])
+  // Branches, tags and history together: each alone would ask anew what is the newest.
+  const versionsNow = Effect.map(Stream.runCollect(History.graph(repository)), versionsOf)
+  const versions = yield* versionsNow
   // What is read of a version stays open as long as the repository.
   const scope = yield* Effect.scope
   const opened: Opened = {
-    branches,
-    tags,
+    versions,
+    versionsNow,
     outside,
-    history: (version) =>
-      Effect.map(repository.history(version), (snapshots) =>
-        snapshots.map(({ flushedAt, id, message }) => ({ id, message, writtenAt: new Date(flushedAt / 1000) }))
-      ),
     dataset: (version) => Scope.provide(readDataset(repository, version, options.array), scope)
   }
   return opened

@@ -201,10 +201,8 @@ map.setCoastlines(parseCoastlines(coastlines))
 
 // ---- versions
 
-type Ref = { readonly kind: "branch" | "tag"; readonly name: string }
-
 let current: { readonly url: string; readonly scope: Scope.Closeable; readonly opened: Explorer.Opened } | undefined
-let ref: Ref = { kind: "branch", name: "main" }
+let ref: Explorer.Ref = { kind: "branch", name: "main" }
 let work = new AbortController()
 
 /** Servers that the visitor has agreed to. */
@@ -227,7 +225,8 @@ const begin = (): AbortSignal => {
   return work.signal
 }
 
-const versionOf = ({ kind, name }: Ref): Explorer.Version => (kind === "branch" ? { branch: name } : { tag: name })
+const versionOf = ({ kind, name }: Explorer.Ref): Explorer.Version =>
+  kind === "branch" ? { branch: name } : { tag: name }
 
 const icons = {
   branch:
@@ -235,7 +234,7 @@ const icons = {
   tag: "M2.5 8V2.500H8l5.500 5.500-5.500 5.500zM5.600 5.600h.01"
 }
 
-const icon = (kind: Ref["kind"]): SVGElement => {
+const icon = (kind: Explorer.Ref["kind"]): SVGElement => {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg")
   svg.setAttribute("viewBox", "0 0 16 16")
   svg.setAttribute("aria-hidden", "true")
@@ -247,8 +246,8 @@ const icon = (kind: Ref["kind"]): SVGElement => {
   return svg
 }
 
-const showRefs = ({ branches, tags }: Explorer.Opened): void => {
-  const button = (kind: Ref["kind"], name: string): HTMLButtonElement => {
+const showRefs = ({ branches, tags }: Explorer.Versions): void => {
+  const button = (kind: Explorer.Ref["kind"], name: string): HTMLButtonElement => {
     const made = make("button", { type: "button", title: `${kind} ${name}` }, name)
     made.prepend(icon(kind))
     made.setAttribute("aria-label", `${kind} ${name}`)
@@ -261,8 +260,8 @@ const showRefs = ({ branches, tags }: Explorer.Opened): void => {
     return made
   }
   element("refs").replaceChildren(
-    ...[...branches.keys()].map((name) => button("branch", name)),
-    ...[...tags.keys()].map((name) => button("tag", name))
+    ...branches.map((name) => button("branch", name)),
+    ...tags.map((name) => button("tag", name))
   )
 }
 
@@ -303,15 +302,20 @@ const showDataset = (wanted: Explorer.Dataset | undefined): void => {
 }
 
 /** Shows the tip of the chosen branch or tag, or one of its snapshots. */
-const showVersion = async (signal: AbortSignal, version: Explorer.Version = versionOf(ref)): Promise<void> => {
+const showVersion = async (
+  signal: AbortSignal,
+  version: Explorer.Version = versionOf(ref),
+  known?: Explorer.Versions
+): Promise<void> => {
   const opened = current?.opened
   if (opened === undefined) return
   canvas.dataset["state"] = "reading"
-  const [snapshots, found] = await Promise.all([
-    run(opened.history(versionOf(ref)), signal),
+  const [versions, found] = await Promise.all([
+    known ?? run(opened.versionsNow, signal),
     run(opened.dataset(version), signal)
   ])
   if (signal.aborted) return
+  const snapshots = versions?.history(ref)
   const shown = found?.snapshotId ?? ("snapshotId" in version ? version.snapshotId : snapshots?.[0]?.id)
   if (snapshots !== undefined) showHistory(snapshots, shown ?? "")
   showDataset(found)
@@ -349,10 +353,10 @@ const reopen = async (url: string): Promise<void> => {
     return
   }
   current = { url, scope, opened }
-  const [main] = opened.branches.keys()
-  const isThere = (ref.kind === "branch" ? opened.branches : opened.tags).has(ref.name)
-  if (!isThere) ref = { kind: "branch", name: opened.branches.has("main") ? "main" : (main ?? "main") }
-  showRefs(opened)
+  const { branches, tags } = opened.versions
+  const isThere = (ref.kind === "branch" ? branches : tags).includes(ref.name)
+  if (!isThere) ref = { kind: "branch", name: branches.includes("main") ? "main" : (branches[0] ?? "main") }
+  showRefs(opened.versions)
   element("outside").replaceChildren(
     ...opened.outside.map(({ endpoint, isAllowed, name, place }) => {
       const line = make("span", {}, "Virtual chunks: ", make("code", {}, name), " at ", make("code", {}, place))
@@ -367,7 +371,7 @@ const reopen = async (url: string): Promise<void> => {
       return line
     })
   )
-  await showVersion(signal)
+  await showVersion(signal, versionOf(ref), opened.versions)
 }
 
 // ---- controls

@@ -55,7 +55,14 @@ export const read = (session: Parameters<typeof ZarritaStore.fromSession>[0], pa
     const store = yield* ZarritaStore.make(session)
     return yield* Effect.promise(async () => {
       const array = await zarr.open.v3(zarr.root(store).resolve(path), { kind: "array" })
-      const { data, shape } = await zarr.get(array)
-      return { data, shape, attributes: array.attrs, dataType: array.dtype }
+      const { attrs: attributes, dtype: dataType, shape } = array
+      // zarrita's `get` takes arrays with elements along some dimension.
+      const { data } =
+        shape.length === 0
+          ? await array.getChunk([])
+          : shape.includes(0)
+            ? { data: new Uint8Array(0) }
+            : await zarr.get(array)
+      return { data, shape, attributes, dataType }
     })
   })
