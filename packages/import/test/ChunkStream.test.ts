@@ -2,7 +2,7 @@ import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { type Dataset, Import, type ImportError } from "@effect-icechunk/import"
+import { type Dataset, Hdf5, Import, type ImportError } from "@effect-icechunk/import"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -127,6 +127,24 @@ describe("chunks of HDF5 arrays", () => {
         )
       }),
     60_000
+  )
+
+  it.effect.each(["earliest", "latest"])("%s: the importer finds the same layouts in the file", (age) =>
+    Effect.gen(function* () {
+      const { file } = yield* Files.inMemory(Files.bytes(`chunks-${age}.h5`))
+      const source = yield* ByteSource.open(file)
+      const { arrays, skipped } = yield* Hdf5.dataset(file)
+      assert.deepStrictEqual(skipped, [])
+      const layouts = layoutsOf(age)
+      assert.strictEqual(arrays.length, layouts.length)
+      for (const [name, one] of layouts) {
+        const expected = arrayOf(source, name, one)
+        const found = arrays.find((array) => array.path === `/${name}`)!
+        assert.deepStrictEqual(found.chunkShape, expected.chunkShape, name)
+        assert.deepStrictEqual(found.codecs, expected.codecs, name)
+        assert.deepStrictEqual(yield* Stream.runCollect(found.chunks), yield* Stream.runCollect(expected.chunks), name)
+      }
+    })
   )
 
   it.effect("pages of data blocks that were not written are left out", () =>
