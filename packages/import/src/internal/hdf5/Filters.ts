@@ -18,7 +18,7 @@ export interface About {
  * What stands for a filter: a codec; or a function of the filter's values that returns one, several, or the sentence that says why
  * there is none.
  */
-export type Registered =
+type Registered =
   | JsonObject
   | ((values: ReadonlyArray<number>, about: About) => JsonObject | ReadonlyArray<JsonObject> | string)
 
@@ -32,7 +32,7 @@ export interface Problem {
 }
 
 /** A filter of the pipeline, as Zarr has it. */
-export interface Step {
+interface Step {
   readonly filter: Filter
   /** The bit of a chunk's filter mask that says that it was skipped. */
   readonly bit: number
