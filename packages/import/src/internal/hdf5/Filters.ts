@@ -22,7 +22,12 @@ type Registered =
   | JsonObject
   | ((values: ReadonlyArray<number>, about: About) => JsonObject | ReadonlyArray<JsonObject> | string)
 
-/** Filters by their numbers. */
+/**
+ * What stands for filters of HDF5, by their numbers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Table = Readonly<Record<number, Registered>>
 
 /** Why chunks cannot be read by Zarr. */
