@@ -3,7 +3,14 @@
  * `importing.ts [FILES] [earliest|latest]`. Prints the time, the requests, the processor time of a ref, and the peak memory.
  */
 import * as fs from "node:fs"
-import { MemoryObjectStore, ObjectStore, Platform, Repository, type WritableSession, Zstd } from "@effect-icechunk/core"
+import {
+  MemoryObjectStore,
+  type ObjectStore,
+  Platform,
+  Repository,
+  type WritableSession,
+  type Zstd
+} from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { Hdf5, Import, SourceFile } from "@effect-icechunk/import"
 import * as Effect from "effect/Effect"

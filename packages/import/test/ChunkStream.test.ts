@@ -219,6 +219,26 @@ describe("damaged chunk indices", () => {
     })
   )
 
+  it.effect("a B-tree of version 2 that leads to a node twice", () =>
+    Effect.gen(function* () {
+      let first = 0
+      const { offset, problem } = yield* damaged("latest", "deep", (bytes, array) => {
+        const view = new DataView(bytes.buffer)
+        const header = addressOf(array)
+        const root = Number(view.getBigUint64(header + 16, true))
+        const records = view.getUint16(header + 24, true)
+        const children = root + 6 + records * 24
+        first = Number(view.getBigUint64(children, true))
+        bytes.copyWithin(children + 9, children, children + 9)
+        const end = children + (records + 1) * 9
+        view.setUint32(end, Lookup.checksum(bytes, root, end), true)
+        return undefined
+      })
+      assert.strictEqual(offset, first)
+      assert.match(problem, /twice/)
+    })
+  )
+
   it.effect("more entries than the file has, and a file that was cut off", () =>
     Effect.gen(function* () {
       const at = addressOf(layoutOf("earliest", "bt2_none"))
