@@ -74,10 +74,8 @@ const lists = (sources: ReadonlyArray<Source<unknown>>): ReadonlyArray<Differenc
       expected: expected ? path : undefined,
       found: expected ? undefined : path
     })
-    return [
-      ...[...wanted].filter((path) => !found.has(path)).map((path) => line(path, true)),
-      ...[...found].filter((path) => !wanted.has(path)).map((path) => line(path, false))
-    ]
+    const lacks = [...wanted].filter((path) => !found.has(path)).map((path) => line(path, true))
+    return lacks.concat([...found].filter((path) => !wanted.has(path)).map((path) => line(path, false)))
   })
 }
 

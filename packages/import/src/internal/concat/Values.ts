@@ -114,6 +114,7 @@ export const decode = (described: Described, chunks: ChunkBytes): Effect.Effect<
         )
     }
     const array = await zarr.open.v3(zarr.root(store), { kind: "array" })
+    if (described.shape.length === 0) return [await zarr.get(array)] as unknown as Numbers
     // In rows, whatever order the chunks have.
     const { data, shape, stride } = (await zarr.get(array)) as unknown as {
       data: ArrayLike<unknown> & { readonly get?: (i: number) => unknown }
