@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Dataset from "./Dataset.ts"
+export * as Hdf5 from "./Hdf5.ts"
 export * as Import from "./Import.ts"
 export * as ImportError from "./ImportError.ts"
 export * as NetCdf3 from "./NetCdf3.ts"

@@ -1,13 +1,6 @@
 /** A repository in memory, and the objects that its refs point to: `s3://bucket/key` is the object `bucket/key`. */
-import {
-  MemoryObjectStore,
-  ObjectStore,
-  Platform,
-  Repository,
-  type WritableSession,
-  Zstd,
-  ZarritaStore
-} from "@effect-icechunk/core"
+import type { ObjectStore, Zstd } from "@effect-icechunk/core"
+import { MemoryObjectStore, Platform, Repository, type WritableSession, ZarritaStore } from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { SourceFile } from "@effect-icechunk/import"
 import * as Effect from "effect/Effect"
@@ -55,7 +48,14 @@ export const read = (session: Parameters<typeof ZarritaStore.fromSession>[0], pa
     const store = yield* ZarritaStore.make(session)
     return yield* Effect.promise(async () => {
       const array = await zarr.open.v3(zarr.root(store).resolve(path), { kind: "array" })
-      const { data, shape } = await zarr.get(array)
-      return { data, shape, attributes: array.attrs, dataType: array.dtype }
+      const { attrs: attributes, dtype: dataType, shape } = array
+      // zarrita's `get` takes arrays with elements along some dimension.
+      const { data } =
+        shape.length === 0
+          ? await array.getChunk([])
+          : shape.includes(0)
+            ? { data: new Uint8Array(0) }
+            : await zarr.get(array)
+      return { data, shape, attributes, dataType }
     })
   })

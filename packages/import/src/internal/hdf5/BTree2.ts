@@ -7,7 +7,8 @@
 import * as Effect from "effect/Effect"
 import type { ImportError } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
-import { Cursor, parsing, type Sizes } from "./Cursor.ts"
+import { Cursor, parsing } from "./Cursor.ts"
+import type { Sizes } from "./Layout.ts"
 
 /** Records, and where each node of them is in the file. */
 export interface Records {

@@ -6,23 +6,17 @@
 import * as Effect from "effect/Effect"
 import type { DamagedFile } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
-import * as Lookup3 from "./Lookup3.ts"
+import type { Sizes } from "./Layout.ts"
+import * as Lookup from "./Lookup.ts"
 
 /** What is wrong at a byte of the file. Thrown and caught in this folder. */
-export class Damage {
+class Damage {
   readonly offset: number
   readonly problem: string
   constructor(offset: number, problem: string) {
     this.offset = offset
     this.problem = problem
   }
-}
-
-/** Sizes of addresses and of lengths in a file, and the address that they count from. */
-export interface Sizes {
-  readonly offsetSize: number
-  readonly lengthSize: number
-  readonly base: number
 }
 
 /** Runs a parser; what it throws is a damaged file. */
@@ -132,7 +126,7 @@ export class Cursor {
   /** Compares the checksum that comes next with what is before it. */
   checksum(from = 0): void {
     const at = this.at
-    const expected = Lookup3.hash(this.bytes.subarray(from, at))
+    const expected = Lookup.checksum(this.bytes, from, at)
     if (this.u32() !== expected) this.fail("the checksum does not match what is before it", at)
   }
 }

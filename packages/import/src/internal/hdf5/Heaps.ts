@@ -7,7 +7,8 @@
 import * as Effect from "effect/Effect"
 import type { ImportError } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
-import { Cursor, parsing, type Sizes } from "./Cursor.ts"
+import { Cursor, parsing } from "./Cursor.ts"
+import type { Sizes } from "./Layout.ts"
 
 /** The data of a local heap: texts at offsets, each up to its NUL. */
 export const readLocal = Effect.fnUntraced(function* (
@@ -263,5 +264,5 @@ export const readFractal = Effect.fnUntraced(function* (
   const spans = placed.flatMap((one) => ("inline" in one ? [] : [one]))
   const read = yield* source.readMany(spans)
   let next = 0
-  return placed.map((one) => ("inline" in one ? one.inline! : new Cursor(read[next++]!, one.start, sizes)))
+  return placed.map((one) => ("inline" in one ? one.inline : new Cursor(read[next++]!, one.start, sizes)))
 })

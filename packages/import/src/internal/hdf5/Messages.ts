@@ -5,41 +5,14 @@
  * @since 0.1.0
  */
 import { text } from "../Values.ts"
-import { Cursor, type Sizes } from "./Cursor.ts"
+import { Cursor } from "./Cursor.ts"
+import type { ChunkIndex, Filter, Layout, Sizes } from "./Layout.ts"
 
 export interface Dataspace {
   /** `undefined` when there are no elements at all. */
   readonly shape: ReadonlyArray<number> | undefined
   /** Infinity where it may grow without a limit. */
   readonly maxShape: ReadonlyArray<number>
-}
-
-export type ChunkIndex =
-  | { readonly _tag: "BTree1" }
-  | { readonly _tag: "Single"; readonly size: number | undefined; readonly mask: number }
-  | { readonly _tag: "Implicit" }
-  | { readonly _tag: "FixedArray" }
-  | { readonly _tag: "ExtensibleArray" }
-  | { readonly _tag: "BTree2" }
-
-/** Where the elements of an array are. Nothing is where an address is `undefined`. */
-export type Layout =
-  | { readonly _tag: "Compact"; readonly address: number; readonly size: number }
-  | { readonly _tag: "Contiguous"; readonly address: number | undefined; readonly size: number }
-  | {
-      readonly _tag: "Chunked"
-      readonly address: number | undefined
-      /** In elements. */
-      readonly chunkShape: ReadonlyArray<number>
-      readonly index: ChunkIndex
-      /** Chunks that reach beyond the array are not filtered. */
-      readonly edgesUnfiltered: boolean
-    }
-  | { readonly _tag: "Virtual" }
-
-export interface Filter {
-  readonly id: number
-  readonly values: ReadonlyArray<number>
 }
 
 export type Link =
@@ -98,36 +71,57 @@ export const oldFill = (cursor: Cursor): Uint8Array | undefined => {
   return size === 0 ? undefined : cursor.take(size)
 }
 
-const chunkLengths = (cursor: Cursor, rank: number, size: number): ReadonlyArray<number> => {
+/** The layout of an array, or what it is instead. */
+export type Described = Layout | { readonly _tag: "Virtual" }
+
+/** The lengths of a chunk, and the size of an element, which comes last. */
+const chunkLengths = (cursor: Cursor, rank: number, size: number) => {
   if (rank < 1) cursor.fail("a chunk has no dimensions")
-  // The last one is the size of an element.
   const all = Array.from({ length: rank }, () => cursor.uint(size))
   const at = all.findIndex((length) => !(length >= 1 && length <= 0xffff_ffff))
-  return at < 0 ? all.slice(0, -1) : cursor.fail(`a chunk has ${all[at]} elements along dimension ${at}`)
+  if (at >= 0) cursor.fail(`a chunk has ${all[at]} elements along dimension ${at}`)
+  return { chunkShape: all.slice(0, -1), elementSize: all.at(-1)! }
 }
 
-const indexOf = (cursor: Cursor, flags: number): ChunkIndex => {
+/** An index, as far as it does not depend on the address that follows. */
+const indexOf = (cursor: Cursor, flags: number): ((address: number | undefined) => ChunkIndex) => {
   const at = cursor.at
   switch (cursor.u8()) {
-    case 1:
-      return (flags & 2) === 0
-        ? { _tag: "Single", size: undefined, mask: 0 }
-        : { _tag: "Single", size: cursor.length(), mask: cursor.u32() }
+    case 1: {
+      const [size, mask] = (flags & 2) === 0 ? [undefined, 0] : [cursor.length(), cursor.u32()]
+      return (address) => ({ _tag: "Single", address, size, mask })
+    }
     case 2:
-      return { _tag: "Implicit" }
-    case 3:
-      cursor.skip(1)
-      return { _tag: "FixedArray" }
-    case 4:
-      cursor.skip(5)
-      return { _tag: "ExtensibleArray" }
+      return (address) => ({ _tag: "Implicit", address })
+    case 3: {
+      const pageBits = cursor.u8()
+      return (address) => ({ _tag: "FixedArray", address, pageBits })
+    }
+    case 4: {
+      const fields = {
+        maxBits: cursor.u8(),
+        indexElements: cursor.u8(),
+        minPointers: cursor.u8(),
+        minElements: cursor.u8(),
+        pageBits: cursor.u8()
+      }
+      return (address) => ({ _tag: "ExtensibleArray", address, ...fields })
+    }
     case 5:
       cursor.skip(6)
-      return { _tag: "BTree2" }
+      return (address) => ({ _tag: "BTree2", address })
     default:
       return cursor.fail("the index of the chunks is of no known type", at)
   }
 }
+
+const byBTree1 = (address: number | undefined, lengths: ReturnType<typeof chunkLengths>): Layout => ({
+  _tag: "Chunked",
+  version: 3,
+  ...lengths,
+  index: { _tag: "BTree1", address },
+  edgeChunksUnfiltered: false
+})
 
 /** Versions 1 and 2, whose dimensions come after the class. */
 const oldLayout = (cursor: Cursor): Layout => {
@@ -136,10 +130,7 @@ const oldLayout = (cursor: Cursor): Layout => {
   const kind = cursor.u8()
   cursor.skip(5)
   const address = kind === 0 ? undefined : cursor.address()
-  if (kind === 2) {
-    const chunkShape = chunkLengths(cursor, rank, 4)
-    return { _tag: "Chunked", address, chunkShape, index: { _tag: "BTree1" }, edgesUnfiltered: false }
-  }
+  if (kind === 2) return byBTree1(address, chunkLengths(cursor, rank, 4))
   const sizes = Array.from({ length: rank }, () => cursor.u32())
   if (kind === 1) return { _tag: "Contiguous", address, size: sizes.reduce((a, b) => a * b, 1) }
   if (kind !== 0) cursor.fail(`there is no layout ${kind}`, at)
@@ -147,7 +138,7 @@ const oldLayout = (cursor: Cursor): Layout => {
   return { _tag: "Compact", address: cursor.start + cursor.skip(size), size }
 }
 
-export const layout = (cursor: Cursor): Layout => {
+export const layout = (cursor: Cursor): Described => {
   const version = cursor.version("a layout", 1, 2, 3, 4, 5)
   if (version < 3) return oldLayout(cursor)
   const at = cursor.at
@@ -162,17 +153,16 @@ export const layout = (cursor: Cursor): Layout => {
   if (version === 3) {
     const rank = rankOf(cursor, maxRank + 1)
     const address = cursor.address()
-    const chunkShape = chunkLengths(cursor, rank, 4)
-    return { _tag: "Chunked", address, chunkShape, index: { _tag: "BTree1" }, edgesUnfiltered: false }
+    return byBTree1(address, chunkLengths(cursor, rank, 4))
   }
   const flags = cursor.u8()
   const rank = rankOf(cursor, maxRank + 1)
   const sizeAt = cursor.at
   const size = cursor.u8()
   if (size < 1 || size > 8) cursor.fail(`lengths of chunks have ${size} bytes`, sizeAt)
-  const chunkShape = chunkLengths(cursor, rank, size)
-  const index = indexOf(cursor, flags)
-  return { _tag: "Chunked", address: cursor.address(), chunkShape, index, edgesUnfiltered: (flags & 1) !== 0 }
+  const lengths = chunkLengths(cursor, rank, size)
+  const index = indexOf(cursor, flags)(cursor.address())
+  return { _tag: "Chunked", version: 4, ...lengths, index, edgeChunksUnfiltered: (flags & 1) !== 0 }
 }
 
 export const filters = (cursor: Cursor): ReadonlyArray<Filter> => {
@@ -183,12 +173,12 @@ export const filters = (cursor: Cursor): ReadonlyArray<Filter> => {
   return Array.from({ length: count }, () => {
     const id = cursor.u16()
     const nameLength = version === 1 || id >= 256 ? cursor.u16() : 0
-    cursor.skip(2)
-    const values = cursor.u16()
-    cursor.skip(version === 1 ? Math.ceil(nameLength / 8) * 8 : nameLength)
-    const filter = { id, values: Array.from({ length: values }, () => cursor.u32()) }
-    if (version === 1 && values % 2 === 1) cursor.skip(4)
-    return filter
+    const flags = cursor.u16()
+    const count = cursor.u16()
+    const name = cursor.take(version === 1 ? Math.ceil(nameLength / 8) * 8 : nameLength)
+    const values = Array.from({ length: count }, () => cursor.u32())
+    if (version === 1 && count % 2 === 1) cursor.skip(4)
+    return { id, name: name.length === 0 ? undefined : text(name), flags, values }
   })
 }
 

@@ -6,7 +6,8 @@
 import * as Effect from "effect/Effect"
 import { type ImportError, WrongFormat } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
-import { Cursor, parsing, type Sizes } from "./Cursor.ts"
+import { Cursor, parsing } from "./Cursor.ts"
+import type { Sizes } from "./Layout.ts"
 
 export interface Superblock {
   readonly sizes: Sizes
