@@ -393,8 +393,9 @@ export const append: (
     })
   )
   const all = growths.filter((growth) => growth !== undefined)
-  // What is set is beyond the old shape: it goes when the arrays have that again.
-  const undo = Effect.forEach(all, ({ before, path: at }) => Effect.ignore(session.resize(at, before)), {
+  // What is set is beyond the old shape: it goes when the arrays have that again. That reads manifests; where it cannot, the session
+  // is not as before, and nobody should go on with it.
+  const undo = Effect.forEach(all, ({ before, path: at }) => Effect.orDie(session.resize(at, before)), {
     discard: true
   })
   return yield* Effect.gen(function* () {

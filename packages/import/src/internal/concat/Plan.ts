@@ -231,6 +231,26 @@ const joined = Effect.fnUntraced(function* <E>(
   return { differences, part: { _tag: "Joined", path, axis, lengths } satisfies Part }
 })
 
+/** Arrays of one source that have other lengths along the dimension than the first of them. */
+const unevenLengths = <E>(
+  sources: ReadonlyArray<Source<E>>,
+  parts: ReadonlyArray<Part>,
+  dimension: string
+): ReadonlyArray<Difference> => {
+  const long = parts.filter((part) => part._tag === "Joined" || part._tag === "Recoded")
+  return sources.flatMap(({ location }, i) =>
+    long
+      .filter(({ lengths }) => lengths[i] !== long[0]!.lengths[i])
+      .map(({ lengths, path }) => ({
+        location,
+        array: path,
+        field: `length along \`${dimension}\``,
+        expected: long[0]!.lengths[i]!,
+        found: lengths[i]!
+      }))
+  )
+}
+
 /** Looks at all arrays of all sources, and gathers what stands in the way. */
 export const make = Effect.fnUntraced(function* <E>(
   sources: ReadonlyArray<Source<E>>,
@@ -276,6 +296,14 @@ export const make = Effect.fnUntraced(function* <E>(
   )
   return {
     parts: each.map(({ part }) => part),
-    differences: [...listed, ...each.flatMap(({ differences }) => differences)]
+    differences: [
+      ...listed,
+      ...each.flatMap(({ differences }) => differences),
+      ...unevenLengths(
+        sources,
+        each.map(({ part }) => part),
+        dimension
+      )
+    ]
   }
 })

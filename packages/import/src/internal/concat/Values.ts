@@ -96,10 +96,17 @@ export const sameBytes = (a: ChunkBytes, b: ChunkBytes): boolean =>
 
 export type Numbers = ArrayLike<number> | ArrayLike<bigint> | ArrayLike<string> | ArrayLike<boolean>
 
+type Zarrita = typeof import("zarrita")
+
+/** Loaded when values have to be compared that are encoded otherwise. */
+const zarrita: Effect.Effect<Zarrita> = Effect.promise(() => import("zarrita"))
+
 /** The values of chunks, decoded by zarrita, row by row; `undefined` for what it does not read. */
 export const decode = (described: Described, chunks: ChunkBytes): Effect.Effect<Numbers | undefined> =>
+  Effect.flatMap(zarrita, (zarr) => decodeWith(zarr, described, chunks))
+
+const decodeWith = (zarr: Zarrita, described: Described, chunks: ChunkBytes): Effect.Effect<Numbers | undefined> =>
   Effect.tryPromise(async () => {
-    const zarr = await import("zarrita")
     const json = Result.getOrThrow(ZarrMetadata.array("/", described))
     const store = {
       get: (key: string): Promise<Uint8Array | undefined> =>
