@@ -45,7 +45,7 @@ describe.skipIf(Files.find(names[0]!) === undefined)("GRIB 2 files by other writ
         const { data } = yield* World.read(session, array.path)
         const points = array.chunkShape.at(-1)! * array.chunkShape.at(-2)!
         const counts = array.shape.slice(0, -2)
-        const typeOfLevel = String(array.attributes["GRIB_typeOfLevel"])
+        const typeOfLevel = array.path.split("/")[3]!
         const base = array.path.slice(0, array.path.lastIndexOf("/"))
         const levels = (yield* World.read(session, `${base}/${typeOfLevel}`)).data as Float64Array
         for (const chunk of yield* Stream.runCollect(array.chunks)) {

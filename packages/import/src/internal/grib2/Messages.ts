@@ -18,7 +18,7 @@ export interface Located {
 }
 
 /** A field that is left out. */
-export interface Unread {
+interface Unread {
   readonly start: number
   readonly problem: string
 }
