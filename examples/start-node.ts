@@ -15,9 +15,9 @@ const program = Effect.gen(function* () {
 
   // 1. Write an array with zarrita, and commit it.
   const session = yield* repository.writableSession("main")
-  yield* Effect.promise(async () => {
-    const root = zarr.root(ZarritaStore.fromWritableSession(session))
-    const array = await zarr.create(root.resolve("/temperature"), {
+  const writing = zarr.root(yield* ZarritaStore.makeWritable(session))
+  yield* ZarritaStore.useWritable(async () => {
+    const array = await zarr.create(writing.resolve("/temperature"), {
       shape: [4, 6],
       chunkShape: [2, 3],
       dtype: "float32",
@@ -28,7 +28,6 @@ const program = Effect.gen(function* () {
   const first = yield* session.commit("15 degrees everywhere")
 
   // 2. Change a part of it. The session goes on from its commit.
-  const writing = zarr.root(yield* ZarritaStore.makeWritable(session))
   yield* ZarritaStore.useWritable(async (signal) => {
     const array = await zarr.open.v3(writing.resolve("/temperature"), { kind: "array", signal })
     await zarr.set(array, [0, null], 21)

@@ -77,12 +77,14 @@ const writeDeflection = Effect.fn("writeDeflection")(function* (
   session: WritableSession.WritableSession,
   header: GeoidGrid.GtxHeader
 ) {
-  const root = zarr.root(ZarritaStore.fromWritableSession(session))
+  const root = zarr.root(yield* ZarritaStore.makeWritable(session))
   // The session reads its own refs before they are committed.
-  const geoid = yield* Effect.promise(() => zarr.open(root.resolve("/egm96/geoid"), { kind: "array" }))
-  const { data } = yield* Effect.promise((signal) => zarr.get(geoid, null, { opts: { signal } }))
+  const { data } = yield* ZarritaStore.useWritable(async (signal) => {
+    const geoid = await zarr.open.v3(root.resolve("/egm96/geoid"), { kind: "array", signal })
+    return zarr.get(geoid, null, { signal })
+  })
   const field = GeoidGrid.deflection(header, data as Float32Array)
-  yield* Effect.promise(async () => {
+  yield* ZarritaStore.useWritable(async () => {
     const array = await zarr.create(root.resolve("/derived/deflection"), {
       shape: [...field.shape],
       chunkShape: [45, 90],

@@ -2,8 +2,7 @@
  * `core` in a browser: that it loads, and in a real Chromium that it works.
  */
 import * as fs from "node:fs"
-import * as http from "node:http"
-import type { AddressInfo } from "node:net"
+import type * as http from "node:http"
 import * as path from "node:path"
 import { Checksum, RepositoryConfig, ZarrStore } from "@effect-icechunk/core"
 import { assert, describe, it } from "@effect/vitest"
@@ -12,6 +11,7 @@ import * as Stream from "effect/Stream"
 import * as Support from "../support/DirectoryRepository.ts"
 import { browserModules, bundle, coreSources, explain } from "./Bundle.ts"
 import * as Chromium from "./Chromium.ts"
+import * as PageServer from "./PageServer.ts"
 import type { Report, Setup } from "./Report.ts"
 
 describe("core", () => {
@@ -64,52 +64,27 @@ const sendFile = (request: http.IncomingMessage, response: http.ServerResponse, 
     .end(content.subarray(start, end + 1))
 }
 
-/** Serves the page, a repository and its data, and waits for the page's report. */
+/** Serves the page, a repository and its data. */
 const serve = async (code: string, place: Support.Place, setup: Setup) => {
   const ranges: Array<string> = []
-  const { promise: report, reject, resolve } = Promise.withResolvers<Report>()
-  const server = http.createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? "/", "http://localhost")
-    const below = (prefix: string): string | undefined =>
-      pathname.startsWith(`${prefix}/`) ? decodeURIComponent(pathname.slice(prefix.length)) : undefined
-    const stored = below("/repository")
-    // The paths of files are absolute, and keys are kept as they are.
-    const data = below("/files/")
-    if (pathname === "/report") {
-      const parts: Array<Buffer> = []
-      request.on("data", (part: Buffer) => parts.push(part))
-      request.on("end", () => {
-        response.end()
-        try {
-          resolve(JSON.parse(Buffer.concat(parts).toString()) as Report)
-        } catch (error) {
-          reject(error)
-        }
-      })
-    } else if (pathname === "/setup") response.end(JSON.stringify(setup))
-    else if (pathname === "/page.js") response.writeHead(200, { "content-type": "text/javascript" }).end(code)
-    else if (stored !== undefined) sendFile(request, response, path.join(place.repository, stored))
-    else if (data?.startsWith(`${place.data}/`) === true) {
-      ranges.push(request.headers.range ?? "everything")
-      sendFile(request, response, data)
-    } else if (pathname === "/") {
-      const html = '<!doctype html><meta charset="utf-8"><script type="module" src="/page.js"></script>'
-      response.writeHead(200, { "content-type": "text/html" }).end(html)
-    } else response.writeHead(404).end()
+  const page = await PageServer.serve<Report>({
+    code,
+    setup,
+    others: (request, response) => {
+      const { pathname } = new URL(request.url ?? "/", "http://localhost")
+      const below = (prefix: string): string | undefined =>
+        pathname.startsWith(`${prefix}/`) ? decodeURIComponent(pathname.slice(prefix.length)) : undefined
+      const stored = below("/repository")
+      // The paths of files are absolute, and keys are kept as they are.
+      const data = below("/files/")
+      if (stored !== undefined) sendFile(request, response, path.join(place.repository, stored))
+      else if (data?.startsWith(`${place.data}/`) === true) {
+        ranges.push(request.headers.range ?? "everything")
+        sendFile(request, response, data)
+      } else response.writeHead(404).end()
+    }
   })
-  await new Promise<void>((listening) => {
-    server.listen(0, "127.0.0.1", listening)
-  })
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    report,
-    ranges,
-    [Symbol.asyncDispose]: () =>
-      new Promise<void>((closed) => {
-        server.closeAllConnections()
-        server.close(() => closed())
-      })
-  }
+  return { ...page, ranges }
 }
 
 /** As Node reads it. */
@@ -172,7 +147,7 @@ describe("in a browser", () => {
           const { code, nodeImports } = await bundle({ file: path.join(import.meta.dirname, "page.ts") })
           if (nodeImports.length > 0) assert.fail(explain(nodeImports))
           await using server = await serve(code, place, { container: "model" })
-          await using browser = Chromium.open(chromium!, server.url)
+          await using browser = Chromium.open(chromium!, server.origin)
           return { report: await Promise.race([server.report, browser.ended]), ranges: server.ranges }
         })
         if ("error" in report) assert.fail(report.error)

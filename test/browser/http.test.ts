@@ -2,57 +2,19 @@
  * `http` in a real Chromium, in a page of another origin: what CORS shows and hides, what the browser asks first, what its
  * cache answers.
  */
-import * as http from "node:http"
-import type { AddressInfo } from "node:net"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as WebServer from "../../packages/http/test/support/WebServer.ts"
 import { bundle, explain } from "./Bundle.ts"
 import * as Chromium from "./Chromium.ts"
+import * as PageServer from "./PageServer.ts"
 
 const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i % 251)
 
 const hex = (start: number, end: number): string => Buffer.from(bytes.subarray(start, end)).toString("hex")
 
 type Outcomes = Readonly<Record<string, string>>
-
-/** Serves the page, and waits for its report. */
-const serve = async (code: string, setup: Readonly<Record<string, string>>) => {
-  const { promise: report, reject, resolve } = Promise.withResolvers<Outcomes>()
-  const server = http.createServer((request, response) => {
-    if (request.url === "/report") {
-      const parts: Array<Buffer> = []
-      request.on("data", (part: Buffer) => parts.push(part))
-      request.on("end", () => {
-        response.end()
-        try {
-          resolve(JSON.parse(Buffer.concat(parts).toString()) as Outcomes)
-        } catch (error) {
-          reject(error)
-        }
-      })
-    } else if (request.url === "/setup") response.end(JSON.stringify(setup))
-    else if (request.url === "/page.js") response.writeHead(200, { "content-type": "text/javascript" }).end(code)
-    else if (request.url === "/") {
-      const html = '<!doctype html><meta charset="utf-8"><script type="module" src="/page.js"></script>'
-      response.writeHead(200, { "content-type": "text/html" }).end(html)
-    } else response.writeHead(404).end()
-  })
-  await new Promise<void>((listening) => {
-    server.listen(0, "127.0.0.1", listening)
-  })
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return {
-    origin,
-    report,
-    [Symbol.asyncDispose]: () =>
-      new Promise<void>((closed) => {
-        server.closeAllConnections()
-        server.close(() => closed())
-      })
-  }
-}
 
 const allow = { "access-control-allow-origin": "*" }
 const expose = { "access-control-expose-headers": "ETag, Content-Range, Content-Length, Last-Modified, Accept-Ranges" }
@@ -95,7 +57,7 @@ describe("http in a browser", () => {
           const { code, nodeImports } = await bundle({ file: path.join(import.meta.dirname, "httpPage.ts") })
           if (nodeImports.length > 0) assert.fail(explain(nodeImports))
           const setup = Object.fromEntries(Object.entries(all).map(([name, { url }]) => [name, url]))
-          await using page = await serve(code, setup)
+          await using page = await PageServer.serve<Outcomes>({ code, setup })
           await using browser = Chromium.open(chromium!, page.origin)
           return { outcomes: await Promise.race([page.report, browser.ended]), origin: page.origin }
         })

@@ -17,7 +17,7 @@ const onDemand =
  * history is kept in tables.
  */
 const writers =
-  /\/(?:FlatBuilder|SnapshotWriter|ManifestWriter|TextPlaces|PlainDirectory|ArrayRefsWriter|MergedRefs|EffectiveRows|ChunkRefColumns|TransactionLog|AssetWrites|WritableSession|VirtualRefs|Creation|Publication|ConfigControl|SplitExpressions|OwnWrite|RandomId|Commit|ManifestSplit|Repository|ChangedSnapshot|ChangeSet)\.ts$|\/re2js\//
+  /\/(?:FlatBuilder|SnapshotWriter|ManifestWriter|TextPlaces|PlainDirectory|ArrayRefsWriter|MergedRefs|EffectiveRows|ChunkRefColumns|TransactionLog|AssetWrites|WritableSession|VirtualRefs|Creation|Publication|ConfigControl|SplitExpressions|OwnWrite|RandomId|Commit|SessionCommits|Uncommitted|ManifestSplit|Repository|ChangedSnapshot|ChangeSet)\.ts$|\/re2js\//
 
 describe("a page that only reads", () => {
   let plain = 0

@@ -23,9 +23,9 @@ const http = "packages/http/test"
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "chunk writes wait for a running commit",
-    file: `${core}/repository/WritableSession.ts`,
-    find: "    alone(\n      Effect.tap(change",
-    replace: "    ((effect: Effect.Effect<A, E>) => effect)(\n      Effect.tap(change",
+    file: `${changes}/Uncommitted.ts`,
+    find: "      alone(\n        Effect.tap(change",
+    replace: "      ((effect: typeof change) => effect)(\n        Effect.tap(change",
     tests: [`${repository}/WritableSessionWaiting.test.ts`]
   },
   {
@@ -247,14 +247,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a commit settles its chunks before it is visible",
-    file: `${core}/repository/WritableSession.ts`,
+    file: `${changes}/SessionCommits.ts`,
     find: "durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),",
     replace: "durable: DeferredWrites.settleAll(files),",
     tests: [`${repository}/DeferredCommit.test.ts`]
   },
   {
     name: "a commit settles its files before it is visible",
-    file: `${core}/repository/WritableSession.ts`,
+    file: `${changes}/SessionCommits.ts`,
     find: "durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),",
     replace: "durable: NativeChunks.settle(chunks, settled),",
     tests: [`${repository}/DeferredCommit.test.ts`]
@@ -464,14 +464,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a chunk that was written to what it was is no conflict of a rebase",
-    file: `${core}/repository/WritableSession.ts`,
-    find: "const changed = yield* Commit.settle(context.assets, changes)\n",
-    replace: "const changed = changes\n",
+    file: `${changes}/SessionCommits.ts`,
+    find: "const changed = yield* Commit.settle(assets, current())\n",
+    replace: "const changed = current()\n",
     tests: [`${repository}/Rebase.test.ts`]
   },
   {
     name: "a commit that lost a race and failed is known not to have happened",
-    file: `${core}/repository/WritableSession.ts`,
+    file: `${changes}/SessionCommits.ts`,
     find: "if (isDecided(_tag)) for",
     replace: "if (isDecided(_tag) && before.size > 99) for",
     tests: [`${repository}/CommitsTogether.test.ts`]
@@ -499,7 +499,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a commit on top of others has what they did",
-    file: `${core}/repository/WritableSession.ts`,
+    file: `${changes}/SessionCommits.ts`,
     find: "if (snapshot.id === parent) return settled",
     replace: "return settled",
     tests: ["test/explorer/rebase.test.ts", `${repository}/Rebase.test.ts`]

@@ -29,23 +29,7 @@ import * as Texts from "./internal/hdf5/Texts.ts"
 import * as Values from "./internal/Values.ts"
 import type { ReadOptions, SourceFile } from "./SourceFile.ts"
 
-/**
- * What stands for filters of HDF5, by their numbers: a codec; or a function of the filter's values that returns one, several, or the
- * sentence that says why there is none.
- *
- * @category models
- * @since 0.1.0
- */
-export type FilterTable = Readonly<
-  Record<
-    number,
-    | JsonObject
-    | ((
-        values: ReadonlyArray<number>,
-        about: { readonly elementSize: number }
-      ) => JsonObject | ReadonlyArray<JsonObject> | string)
-  >
->
+export type { Table as FilterTable } from "./internal/hdf5/Filters.ts"
 
 /**
  * How a file is imported.
@@ -55,7 +39,7 @@ export type FilterTable = Readonly<
  */
 export interface Options extends ReadOptions {
   /** Filters that readers of yours decode, beside deflate, shuffle, zstd and Blosc. */
-  readonly filters?: FilterTable | undefined
+  readonly filters?: Filters.Table | undefined
   /**
    * What becomes of chunks that were written with other filters than most of their array, such as unfiltered ones at its edges:
    * `decode`, the default, writes them into the repository as the array's codecs have them; `skip` leaves them out, and reports them.

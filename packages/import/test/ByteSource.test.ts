@@ -26,8 +26,8 @@ describe("a file that is read by ranges", () => {
                 for (let i = 0; i < 2; i++) {
                   const found = yield* source.readMany(spans)
                   assert.deepStrictEqual(
-                    found.map((bytes) => [...bytes]),
-                    spans.map(({ end, start }) => [...content.subarray(start, end)])
+                    found.map((bytes) => Array.from(bytes)),
+                    spans.map(({ end, start }) => Array.from(content.subarray(start, end)))
                   )
                 }
               })

@@ -2,7 +2,7 @@ import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { type Dataset, Import, type ImportError } from "@effect-icechunk/import"
+import { type Dataset, Hdf5, Import, type ImportError } from "@effect-icechunk/import"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,10 +12,12 @@ import * as ByteSource from "../src/internal/ByteSource.ts"
 import * as ChunkStream from "../src/internal/hdf5/ChunkStream.ts"
 import * as Filters from "../src/internal/hdf5/Filters.ts"
 import type { ArrayLayout } from "../src/internal/hdf5/Layout.ts"
+import * as Reencode from "../src/internal/hdf5/Reencode.ts"
 import * as Lookup from "../src/internal/hdf5/Lookup.ts"
 import * as Files from "./support/Files.ts"
 import * as Fuzz from "./support/Fuzz.ts"
 import * as World from "./support/World.ts"
+import * as zarr from "zarrita"
 
 interface Described {
   readonly array: ArrayLayout
@@ -127,11 +129,29 @@ describe("chunks of HDF5 arrays", () => {
     60_000
   )
 
+  it.effect.each(["earliest", "latest"])("%s: the importer finds the same layouts in the file", (age) =>
+    Effect.gen(function* () {
+      const { file } = yield* Files.inMemory(Files.bytes(`chunks-${age}.h5`))
+      const source = yield* ByteSource.open(file)
+      const { arrays, skipped } = yield* Hdf5.dataset(file)
+      assert.deepStrictEqual(skipped, [])
+      const layouts = layoutsOf(age)
+      assert.strictEqual(arrays.length, layouts.length)
+      for (const [name, one] of layouts) {
+        const expected = arrayOf(source, name, one)
+        const found = arrays.find((array) => array.path === `/${name}`)!
+        assert.deepStrictEqual(found.chunkShape, expected.chunkShape, name)
+        assert.deepStrictEqual(found.codecs, expected.codecs, name)
+        assert.deepStrictEqual(yield* Stream.runCollect(found.chunks), yield* Stream.runCollect(expected.chunks), name)
+      }
+    })
+  )
+
   it.effect("pages of data blocks that were not written are left out", () =>
     Effect.gen(function* () {
       for (const name of ["extpaged_none", "extpaged_all"]) {
         const { chunks } = yield* chunksOf("latest", name, () => undefined)
-        const indices = chunks.flatMap((one) => (one._tag === "Refs" ? [...one.refs.indices] : []))
+        const indices = chunks.flatMap((one) => (one._tag === "Refs" ? Array.from(one.refs.indices) : []))
         assert.deepStrictEqual(indices, [3, 40, 5000, 131_069, 135_500, 137_700, 149_999, 262_200])
       }
     })
@@ -196,6 +216,26 @@ describe("damaged chunk indices", () => {
         return undefined
       })
       assert.match(level.problem, /level 6/)
+    })
+  )
+
+  it.effect("a B-tree of version 2 that leads to a node twice", () =>
+    Effect.gen(function* () {
+      let first = 0
+      const { offset, problem } = yield* damaged("latest", "deep", (bytes, array) => {
+        const view = new DataView(bytes.buffer)
+        const header = addressOf(array)
+        const root = Number(view.getBigUint64(header + 16, true))
+        const records = view.getUint16(header + 24, true)
+        const children = root + 6 + records * 24
+        first = Number(view.getBigUint64(children, true))
+        bytes.copyWithin(children + 9, children, children + 9)
+        const end = children + (records + 1) * 9
+        view.setUint32(end, Lookup.checksum(bytes, root, end), true)
+        return undefined
+      })
+      assert.strictEqual(offset, first)
+      assert.match(problem, /twice/)
     })
   )
 
@@ -275,6 +315,59 @@ describe("damaged chunk indices", () => {
         }
       }),
     600_000
+  )
+})
+
+describe("chunks with other filters than their array", () => {
+  const filtersOf = (ids: ReadonlyArray<readonly [number, ReadonlyArray<number>]>) =>
+    ids.map(([id, values]) => ({ id, name: undefined, flags: 0, values }))
+  const raw = Uint8Array.from({ length: 300_000 }, (_, i) => (i * i) >> 7)
+
+  it.effect.each([
+    [
+      "shuffle, deflate",
+      filtersOf([
+        [2, [4]],
+        [1, [6]]
+      ])
+    ],
+    [
+      "shuffle, zstd",
+      filtersOf([
+        [2, [4]],
+        [32_015, [3]]
+      ])
+    ],
+    ["blosc", filtersOf([[32_001, [2, 2, 4, 300_000, 5, 1, 5]]])]
+  ] as const)("%s: what zarrita decodes is what was there", ([, filters]) =>
+    Effect.gen(function* () {
+      const plan = Result.getOrThrow(Filters.plan(filters, { elementSize: 4 }))
+      const encoded = yield* Effect.orDie(Reencode.chunk(raw, plan, { chunk: 0xffff_ffff, array: 0 }, raw.length))
+      const { codecs } = Result.getOrThrow(Filters.codecs(filters, { elementSize: 4 }))
+      let bytes = encoded
+      for (const { configuration, name } of codecs.toReversed()) {
+        bytes = yield* Effect.promise(async () => {
+          const entry = await zarr.registry.get(name as "zstd")!()
+          const codec = entry.fromConfig(configuration, { dataType: "int32" } as never)
+          return await codec.decode(bytes)
+        })
+      }
+      assert.isTrue(Buffer.from(bytes).equals(Buffer.from(raw)))
+    })
+  )
+
+  it.effect("bytes of another length than a chunk's, and filters that cannot be undone, are refused", () =>
+    Effect.gen(function* () {
+      const filters = filtersOf([
+        [2, [4]],
+        [32_015, [3]]
+      ])
+      const plan = Result.getOrThrow(Filters.plan(filters, { elementSize: 4 }))
+      const short = yield* Effect.flip(Reencode.chunk(raw, plan, { chunk: 3, array: 0 }, raw.length + 4))
+      assert.match(short, /300000 bytes/)
+      const closed = yield* Effect.flip(Reencode.chunk(raw, plan, { chunk: 1, array: 0 }, raw.length))
+      assert.match(closed, /32015 cannot be undone/)
+    })
   )
 })
 

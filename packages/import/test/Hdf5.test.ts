@@ -37,7 +37,7 @@ describe("HDF5 files that h5py and netCDF-C wrote", () => {
       ])
       // Of an array that is sparse the chunks that are there come, and no others.
       const chunks = yield* Stream.runCollect(at("/sparse").chunks)
-      const indices = chunks.flatMap((one) => (one._tag === "Refs" ? [...one.refs.indices] : []))
+      const indices = chunks.flatMap((one) => (one._tag === "Refs" ? Array.from(one.refs.indices) : []))
       assert.deepStrictEqual(indices, [3, 9, 4, 9])
       const below = dataset.groups.find(({ path }) => path === "/deep/below")!
       assert.strictEqual(Object.keys(below.attributes).length, 30)
@@ -205,7 +205,7 @@ describe("an HDF5 file", () => {
         const offsets = (dataset: Dataset.Dataset) =>
           Effect.map(
             Effect.forEach(dataset.arrays, ({ chunks }) => Stream.runCollect(chunks)),
-            (found) => found.flat().flatMap((one) => (one._tag === "Refs" ? [...one.refs.offsets] : []))
+            (found) => found.flat().flatMap((one) => (one._tag === "Refs" ? Array.from(one.refs.offsets) : []))
           )
         const [there, here] = [yield* offsets(moved.exit.success), yield* offsets(plain.exit.success)]
         assert.isAbove(here.length, 5000)

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Dataset, Import, ImportError } from "@effect-icechunk/import"
+import type { Dataset } from "@effect-icechunk/import"
+import { Import, ImportError } from "@effect-icechunk/import"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

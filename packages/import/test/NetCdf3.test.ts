@@ -27,7 +27,7 @@ describe.skipIf(Files.find(names[0]!) === undefined)("NetCDF-3 files by other wr
             assert.deepStrictEqual(attributes[key], value, `${path}@${key}`)
           } else if (typeof dataType === "string" && dataType.startsWith("float")) {
             // As xarray writes it: base64 of a double.
-            const bytes = Buffer.from(String(attributes[key]), "base64")
+            const bytes = Buffer.from(attributes[key] as string, "base64")
             assert.strictEqual(bytes.readDoubleLE(), value)
           } else assert.strictEqual(attributes[key], value)
         }
@@ -55,7 +55,7 @@ describe.skipIf(Files.find(names[0]!) === undefined)("NetCDF-3 files by other wr
       assert.isAbove(same.length, 5)
       const large = dataset.arrays.find(({ path }) => path === "/T")!
       const chunks = yield* Stream.runCollect(large.chunks)
-      assert.isAbove(chunks.flatMap((one) => (one._tag === "Refs" ? [...one.refs.offsets] : [])).length, 10)
+      assert.isAbove(chunks.flatMap((one) => (one._tag === "Refs" ? Array.from(one.refs.offsets) : [])).length, 10)
     })
   )
 
@@ -102,8 +102,35 @@ const words = (...parts: ReadonlyArray<number | string>): Uint8Array =>
 /** Two records of `a`, a byte, and `b`, a short, in a file whose number of records is `records`. */
 const interleaved = (records: number, ...data: ReadonlyArray<number>): Uint8Array =>
   words(
-    ...["CDF\u0001", records, 0x0a, 1, 1, "t", 0, 0, 0],
-    ...[0x0b, 2, 1, "a", 1, 0, 0, 0, 1, 4, 116, 1, "b", 1, 0, 0, 0, 3, 4, 120],
+    "CDF\u0001",
+    records,
+    0x0a,
+    1,
+    1,
+    "t",
+    0,
+    0,
+    0,
+    0x0b,
+    2,
+    1,
+    "a",
+    1,
+    0,
+    0,
+    0,
+    1,
+    4,
+    116,
+    1,
+    "b",
+    1,
+    0,
+    0,
+    0,
+    3,
+    4,
+    120,
     ...data
   )
 
@@ -137,9 +164,28 @@ describe("a NetCDF-3 file", () => {
   it.effect("does not pad the records of a single variable", () =>
     Effect.gen(function* () {
       const content = words(
-        ...["CDF\u0001", 3, 0x0a, 1, 1, "t", 0, 0, 0],
-        ...[0x0b, 1, 1, "a", 1, 0, 0, 0, 3, 4, 80],
-        ...[0x00_01_00_02, 0x00_03_00_00]
+        "CDF\u0001",
+        3,
+        0x0a,
+        1,
+        1,
+        "t",
+        0,
+        0,
+        0,
+        0x0b,
+        1,
+        1,
+        "a",
+        1,
+        0,
+        0,
+        0,
+        3,
+        4,
+        80,
+        0x00_01_00_02,
+        0x00_03_00_00
       )
       const { put, session } = yield* World.make
       const { file } = yield* put("a.nc", content)

@@ -6,13 +6,10 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Semaphore from "effect/Semaphore"
 import type { ChunkRefColumns } from "../format/manifest/ChunkRefColumns.ts"
 import type * as ManifestWriter from "../format/manifest/ManifestWriter.ts"
-import type { TransactionLog } from "../format/TransactionLog.ts"
-import * as DeferredWrites from "../store/DeferredWrites.ts"
 import type { WriteForbidden } from "../store/ObjectStore.ts"
-import { isNotFound, type ObjectStoreError } from "../store/ObjectStoreError.ts"
+import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import type { ChunkIndex } from "../values/ChunkIndex.ts"
 import type { JsonObject } from "../values/Json.ts"
 import type * as NodePath from "../values/NodePath.ts"
@@ -21,22 +18,20 @@ import * as Config from "../values/RepositoryConfig.ts"
 import * as ZarrMetadata from "../values/ZarrMetadata.ts"
 import * as ChunkIndices from "../values/ChunkIndex.ts"
 import type { AssetError } from "./Assets.ts"
-import { Deferred, type WritableAssets } from "./AssetWrites.ts"
 import { ChangedSnapshot, type Status } from "./changes/ChangedSnapshot.ts"
-import * as ChangeSet from "./changes/ChangeSet.ts"
-import type { BranchWriter, MoveError, Wanted } from "./changes/BranchWriter.ts"
-import * as Rebase from "./changes/Rebase.ts"
-import * as Rebasing from "./changes/Rebasing.ts"
+import type * as ChangeSet from "./changes/ChangeSet.ts"
+import type { MoveError } from "./changes/BranchWriter.ts"
+import type * as Rebase from "./changes/Rebase.ts"
 import * as Commit from "./changes/Commit.ts"
-import * as Continued from "./changes/Continued.ts"
 import * as NativeChunks from "./changes/NativeChunks.ts"
-import * as Uploads from "./changes/Uploads.ts"
+import * as SessionCommits from "./changes/SessionCommits.ts"
+import * as Uncommitted from "./changes/Uncommitted.ts"
 import * as ChunkChanges from "./ChunkChanges.ts"
 import * as Layout from "./Layout.ts"
 import * as OpenSessions from "./OpenSessions.ts"
 import * as RandomId from "./RandomId.ts"
 import * as NodeEdits from "./NodeEdits.ts"
-import { AmendRefused, CommitConflict, type RefForbidden, type RefNotFound } from "./versions/RepoChange.ts"
+import type { AmendRefused, CommitConflict, RefForbidden, RefNotFound } from "./versions/RepoChange.ts"
 import type * as RepoObject from "./versions/RepoObject.ts"
 import * as Session from "./Session.ts"
 import * as SessionInternals from "./SessionInternals.ts"
@@ -46,7 +41,7 @@ import {
   type InvalidPath,
   NodeAlreadyExists,
   NodeNotFound,
-  NothingToCommit
+  type NothingToCommit
 } from "./SessionError.ts"
 import type { Node } from "./SnapshotView.ts"
 import * as VirtualRefEdits from "./VirtualRefEdits.ts"
@@ -228,23 +223,8 @@ export interface WritableSession extends Session.Session, NodeEdits.NodeEdits, V
   ) => Effect.Effect<ObjectId.SnapshotId, Rebase.RebaseError | RefNotFound | WriteForbidden>
 }
 
-/** How a branch is moved to changes. */
-interface MoveOptions extends Pick<CommitOptions, "allowEmpty"> {
-  readonly rebase?: Rebase.Solver | undefined
-  /** The log of the tip that is replaced. */
-  readonly amends?: { readonly force: boolean; readonly log: TransactionLog } | undefined
-}
-
 const rankOf = (data: Node["data"] | ZarrMetadata.ZarrMetadata): number =>
   data._tag === "Array" ? data.shape.length : 0
-
-/** Whether a commit that fails with this error knows that it has not happened. */
-const isDecided = (tag: MoveError["_tag"]): boolean =>
-  tag === "RebaseConflict" ||
-  tag === "RebaseImpossible" ||
-  tag === "NothingToCommit" ||
-  tag === "CommitConflict" ||
-  tag === "RefNotFound"
 
 /**
  * Opens a writable session on a snapshot that is the tip of `branch`, with changes that are made already.
@@ -253,47 +233,19 @@ const isDecided = (tag: MoveError["_tag"]): boolean =>
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (
-  context: Session.SessionContext & {
-    readonly assets: WritableAssets
-    readonly config: () => Config.RepositoryConfig
-    readonly branches: BranchWriter
-    /** As `Origin.identify` says. */
-    readonly repositoryId: string
-    /** What each commit has that does not say otherwise. */
-    readonly commitMetadata: () => JsonObject
-  },
+  context: Session.SessionContext &
+    SessionCommits.CommitContext & {
+      /** As `Origin.identify` says. */
+      readonly repositoryId: string
+    },
   branch: string,
   snapshot: ChangedSnapshot["base"],
   begun?: ChangeSet.ChangeSet
 ): Effect.fn.Return<WritableSession> {
   const { store, virtual } = context
   const open = OpenSessions.register(store, branch, snapshot.id, yield* Clock.currentTimeMillis)
-  let changes = new ChangedSnapshot(snapshot, begun)
-  // A commit takes the changes as they stand; whoever changes something meanwhile waits for it.
-  const lock = yield* Semaphore.make(1)
-  const alone = lock.withPermits(1)
-  // How often something was changed: tells whether a commit that was tried has all changes.
-  let revision = 0
-  const exclusive = <A, E>(change: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    alone(
-      Effect.tap(change, () =>
-        Effect.sync(() => {
-          revision++
-          open.used()
-        })
-      )
-    )
-  // Commits of these changes that failed and may have happened, with the revision that each has, and what put the changes
-  // where they were committed.
-  const tried = new Map<
-    ObjectId.SnapshotId,
-    Commit.Flushed & Pick<Rebasing.Rebased, "again"> & { readonly revision: number }
-  >()
-  // Chunks need to be durable when a commit makes them visible, not earlier. One that could not be made so stays here,
-  // and no commit that refers to it succeeds: its bytes may be lost.
-  const chunks = DeferredWrites.make()
-  // Snapshots whose chunks the changes refer to.
-  const sources = new Set<ObjectId.SnapshotId>()
+  const uncommitted = yield* Uncommitted.make(new ChangedSnapshot(snapshot, begun), open)
+  const { alone, chunks, current, exclusive, sources, startOver, tried } = uncommitted
 
   const create = Effect.fnUntraced(function* (
     path: string,
@@ -307,6 +259,7 @@ export const make = Effect.fnUntraced(function* (
     const id = yield* RandomId.nodeId
     yield* exclusive(
       Effect.gen(function* () {
+        const changes = current()
         const node = changes.node(parsed)
         if (node !== undefined) {
           if (!replace || node.data._tag !== metadata._tag) return yield* NodeEdits.existing(parsed, node)
@@ -326,187 +279,14 @@ export const make = Effect.fnUntraced(function* (
   const editing = {
     store,
     assets: context.assets,
-    current: () => changes,
+    current,
     exclusive,
     copied: (from: ObjectId.SnapshotId) => void sources.add(from)
   }
   const { changeChunk } = ChunkChanges.make(editing)
 
-  const metadataOf = (metadata: JsonObject | undefined): Effect.Effect<JsonObject, ZarrMetadata.InvalidMetadata> =>
-    Effect.suspend(() =>
-      Effect.map(Effect.fromResult(ZarrMetadata.ofCommit(metadata ?? {})), (own) => ({
-        ...context.commitMetadata(),
-        ...own
-      }))
-    )
-
-  /** Moves the branch to the changes, or finds that an earlier commit has moved it. */
-  const move = Effect.fnUntraced(function* (
-    settled: ChangedSnapshot,
-    message: string,
-    metadata: JsonObject,
-    { allowEmpty, amends, rebase: solver }: MoveOptions
-  ) {
-    const before = new Set(tried.keys())
-    const files = DeferredWrites.make()
-    const made: Commit.Manifests = new Map()
-    const parent = changes.base.id
-    const now = yield* Clock.currentTimeMillis
-    open.changed(now)
-    let placed = Rebasing.inPlace(settled)
-    const wanted: Wanted = {
-      parent,
-      rebases: solver !== undefined,
-      amends,
-      moves: settled.changes.moved.size > 0,
-      sources,
-      tried,
-      onto: Effect.fnUntraced(function* (snapshot, history) {
-        placed = Rebasing.inPlace(settled)
-        if (snapshot.id === parent) return settled
-        if (solver === undefined) return yield* new CommitConflict({ branch, expected: parent, actual: snapshot.id })
-        placed = yield* Rebasing.rebase({
-          assets: context.assets,
-          branch,
-          changed: settled,
-          onto: snapshot,
-          history,
-          solver
-        })
-        // Others did the same, or won everywhere.
-        if (ChangeSet.isEmpty(placed.changed.changes) && allowEmpty !== true)
-          return yield* new NothingToCommit({ branch })
-        return placed.changed
-      }),
-      flush: (assets, uploads, changed) =>
-        Commit.flush(assets, uploads, changed, {
-          config: context.config(),
-          message,
-          metadata,
-          made,
-          amends: amends?.log,
-          flushedAt: Commit.flushedAt(now, changed.base)
-        }).pipe(
-          Effect.provideService(Deferred, files),
-          Effect.tap((flushed) =>
-            Effect.sync(() => tried.set(flushed.snapshot.id, { ...flushed, again: placed.again, revision }))
-          )
-        ),
-      durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled)),
-      onMoved: ({ snapshot }) => {
-        const mine = tried.get(snapshot.id)
-        const isWhole = mine?.revision === revision
-        changes = isWhole
-          ? new ChangedSnapshot(snapshot)
-          : Continued.onTopOf(mine?.again(changes) ?? changes, snapshot, mine?.adopted)
-        open.on(snapshot.id)
-        if (isWhole) {
-          open.settled()
-          sources.clear()
-        }
-        tried.clear()
-      }
-    }
-    const { branches } = context
-    const moved = solver === undefined ? branches.move(branch, wanted) : branches.rebase(branch, wanted)
-    const { snapshot } = yield* Effect.tapError(moved, ({ _tag }) =>
-      Effect.sync(() => {
-        // The rounds before were lost for certain.
-        if (isDecided(_tag)) for (const id of tried.keys()) if (!before.has(id)) tried.delete(id)
-      })
-    )
-    return { id: snapshot.id, isEarlier: before.has(snapshot.id) }
-  })
-
-  const commitAs = Effect.fn("Session.commit")(function* (
-    message: string,
-    options: CommitOptions & { readonly rebase?: Rebase.Solver | undefined } = {}
-  ) {
-    const metadata = yield* metadataOf(options.metadata)
-    return yield* alone(
-      Effect.gen(function* () {
-        const settled = yield* Commit.settle(context.assets, changes)
-        if (ChangeSet.isEmpty(settled.changes) && tried.size === 0 && options.allowEmpty !== true)
-          return yield* new NothingToCommit({ branch })
-        const moved = yield* move(settled, message, metadata, options)
-        if (!moved.isEarlier) return moved.id
-        const since = yield* Commit.settle(context.assets, changes)
-        return ChangeSet.isEmpty(since.changes) ? moved.id : (yield* move(since, message, metadata, options)).id
-      })
-    )
-  })
-  // Without `rebase` nothing is rebased, with it no commit fails because the branch has moved.
-  const commit = commitAs as WritableSession["commit"]
-
-  /** What the tip that is to be replaced did. `isKnown`: whether it is clear which one that is. */
-  const logOfTip = Effect.fnUntraced(function* (force: boolean, isKnown: boolean) {
-    const { id } = changes.base
-    const refused = (because: string, canBeForced: boolean): AmendRefused =>
-      new AmendRefused({ branch, snapshotId: id, because, canBeForced })
-    if (isKnown) {
-      yield* context.branches.checkAmend(branch, id, force)
-      if (!force && open.others().length > 0) {
-        return yield* refused("another session of this program is on it, and has not committed", true)
-      }
-    }
-    return yield* Effect.catchIf(context.assets.transactionLog(id), isNotFound, () =>
-      Effect.fail(refused(`its transaction log \`${Layout.transaction(id)}\` is missing`, false))
-    )
-  })
-
-  const amendAs = Effect.fn("Session.amend")(function* (
-    message: string,
-    options: Parameters<WritableSession["amend"]>[1] = {}
-  ) {
-    const metadata = yield* metadataOf(options.metadata)
-    const force = options.force ?? false
-    const replaceTip = Effect.fnUntraced(function* (settled: ChangedSnapshot) {
-      const log = yield* logOfTip(force, tried.size === 0)
-      return yield* move(settled, message, metadata, { amends: { force, log } })
-    })
-    return yield* alone(
-      Effect.gen(function* () {
-        const moved = yield* replaceTip(yield* Commit.settle(context.assets, changes))
-        if (!moved.isEarlier) return moved.id
-        const since = yield* Commit.settle(context.assets, changes)
-        return ChangeSet.isEmpty(since.changes) ? moved.id : (yield* replaceTip(since)).id
-      })
-    )
-  })
-  // Nothing is rebased, and the message alone is something to commit.
-  const amend = amendAs as WritableSession["amend"]
-
-  const flush = Effect.fn("Session.flush")(function* (message: string, options: CommitOptions = {}) {
-    const metadata = yield* metadataOf(options.metadata)
-    return yield* alone(
-      Effect.gen(function* () {
-        const settled = yield* Commit.settle(context.assets, changes)
-        if (ChangeSet.isEmpty(settled.changes) && options.allowEmpty !== true)
-          return yield* new NothingToCommit({ branch })
-        const now = yield* Clock.currentTimeMillis
-        open.changed(now)
-        const files = DeferredWrites.make()
-        const flushed = yield* Uploads.during((uploads: Commit.CommitUploads) =>
-          Commit.flush(context.assets, uploads, settled, {
-            config: context.config(),
-            message,
-            metadata,
-            made: new Map(),
-            flushedAt: Commit.flushedAt(now, settled.base)
-          })
-        ).pipe(Effect.provideService(Deferred, files))
-        yield* context.branches.detach(branch, settled.base.id, flushed, {
-          moves: settled.changes.moved.size > 0,
-          sources,
-          durable: Effect.andThen(DeferredWrites.settleAll(files), NativeChunks.settle(chunks, settled))
-        })
-        return flushed.snapshot.id
-      })
-    )
-  })
-
   const session: WritableSession = {
-    ...Session.make(context, branch, () => changes),
+    ...Session.make(context, branch, current),
     ...NodeEdits.make(editing),
     ...VirtualRefEdits.make(editing, virtual),
     branch,
@@ -522,9 +302,9 @@ export const make = Effect.fnUntraced(function* (
       const parsed = yield* Session.parsePath(path)
       yield* exclusive(
         Effect.suspend(() => {
-          const node = changes.node(parsed)
+          const node = current().node(parsed)
           if (node === undefined) return Effect.fail(new NodeNotFound({ path: parsed, wanted: "node" }))
-          changes.delete(node)
+          current().delete(node)
           return Effect.void
         })
       )
@@ -558,40 +338,14 @@ export const make = Effect.fnUntraced(function* (
     ),
     deleteChunk: (path, index) =>
       changeChunk(path, index, ({ index }) => Effect.succeed((columns: ChunkRefColumns) => columns.setDeleted(index))),
-    status: Effect.suspend(() => Effect.map(Commit.settle(context.assets, changes), (settled) => settled.status())),
+    status: Effect.suspend(() => Effect.map(Commit.settle(context.assets, current()), (settled) => settled.status())),
     discard: alone(
       Effect.sync(() => {
+        startOver(current().base)
         tried.clear()
-        sources.clear()
-        changes = new ChangedSnapshot(changes.base)
-        open.settled()
       })
     ),
-    commit,
-    amend,
-    flush,
-    rebase: Effect.fn("Session.rebase")((solver = {}) =>
-      exclusive(
-        Effect.gen(function* () {
-          const { id } = changes.base
-          const { history, snapshot } = yield* context.branches.tip(branch)
-          if (tried.size > 0) {
-            const because =
-              "it is not known yet what became of an earlier `commit`; call `commit` again, which finds out"
-            return yield* new Rebase.RebaseImpossible({ branch, expected: id, actual: snapshot.id, because })
-          }
-          if (snapshot.id === id) return id
-          const changed = yield* Commit.settle(context.assets, changes)
-          // Where there is nothing to rebase nobody has to know what others did.
-          changes = ChangeSet.isEmpty(changed.changes)
-            ? new ChangedSnapshot(snapshot)
-            : (yield* Rebasing.rebase({ assets: context.assets, branch, changed, onto: snapshot, history, solver }))
-                .changed
-          open.on(snapshot.id)
-          return snapshot.id
-        })
-      )
-    )
+    ...SessionCommits.make(context, branch, uncommitted)
   }
   open.is(session)
   SessionInternals.remember(session, {
@@ -599,10 +353,10 @@ export const make = Effect.fnUntraced(function* (
     store,
     assets: context.assets,
     config: context.config,
-    changed: () => changes,
+    changed: current,
     hasFilesSince: open.changed,
     exclusive,
-    durable: Effect.suspend(() => NativeChunks.settle(chunks, changes))
+    durable: Effect.suspend(() => NativeChunks.settle(chunks, current()))
   })
-  return Session.remember(session, { store, current: () => changes })
+  return Session.remember(session, { store, current })
 })

@@ -34,7 +34,8 @@ const mebibyte = 1024 * 1024
 /** Spans that are read at once are cut into groups of so many bytes, so that a group fits what is held. */
 const groupBytes = 8 * mebibyte
 
-const checksumOf = (
+/** What refs remember of an object. */
+export const checksumOf = (
   { lastModified, version }: ObjectStore.ObjectMeta,
   platform: string,
   how: ReadOptions["checksum"]

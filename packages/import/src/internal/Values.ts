@@ -27,9 +27,6 @@ export const floatFillJson = (value: number): string => {
   return base64(bytes)
 }
 
-/** `_FillValue` of bytes, as xarray has it in Zarr. */
-export const bytesFillJson = (bytes: Uint8Array): string => base64(bytes)
-
 const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true })
 const latin1 = /* @__PURE__ */ new TextDecoder("latin1")
 

@@ -1,5 +1,5 @@
 """
-Writes `written/chunks-<age>.h5`, an array for each chunk index and filter of HDF5, and `expected/chunks-<age>.layouts.json`: what the
+Writes `written/thousand-<age>.h5`, and `written/chunks-<age>.h5`, an array for each chunk index and filter of HDF5, and `expected/chunks-<age>.layouts.json`: what the
 object headers say of each array's layout, and the SHA-256 of its values as HDF5 reads them, little-endian and row by row.
 
     python3 layouts.py
@@ -144,3 +144,9 @@ for age in ["earliest", "latest"]:
     write(path, age)
     with open(os.path.join(here, "expected", f"chunks-{age}.layouts.json"), "w") as f:
         json.dump(describe(path), f, default=int, separators=(",", ":"))
+
+# What `bench` imports a thousand times: 1,000 chunks, as of one time step.
+for age in ["earliest", "latest"]:
+    with h5py.File(os.path.join(here, "written", f"thousand-{age}.h5"), "w", libver=age) as f:
+        data = np.arange(40 * 25, dtype="<i2").reshape(1, 40, 25)
+        f.create_dataset("t", data=data, chunks=(1, 1, 1), maxshape=(None, 40, 25), compression="gzip", shuffle=True)

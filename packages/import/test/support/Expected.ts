@@ -62,9 +62,9 @@ export const compare = (
     for (const [at, one] of Object.entries(expected)) {
       const array = dataset.arrays.find((array) => array.path === at)
       if (array === undefined || one.unreadable !== undefined) continue
-      const read = yield* World.read(session, at as `/${string}`)
+      const read = yield* World.read(session, at)
       assert.deepStrictEqual(read.shape, one.shape, at)
-      if (one.type !== "text") assert.strictEqual(String(read.dataType), one.type, at)
+      if (one.type !== "text") assert.strictEqual<string>(read.dataType, one.type, at)
       assert.strictEqual(hashOf(read.data), one.sha256, `the values of ${at}`)
       same.push(at)
     }

@@ -1,13 +1,6 @@
 /** A repository in memory, and the objects that its refs point to: `s3://bucket/key` is the object `bucket/key`. */
-import {
-  MemoryObjectStore,
-  ObjectStore,
-  Platform,
-  Repository,
-  type WritableSession,
-  Zstd,
-  ZarritaStore
-} from "@effect-icechunk/core"
+import type { ObjectStore, Zstd } from "@effect-icechunk/core"
+import { MemoryObjectStore, Platform, Repository, type WritableSession, ZarritaStore } from "@effect-icechunk/core"
 import * as NodeZstd from "@effect-icechunk/core/node/NodeZstd"
 import { SourceFile } from "@effect-icechunk/import"
 import * as Effect from "effect/Effect"

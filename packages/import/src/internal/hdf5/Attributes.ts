@@ -165,37 +165,41 @@ export const fixedText = (bytes: Uint8Array, isSpacePadded: boolean): string => 
   return isSpacePadded ? text.replace(/ +$/, "") : text
 }
 
-type Result = { readonly json: Json } | { readonly problem: string }
+/** Why a value is none of JSON. */
+interface Problem {
+  readonly problem: string
+}
 
-const one = (
-  { data, name, type }: Attribute,
-  cursor: Cursor,
-  heaps: Heaps.GlobalHeaps,
-  view: DataView
-): Json | { readonly problem: string } => {
+/** A value, or why it is none. */
+type One = { readonly json: Json } | Problem
+
+const orBeyond = (value: number | undefined): One =>
+  value === undefined
+    ? { problem: "it has integers beyond 2^53, which JSON numbers do not hold exactly in all readers" }
+    : { json: value }
+
+const one = ({ data, name, type }: Attribute, cursor: Cursor, heaps: Heaps.GlobalHeaps, view: DataView): One => {
   switch (type._tag) {
-    case "Integer": {
-      const value = Values.integerJson(numberAt(view, cursor.skip(type.size), type))
-      return value ?? { problem: "it has integers beyond 2^53, which JSON numbers do not hold exactly in all readers" }
-    }
+    case "Integer":
+      return orBeyond(Values.integerJson(numberAt(view, cursor.skip(type.size), type)))
     case "Float": {
       const value = Number(numberAt(view, cursor.skip(type.size), type))
-      return name === "_FillValue" ? Values.floatFillJson(value) : Values.numberJson(value)
+      return { json: name === "_FillValue" ? Values.floatFillJson(value) : Values.numberJson(value) }
     }
     case "Enumeration": {
       if (type.of._tag !== "Integer") return { problem: "it is an enumeration of no integers" }
-      const value = Values.integerJson(numberAt(view, cursor.skip(type.size), type.of))
-      return type.isBoolean ? value === 1 : (value ?? { problem: "it has integers beyond 2^53" })
+      const value = numberAt(view, cursor.skip(type.size), type.of)
+      return type.isBoolean ? { json: Number(value) === 1 } : orBeyond(Values.integerJson(value))
     }
     case "Text":
-      return fixedText(cursor.take(type.size), type.isSpacePadded)
+      return { json: fixedText(cursor.take(type.size), type.isSpacePadded) }
     case "VariableText": {
       const { id } = globalId(cursor)
-      if (id === undefined) return ""
+      if (id === undefined) return { json: "" }
       const bytes = heaps.get(id)
       return bytes === undefined
         ? data.fail(`the heap at byte ${id.address} has no object ${id.index}`, 0)
-        : Values.text(bytes)
+        : { json: Values.text(bytes) }
     }
     case "Reference":
       return { problem: "it refers to another object" }
@@ -211,19 +215,19 @@ export const toJson = Effect.fnUntraced(function* (
   source: ByteSource,
   heaps: Heaps.GlobalHeaps,
   attribute: Attribute
-): Effect.fn.Return<Result, ImportError> {
+): Effect.fn.Return<One, ImportError> {
   const { data, shape } = attribute
   if (shape === undefined) return { problem: "it has no value" }
   const count = shape.reduce((a, b) => a * b, 1)
   if (count > maxElements) return { problem: `it has ${count} elements` }
   yield* heaps.load(yield* parsing(source, () => heapIds(attribute)))
-  return yield* parsing(source, (): Result => {
+  return yield* parsing(source, (): One => {
     const cursor = new Cursor(data.bytes, data.start, data.sizes)
     const values: Array<Json> = []
     for (let i = 0; i < count; i++) {
       const value = one(attribute, cursor, heaps, cursor.view)
-      if (typeof value === "object" && value !== null && "problem" in value) return { problem: String(value.problem) }
-      values.push(value as Json)
+      if ("problem" in value) return value
+      values.push(value.json)
     }
     return { json: shape.length === 0 ? values[0]! : values.length === 1 ? values[0]! : nested(values, shape) }
   })

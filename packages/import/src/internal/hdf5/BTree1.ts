@@ -104,7 +104,7 @@ export const read = (context: Context, root: number): Next => {
         below.push({ address, level: height - 1 })
       }
     }
-    for (const node of below.reverse()) left.push(node)
+    for (const node of below.toReversed()) left.push(node)
     return left.length > 0
   })
   return next

@@ -137,7 +137,7 @@ export const read = (context: Context, address: number): Next => {
         })
       }
     }
-    for (const node of below.reverse()) left.push(node)
+    for (const node of below.toReversed()) left.push(node)
     return left.length > 0
   })
 

@@ -10,7 +10,7 @@ import type { Sizes } from "./Layout.ts"
 import * as Lookup from "./Lookup.ts"
 
 /** What is wrong at a byte of the file. Thrown and caught in this folder. */
-export class Damage {
+class Damage {
   readonly offset: number
   readonly problem: string
   constructor(offset: number, problem: string) {

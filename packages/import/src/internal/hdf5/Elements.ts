@@ -70,8 +70,9 @@ export const add = (
     }
     for (let j = order.length - 1; j >= 0; j--) {
       const axis = order[j]!
-      position[axis] = position[axis]! + 1
-      if (j === 0 || position[axis]! < maxCounts[axis]!) break
+      const moved = position[axis]! + 1
+      position[axis] = moved
+      if (j === 0 || moved < maxCounts[axis]!) break
       position[axis] = 0
     }
   }

@@ -85,16 +85,15 @@ export const read = (context: Context, address: number): Next => {
 
   /** Pages of a data block that were written, or all of one without pages. */
   function* runsOf(
-    { perPage, positionBytes, supers }: Plan,
+    { kind, perPage, positionBytes }: Plan,
     at: number,
     of: Plan["supers"][number],
     number: number,
     bitmap: Uint8Array | undefined
   ): Generator<Run> {
-    const { bytes } = plan!.kind
+    const { bytes } = kind
     const head = 6 + offsetSize + positionBytes
     const from = of.from + number * of.elements
-    void supers
     if (of.elements <= perPage) {
       yield { start: at, head, from, count: of.elements }
       return
@@ -180,7 +179,7 @@ export const read = (context: Context, address: number): Next => {
     runs = allRuns(
       parsed,
       addresses,
-      blocks.map((one, i) => ({ ...one, bytes: bytes[i]! }))
+      blocks.map(({ number, start }, i) => ({ number, start, bytes: bytes[i]! }))
     )
     next = runs.next()
     return next.done !== true

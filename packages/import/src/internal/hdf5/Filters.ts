@@ -18,11 +18,16 @@ export interface About {
  * What stands for a filter: a codec; or a function of the filter's values that returns one, several, or the sentence that says why
  * there is none.
  */
-export type Registered =
+type Registered =
   | JsonObject
   | ((values: ReadonlyArray<number>, about: About) => JsonObject | ReadonlyArray<JsonObject> | string)
 
-/** Filters by their numbers. */
+/**
+ * What stands for filters of HDF5, by their numbers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Table = Readonly<Record<number, Registered>>
 
 /** Why chunks cannot be read by Zarr. */
@@ -32,7 +37,7 @@ export interface Problem {
 }
 
 /** A filter of the pipeline, as Zarr has it. */
-export interface Step {
+interface Step {
   readonly filter: Filter
   /** The bit of a chunk's filter mask that says that it was skipped. */
   readonly bit: number
@@ -51,7 +56,7 @@ export interface Plan {
 
 export const deflate = 1
 export const shuffle = 2
-export const fletcher32 = 3
+const fletcher32 = 3
 export const blosc = 32_001
 export const zstd = 32_015
 

@@ -264,5 +264,5 @@ export const readFractal = Effect.fnUntraced(function* (
   const spans = placed.flatMap((one) => ("inline" in one ? [] : [one]))
   const read = yield* source.readMany(spans)
   let next = 0
-  return placed.map((one) => ("inline" in one ? one.inline! : new Cursor(read[next++]!, one.start, sizes)))
+  return placed.map((one) => ("inline" in one ? one.inline : new Cursor(read[next++]!, one.start, sizes)))
 })

@@ -160,7 +160,9 @@ export const readMany = Effect.fnUntraced(function* (
   const blocks = yield* source.readMany(wanted)
   const headers = yield* parsing(source, () => blocks.map((bytes, i) => first(bytes, addresses[i]!, sizes)))
   for (;;) {
-    const pending = headers.flatMap((header) => header.pending.splice(0).map((block) => ({ header, ...block })))
+    const pending = headers.flatMap((header) =>
+      header.pending.splice(0).map(({ length, start }) => ({ header, length, start }))
+    )
     if (pending.length === 0) break
     const more = yield* source.readMany(pending.map(({ length, start }) => ({ start, end: start + length })))
     yield* parsing(source, () => {

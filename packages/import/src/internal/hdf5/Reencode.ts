@@ -62,7 +62,7 @@ const transposed = (bytes: Uint8Array, size: number, isEncoding: boolean): Uint8
 }
 
 /** A frame of blocks that are stored as they are. Source: RFC 8878. */
-export const zstdFrame = (bytes: Uint8Array): Uint8Array => {
+const zstdFrame = (bytes: Uint8Array): Uint8Array => {
   const largest = 128 * 1024
   const blocks = Math.max(1, Math.ceil(bytes.length / largest))
   const out = new Uint8Array(4 + 1 + 8 + blocks * 3 + bytes.length)
@@ -83,7 +83,7 @@ export const zstdFrame = (bytes: Uint8Array): Uint8Array => {
 }
 
 /** Bytes that Blosc holds as they are. Source: Blosc chunk format, version 2. */
-export const bloscChunk = (bytes: Uint8Array, typeSize: number): Uint8Array => {
+const bloscChunk = (bytes: Uint8Array, typeSize: number): Uint8Array => {
   const out = new Uint8Array(16 + bytes.length)
   const view = new DataView(out.buffer)
   out.set([2, 1, 2, Math.min(255, Math.max(1, typeSize))])

@@ -21,9 +21,9 @@ const types = {
   11: { name: "uint64", bytes: 8 }
 } as const
 
-export type Type = (typeof types)[keyof typeof types]
+type Type = (typeof types)[keyof typeof types]
 
-export interface Dimension {
+interface Dimension {
   readonly name: string
   /** 0 for the record dimension, whose length is the number of records. */
   readonly length: number
