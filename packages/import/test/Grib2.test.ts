@@ -86,6 +86,36 @@ describe.skipIf(Files.find(names[0]!) === undefined)("GRIB 2 files by other writ
     })
   )
 
+  it.effect("a larger file is read by blocks, and by an index with fewer requests", () =>
+    Effect.gen(function* () {
+      const content = Files.bytes(names[1]!)
+      const view = new DataView(content.buffer)
+      const lines: Array<string> = []
+      for (let at = 0; at < content.length; at += Number(view.getBigUint64(at + 8)))
+        lines.push(`${lines.length + 1}:${at}:d`)
+      assert.strictEqual(lines.length, 154)
+      const options = { wholeBelow: 0, blockSize: 1024 }
+      const scanned = yield* Files.inMemory(content)
+      const a = yield* Grib2.dataset(scanned.file, options)
+      const indexed = yield* Files.inMemory(content)
+      const b = yield* Grib2.dataset(indexed.file, { ...options, index: lines.join("\n") })
+      assert.deepStrictEqual(
+        a.arrays.map(({ path, shape }) => [path, shape]),
+        b.arrays.map(({ path, shape }) => [path, shape])
+      )
+      console.log(
+        "scan",
+        scanned.count.requests,
+        scanned.count.bytes,
+        "index",
+        indexed.count.requests,
+        indexed.count.bytes
+      )
+      assert.isAtMost(indexed.count.requests, scanned.count.requests)
+      assert.isBelow(scanned.count.bytes, content.length)
+    })
+  )
+
   it.effect("coordinates of a regular grid are those that ecCodes prints", () =>
     Effect.gen(function* () {
       const { put, session } = yield* World.make
