@@ -86,7 +86,7 @@ describe.skipIf(Files.find(names[0]!) === undefined)("GRIB 2 files by other writ
     })
   )
 
-  it.effect("a larger file is read by blocks, and by an index with fewer requests", () =>
+  it.effect("a larger file is read by blocks, in no more requests by an index than by a scan", () =>
     Effect.gen(function* () {
       const content = Files.bytes(names[1]!)
       const view = new DataView(content.buffer)
