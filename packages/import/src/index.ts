@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Dataset from "./Dataset.ts"
+export * as Grib2 from "./Grib2.ts"
 export * as Hdf5 from "./Hdf5.ts"
 export * as Import from "./Import.ts"
 export * as ImportError from "./ImportError.ts"
