@@ -7,6 +7,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
+import * as Declarations from "./Declarations.ts"
 
 const packages = path.resolve(import.meta.dirname, "../../packages")
 
@@ -47,14 +48,8 @@ const declarationsOf = (directory: string, outDir: string): void => {
   )
 }
 
-/** What a module declares, without what it imports: statements by their first line. */
-const signaturesOf = (declaration: string): string =>
-  declaration
-    .replaceAll("\r\n", "\n")
-    .replace(/^import [^;]*;\n/gm, "")
-    .replace(/^export \{\};\n/gm, "")
-    .replace(/^( {4})+/gm, (indentation) => " ".repeat(indentation.length / 2))
-    .trim()
+const asMarkdown = (title: string, text: string): string =>
+  text === "" ? "" : `\n## ${title}\n\n\`\`\`ts\n${text}\n\`\`\`\n`
 
 describe.each(fs.readdirSync(packages).toSorted())("packages/%s", (name) => {
   const directory = path.join(packages, name)
@@ -63,12 +58,28 @@ describe.each(fs.readdirSync(packages).toSorted())("packages/%s", (name) => {
     const declarations = fs.mkdtempSync(path.join(os.tmpdir(), "declarations-"))
     onTestFinished(() => fs.rmSync(declarations, { recursive: true, force: true }))
     declarationsOf(directory, declarations)
-    let text = `# Public API of @effect-icechunk/${name}\n`
-    for (const [subpath, source] of publicModules(directory)) {
-      const declaration = path.join(declarations, path.relative("./src", source).replace(/\.ts$/, ".d.ts"))
-      const signatures = signaturesOf(fs.readFileSync(declaration, "utf8"))
-      if (signatures !== "") text += `\n## ${subpath}\n\n\`\`\`ts\n${signatures}\n\`\`\`\n`
-    }
+    const files = new Map(
+      fs
+        .readdirSync(declarations, { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".d.ts"))
+        .map((file) => {
+          const module = file.replaceAll(path.sep, "/").replace(/\.d\.ts$/, "")
+          return [module, fs.readFileSync(path.join(declarations, file), "utf8")]
+        })
+    )
+    const modules = publicModules(directory).map(
+      ([subpath, source]) => [subpath, source.replace(/^\.\/src\/|\.ts$/g, "")] as const
+    )
+    const { open, reached } = Declarations.of(
+      files,
+      modules.map(([, module]) => module)
+    )
+    const text = [
+      `# Public API of @effect-icechunk/${name}\n`,
+      ...open.map(({ text }, i) => asMarkdown(modules[i]![0], text)),
+      ...(reached.length === 0 ? [] : ["\n# What it speaks of, of modules that cannot be imported\n"]),
+      ...reached.map(({ module, text }) => asMarkdown(module, text))
+    ].join("")
     await expect(text).toMatchFileSnapshot(path.join(directory, "api.md"))
   })
 
