@@ -38,10 +38,8 @@ const zarray = {
   dtype: "<i2",
   compressor: null,
   fill_value: 0,
-  ...{
-    order: "C",
-    filters: null
-  }
+  order: "C",
+  filters: null
 }
 
 describe("virtual data sets", () => {
