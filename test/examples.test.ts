@@ -49,6 +49,7 @@ it("there are no examples that are not run here", () => {
     "history.ts",
     "inspect.ts",
     "many-chunks.ts",
+    "netcdf.ts",
     "opentelemetry.ts",
     "quickstart.ts",
     "rearrange.ts",
@@ -123,6 +124,19 @@ describe("history", () => {
     expect(output).toContain("    new      /\n    new      /heights\n    chunks   /heights: 1, [0,0]…\n")
     expect(output).toMatch(/ {2}1CECHNKREP0F1RSTCMT0 {2}.*\n$/)
     expect(code).toBe(0)
+  })
+})
+
+describe("netcdf", () => {
+  it("puts days together, appends one, and refuses what is packed otherwise or has changed", async () => {
+    const { code, output } = await run("netcdf.ts", { output: "netcdf" })
+    expect(output).toMatch(/virtual chunks +14\n +times +12\n +drawn +three-days\.png/)
+    expect(output).toMatch(/times +16\n +drawn +four-days\.png/)
+    expect(output).toMatch(/CannotConcatenate\n[^]*`attributes\.scale_factor` is\s+0\.02, not 0\.01/)
+    expect(output).toMatch(/ChecksumMismatch\n +`vcc:\/\/days\/2026-11-29\.nc` has changed/)
+    expect(code).toBe(0)
+    const { height, width } = PNG.sync.read(fs.readFileSync(path.join(directory, "netcdf/four-days.png")))
+    expect([width, height]).toEqual([720, 360])
   })
 })
 

@@ -27,6 +27,9 @@ export const sections: ReadonlyArray<Section> = [
     pages: [
       ["virtual-chunks", "Virtual chunks and containers"],
       ["clouds", "Several clouds"],
+      ["import", "From NetCDF, HDF5 and Zarr"],
+      ["import/hdf5-chunks", "Chunks of HDF5"],
+      ["import/grib2", "GRIB 2"],
       ["checksums", "Checksums"],
       ["dependencies", "What a repository depends on"]
     ]

@@ -1,0 +1,146 @@
+"""
+What independent readers (netCDF-C, HDF5) find in the files that the tests import, as `expected/<file>.json`: for each array its
+shape, its type, and the SHA-256 of its values, little-endian and row by row, or of its texts, a line each. Also writes the files of
+`written/`, with h5py and netCDF-C.
+
+    python3 make.py <directory of the files>
+
+Needs python3-h5py and python3-netcdf4.
+"""
+import hashlib, json, os, sys
+import h5py, netCDF4
+import numpy as np
+
+here = os.path.dirname(os.path.abspath(__file__))
+
+
+def values(v):
+    v = np.asarray(v)
+    if v.dtype.kind in "OSU":
+        flat = [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in v.ravel().tolist()]
+        texts = "\n".join(x.split("\0")[0] for x in flat)
+        return {"shape": list(v.shape), "type": "text", "sha256": hashlib.sha256(texts.encode()).hexdigest()}
+    if v.dtype.names or v.dtype.kind == "V":
+        return None
+    data = np.ascontiguousarray(v.astype(v.dtype.newbyteorder("<")))
+    name = "bool" if v.dtype.kind == "b" else v.dtype.name
+    return {"shape": list(v.shape), "type": name, "sha256": hashlib.sha256(data.tobytes()).hexdigest()}
+
+
+def netcdf(path):
+    found = {}
+
+    def group(g, at):
+        for name, variable in g.variables.items():
+            variable.set_auto_maskandscale(False)
+            variable.set_auto_chartostring(False)
+            data = variable[...]
+            if variable.dtype == "S1" and np.ndim(data) > 0 and not g.dimensions[variable.dimensions[-1]].isunlimited():
+                data = netCDF4.chartostring(np.asarray(data), encoding="latin1")
+            one = values(data)
+            one["dimensions"] = list(variable.dimensions)
+            one["attributes"] = {k: attribute(variable.getncattr(k)) for k in variable.ncattrs()}
+            found[at + name] = one
+        for name, child in g.groups.items():
+            group(child, at + name + "/")
+
+    with netCDF4.Dataset(path) as ds:
+        group(ds, "/")
+    return found
+
+
+def attribute(value):
+    if isinstance(value, str):
+        return value
+    value = np.asarray(value).tolist()
+    return value
+
+
+def hdf5(path):
+    found = {}
+
+    def visit(name, node):
+        if not isinstance(node, h5py.Dataset):
+            return
+        try:
+            one = values(node[...]) if node.shape is not None else None
+        except Exception as error:
+            one = {"unreadable": str(error).split("\n")[0]}
+        if one is not None:
+            found["/" + name] = one
+
+    with h5py.File(path, "r") as f:
+        f.visititems(visit)
+    return found
+
+
+def written():
+    """Files of many layouts."""
+    out = os.path.join(here, "written")
+    os.makedirs(out, exist_ok=True)
+    rng = np.random.default_rng(7)
+    for libver in ("earliest", "latest"):
+        with h5py.File(os.path.join(out, f"layouts-{libver}.h5"), "w", libver=libver) as f:
+            f.attrs["title"] = "layouts"
+            data = rng.integers(-1000, 1000, (30, 20)).astype("i4")
+            f.create_dataset("contiguous", data=data)
+            f.create_dataset("big_endian", data=data.astype(">f8"))
+            f.create_dataset("one_chunk", data=data, chunks=(30, 20), compression="gzip")
+            f.create_dataset("fixed", data=data, chunks=(7, 6), shuffle=True, compression="gzip", compression_opts=4)
+            f.create_dataset("plain", data=data, chunks=(7, 6))
+            f.create_dataset("grows", data=data, chunks=(7, 6), maxshape=(None, 20), fletcher32=True)
+            f.create_dataset("grows_second", data=data, chunks=(7, 6), maxshape=(30, None), compression="gzip")
+            f.create_dataset("grows_both", data=data, chunks=(7, 6), maxshape=(None, None), shuffle=True)
+            f.create_dataset("many", data=np.arange(5000, dtype="u2"), chunks=(2,), maxshape=(None,))
+            f.create_dataset("many_fixed", data=np.arange(5000, dtype="u2"), chunks=(2,))
+            f.create_dataset("scalar", data=np.float32(2.5))
+            f.create_dataset("empty", shape=(0, 4), chunks=(2, 4), maxshape=(None, 4), dtype="f4")
+            sparse = f.create_dataset("sparse", shape=(100, 100), chunks=(10, 10), dtype="i2", fillvalue=-7, compression="gzip")
+            sparse[35:42, 90:] = 5
+            f.create_dataset("text", data=["first", "zweite", "třetí", ""], dtype=h5py.string_dtype())
+            f.create_dataset("fixed_text", data=np.array([b"ab", b"cde"], dtype="S4"))
+            f.create_dataset("flags", data=np.array([True, False, True]))
+            f.create_dataset("half", data=np.linspace(0, 1, 6).astype("f2"))
+            g = f.create_group("deep/below")
+            for i in range(20):
+                g.create_dataset(f"array_{i:02}", data=np.full((4,), i, "i8"), chunks=(3,))
+            for i in range(30):
+                g.attrs[f"attribute_{i:02}"] = i * 1.5
+            f["link"] = h5py.SoftLink("/deep/below/array_03")
+            f["outside"] = h5py.ExternalLink("other.h5", "/x")
+            f["hard"] = f["plain"]
+    for libver in ("earliest", "latest"):
+        with h5py.File(os.path.join(out, f"hundred-{libver}.h5"), "w", libver=libver) as f:
+            for i in range(100):
+                f.create_dataset(f"v{i:03}", data=np.full((100, 8), i, "i4"), chunks=(1, 8), compression="gzip", maxshape=(None, 8))
+    with netCDF4.Dataset(os.path.join(out, "packed.nc"), "w", format="NETCDF4") as ds:
+        ds.createDimension("time", None)
+        ds.createDimension("lat", 5)
+        ds.createDimension("lon", 6)
+        time = ds.createVariable("time", "f8", ("time",))
+        time.units, time.calendar = "hours since 2000-01-01", "standard"
+        lat = ds.createVariable("lat", "f4", ("lat",))
+        lon = ds.createVariable("lon", "f4", ("lon",))
+        t = ds.createVariable("t", "i2", ("time", "lat", "lon"), zlib=True, shuffle=True, fill_value=-32768, chunksizes=(1, 5, 6))
+        t.scale_factor, t.add_offset, t.units = 0.01, 273.15, "K"
+        time[:] = np.arange(4) * 6.0
+        lat[:] = np.linspace(-60, 60, 5)
+        lon[:] = np.arange(6) * 60
+        t.set_auto_maskandscale(False)
+        t[:] = rng.integers(-2000, 2000, (4, 5, 6))
+        g = ds.createGroup("inner")
+        g.createVariable("count", "u1", ("lat",))[:] = np.arange(5)
+
+
+if __name__ == "__main__":
+    written()
+    os.makedirs(os.path.join(here, "expected"), exist_ok=True)
+    for directory in (sys.argv[1], os.path.join(here, "written")):
+        for name in sorted(os.listdir(directory)):
+            if not name.endswith((".nc", ".h5", ".he5")):
+                continue
+            path = os.path.join(directory, name)
+            found = netcdf(path) if name.endswith(".nc") else hdf5(path)
+            with open(os.path.join(here, "expected", name + ".json"), "w") as out:
+                json.dump(found, out, indent=1, sort_keys=True)
+                out.write("\n")
