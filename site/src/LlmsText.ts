@@ -38,8 +38,8 @@ const introduction = `# effect-icechunk
 > Icechunk for TypeScript, written for Effect 4: Zarr arrays with history, branches and atomic commits, whose chunks may
 > live in files that nobody copies (virtual chunks), with typed errors.
 
-Packages: \`@effect-icechunk/core\`, and a store for each place: \`/fs\`, \`/s3\`, \`/gcs\`, \`/tigris\`, \`/http\`. Effect is version 4:
-\`effect/Schema\`, \`effect/FileSystem\` and others are modules of \`effect\`; services are \`Context.Service\`. A repository needs
+Packages: \`@effect-icechunk/core\`, a store for each place, \`/fs\`, \`/s3\`, \`/gcs\`, \`/tigris\`, \`/http\`, and \`/import\`, which makes
+virtual data sets of files. Effect is version 4: \`effect/Schema\`, \`effect/FileSystem\` and others are modules of \`effect\`; services are \`Context.Service\`. A repository needs
 three services: an \`ObjectStore\`, the \`Platforms\` of its virtual chunks, and \`Zstd\`.
 `
 
