@@ -4,11 +4,14 @@
  *   node site/main.ts dev                  serves it, and follows changes of docs/
  *   node site/main.ts build [--complete]   builds it into site/dist; fails on dead links and anchors, and with `--complete`
  *                                          also when a page of the navigation is not there
+ *
+ * The environment variable `SITE_URL` says where it will be.
  */
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { build, createServer } from "vitepress"
+import * as Address from "./src/Address.ts"
 import * as Api from "./src/Api.ts"
 import * as Links from "./src/Links.ts"
 import * as LlmsText from "./src/LlmsText.ts"
@@ -67,7 +70,7 @@ interface Written {
 }
 
 /** Writes the pages of the repository, as the site has them, into `content/`. */
-const writeContent = ({ groups: apiGroups, pages: apiPages }: Api.Api): Written => {
+const writeContent = ({ groups: apiGroups, pages: apiPages }: Api.Api, address: Address.Address): Written => {
   fs.rmSync(content, { recursive: true, force: true })
   const problems: Array<Pages.Problem> = []
   const guides = [
@@ -109,7 +112,7 @@ const writeContent = ({ groups: apiGroups, pages: apiPages }: Api.Api): Written 
     if (target?._tag === "Page") pages.set(target.page, Pages.ofProgram(file, read(file)))
   }
   for (const [page, text] of [...pages, ...apiPages]) write(`${page}.md`, text)
-  const source = { groups: all, pages: new Map([...pages, ...apiPages]) }
+  const source = { groups: all, pages: new Map([...pages, ...apiPages]), address }
   write("public/llms.txt", LlmsText.list({ ...source, groups: [...all, ...apiGroups.slice(1)] }))
   write("public/llms-full.txt", LlmsText.full(source))
   write("navigation.json", JSON.stringify({ guides: all, api: apiGroups }))
@@ -117,7 +120,9 @@ const writeContent = ({ groups: apiGroups, pages: apiPages }: Api.Api): Written 
 }
 
 const buildSite = async (isComplete: boolean): Promise<ReadonlyArray<string>> => {
-  const { missing, problems } = writeContent(api())
+  const address = Address.parse(process.env["SITE_URL"])
+  if ("problem" in address) return [address.problem]
+  const { missing, problems } = writeContent(api(), address)
   if (missing.length > 0) console.log(`Pages of the navigation that are not there: ${missing.join(", ")}`)
   const found = [
     ...problems.map(Pages.describe),
@@ -135,19 +140,21 @@ const buildSite = async (isComplete: boolean): Promise<ReadonlyArray<string>> =>
     .map((file) => file.replaceAll(path.sep, "/"))
   const html = files.filter((file) => file.endsWith(".html"))
   const pages = new Map(html.map((file) => [file, fs.readFileSync(path.join(dist, file), "utf8")]))
-  return Links.dead(pages, new Set(files)).map(Links.describe)
+  return Links.dead(pages, new Set(files), address.base).map(Links.describe)
 }
 
+/** At the top of this machine, wherever it will be. */
 const serve = async (): Promise<void> => {
+  delete process.env["SITE_URL"]
   const reference = api()
-  for (const problem of writeContent(reference).problems) console.log(Pages.describe(problem))
+  for (const problem of writeContent(reference, Address.unknown).problems) console.log(Pages.describe(problem))
   const server = await createServer(site, { host: "127.0.0.1" })
   await server.listen()
   server.printUrls()
   let waiting: NodeJS.Timeout | undefined
   fs.watch(path.join(root, "docs"), { recursive: true }, () => {
     clearTimeout(waiting)
-    waiting = setTimeout(() => writeContent(reference), 100)
+    waiting = setTimeout(() => writeContent(reference, Address.unknown), 100)
   })
 }
 

@@ -1,5 +1,6 @@
 import * as fs from "node:fs"
 import { defineConfig } from "vitepress"
+import * as Address from "../src/Address.ts"
 import type { Group } from "../src/Navigation.ts"
 
 /** What `main.ts` found in the repository. */
@@ -7,6 +8,8 @@ const staged = JSON.parse(fs.readFileSync(new URL("../content/navigation.json", 
   readonly guides: ReadonlyArray<Group>
   readonly api: ReadonlyArray<Group>
 }
+// What is wrong with it `main.ts` has said.
+const address = Address.parse(process.env["SITE_URL"])
 const first = staged.guides.find(({ text }) => text === "Virtual data")!.items[0]!.link
 const backends = staged.guides.find(({ text }) => text === "Backends")?.items[0]?.link ?? "/packages/s3"
 
@@ -16,6 +19,7 @@ export default defineConfig({
   lang: "en",
   srcDir: "content",
   outDir: "dist",
+  base: "base" in address ? address.base : "/",
   cleanUrls: true,
   metaChunk: true,
   markdown: { theme: { light: "github-light", dark: "github-dark" } },

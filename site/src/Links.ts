@@ -25,8 +25,13 @@ export const describe = ({ because, href, page }: DeadLink): string =>
  *
  * @param pages - the HTML of each page, by its path
  * @param files - the paths of all files of the site
+ * @param base - the path of the site on its host
  */
-export const dead = (pages: ReadonlyMap<string, string>, files: ReadonlySet<string>): ReadonlyArray<DeadLink> => {
+export const dead = (
+  pages: ReadonlyMap<string, string>,
+  files: ReadonlySet<string>,
+  base = "/"
+): ReadonlyArray<DeadLink> => {
   const ids = new Map(
     Array.from(pages, ([page, html]) => [
       page,
@@ -35,12 +40,16 @@ export const dead = (pages: ReadonlyMap<string, string>, files: ReadonlySet<stri
   )
   const found: Array<DeadLink> = []
   for (const [page, html] of pages) {
-    const base = new URL(`http://site/${page}`)
+    const from = new URL(`http://site${base}${page}`)
     for (const [, , raw] of html.matchAll(/<(?:a|img|link|script)\s[^>]*?(href|src)="([^"]*)"/g)) {
       const href = raw!.replaceAll("&amp;", "&")
-      const url = new URL(href, base)
+      const url = new URL(href, from)
       if (url.host !== "site" || url.protocol !== "http:") continue
-      const file = decoded(url.pathname.slice(1))
+      if (!url.pathname.startsWith(base)) {
+        found.push({ page, href, because: "NoPage" })
+        continue
+      }
+      const file = decoded(url.pathname.slice(base.length))
       const candidates =
         file === "" || file.endsWith("/") ? [`${file}index.html`] : [file, `${file}.html`, `${file}/index.html`]
       const target = candidates.find((candidate) => files.has(candidate))

@@ -29,6 +29,7 @@ export const sections: ReadonlyArray<Section> = [
       ["clouds", "Several clouds"],
       ["import", "From NetCDF, HDF5 and Zarr"],
       ["import/hdf5-chunks", "Chunks of HDF5"],
+      ["import/grib2", "GRIB 2"],
       ["checksums", "Checksums"],
       ["dependencies", "What a repository depends on"]
     ]

@@ -24,18 +24,22 @@ const node = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
 
 /** A NetCDF-3 file of two records. */
 const classic = Buffer.from(
-  [
-    ...["43444601", "00000002", "0000000a", "00000001", "00000001", "74000000", "00000000", "00000000", "00000000"],
-    ...["0000000b", "00000001", "00000001", "61000000", "00000001", "00000000", "00000000", "00000000", "00000004"],
-    ...["00000004", "00000050", "00000007", "fffffffe"]
-  ].join(""),
+  `43444601 00000002 0000000a 00000001 00000001 74000000 00000000 00000000 00000000
+   0000000b 00000001 00000001 61000000 00000001 00000000 00000000 00000000 00000004
+   00000004 00000050 00000007 fffffffe`.replaceAll(/\s/g, ""),
   "hex"
 )
 
 /** A Zarr 2 array of two chunks. */
 const zarray = {
-  ...{ zarr_format: 2, shape: [4], chunks: [2], dtype: "<i2", compressor: null, fill_value: 0 },
-  ...{ order: "C", filters: null }
+  zarr_format: 2,
+  shape: [4],
+  chunks: [2],
+  dtype: "<i2",
+  compressor: null,
+  fill_value: 0,
+  order: "C",
+  filters: null
 }
 
 describe("virtual data sets", () => {

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { beforeAll, describe, expect, it } from "vitest"
+import * as Address from "../../site/src/Address.ts"
 import * as DocComment from "../../site/src/DocComment.ts"
 import * as Links from "../../site/src/Links.ts"
 import * as LlmsText from "../../site/src/LlmsText.ts"
@@ -59,6 +60,13 @@ describe("dead links of a site", () => {
 
   it("are none where all is there", () => expect(Links.dead(pages, files)).toEqual([]))
 
+  it("are those that lead out of the path of the site", () => {
+    const below = new Map([["index.html", '<a href="/docs/">1</a><a href="./reading">2</a><a href="/reading">3</a>']])
+    expect(Links.dead(below, new Set(["index.html", "reading.html"]), "/docs/")).toEqual([
+      { page: "index.html", href: "/reading", because: "NoPage" }
+    ])
+  })
+
   it("are pages, images and anchors that are not there", () => {
     const wrong = new Map([
       ...pages,
@@ -69,6 +77,35 @@ describe("dead links of a site", () => {
       { page: "x.html", href: "/reading#no", because: "NoAnchor" },
       { page: "x.html", href: "/b.svg", because: "NoPage" }
     ])
+  })
+})
+
+describe("the address of a site", () => {
+  it("is the top of any host where none is given", () => {
+    expect(Address.parse(undefined)).toEqual({ origin: "", base: "/" })
+    expect(Address.parse("")).toEqual(Address.unknown)
+    expect(Address.of(Address.unknown, "/reading")).toBe("/reading")
+  })
+
+  it("has a path with a slash at its end", () => {
+    const address = { origin: "https://docs.example.org:8080", base: "/icechunk/" }
+    for (const slash of ["", "/"])
+      expect(Address.parse(`https://docs.example.org:8080/icechunk${slash}`)).toEqual(address)
+    expect(Address.of(address, "/")).toBe("https://docs.example.org:8080/icechunk/")
+    expect(Address.of(address, "/zarr#keys")).toBe("https://docs.example.org:8080/icechunk/zarr#keys")
+    expect(Address.parse("https://docs.example.org")).toEqual({ origin: "https://docs.example.org", base: "/" })
+  })
+
+  it.each([
+    ["docs.example.org", "is not a URL"],
+    ["/icechunk", "is not a URL"],
+    ["file:///srv/docs", "is not an address of the web"],
+    ["https://docs.example.org/?a=1", "has a query or an anchor"],
+    ["https://user:secret@docs.example.org/", "has a user or a password"]
+  ])("is not %s", (text, because) => {
+    const parsed = Address.parse(text)
+    expect(parsed).toEqual({ problem: expect.stringMatching(new RegExp(`^SITE_URL ${because}; give`)) as string })
+    expect(JSON.stringify(parsed)).not.toContain("secret")
   })
 })
 
@@ -109,12 +146,23 @@ describe("llms.txt", () => {
     groups: [{ text: "Start", items: [{ text: "Reading", link: "/reading" }] }],
     pages: new Map([["reading", "---\nx: y\n---\n# Reading {#a}\n\nIt [reads](/zarr.md#b) chunks. And more.\n"]])
   }
+  const address = { origin: "https://docs.example.org", base: "/icechunk/" }
+
   it("lists pages with their first sentence", () => {
-    expect(LlmsText.list(source)).toContain("## Start\n\n- [Reading](/reading): It reads chunks.\n")
+    expect(LlmsText.list({ ...source, address: Address.unknown })).toContain(
+      "## Start\n\n- [Reading](/reading): It reads chunks.\n"
+    )
+    expect(LlmsText.list({ ...source, address })).toContain(
+      "- [Reading](https://docs.example.org/icechunk/reading): It reads chunks.\n"
+    )
   })
+
   it("has all of them in its full form", () => {
-    expect(LlmsText.full(source)).toContain(
+    expect(LlmsText.full({ ...source, address: Address.unknown })).toContain(
       '<page path="/reading">\n\n# Reading\n\nIt [reads](/zarr#b) chunks. And more.\n\n</page>'
+    )
+    expect(LlmsText.full({ ...source, address })).toContain(
+      '<page path="https://docs.example.org/icechunk/reading">\n\n# Reading\n\nIt [reads](https://docs.example.org/icechunk/zarr#b) chunks.'
     )
   })
 })
@@ -127,8 +175,12 @@ describe.skipIf(!vitepress)("the site (skipped where VitePress does not load)", 
 
   beforeAll(async () => {
     const { code, output } = await new Promise<{ readonly code: number; readonly output: string }>((resolve) => {
-      execFile(process.execPath, [path.join(root, "site/main.ts"), "build"], { cwd: root }, (error, stdout, stderr) =>
-        resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
+      const env = { ...process.env, SITE_URL: "https://docs.example.org/icechunk/" }
+      execFile(
+        process.execPath,
+        [path.join(root, "site/main.ts"), "build"],
+        { cwd: root, env },
+        (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
       )
     })
     expect({ code, output: code === 0 ? "" : output }).toEqual({ code: 0, output: "" })
@@ -148,7 +200,7 @@ describe.skipIf(!vitepress)("the site (skipped where VitePress does not load)", 
     const repository = page("api/core/Repository.html")
     expect(repository).toContain('id="create"')
     expect(repository).toContain("<code>persist</code> becomes its <code>config.json</code>")
-    expect(repository).toMatch(/Errors: .*href="\/api\/core\/RepositoryError#RepositoryAlreadyExists"/)
+    expect(repository).toMatch(/Errors: .*href="\/icechunk\/api\/core\/RepositoryError#RepositoryAlreadyExists"/)
     expect(repository).toContain("Example")
   })
 
@@ -157,8 +209,9 @@ describe.skipIf(!vitepress)("the site (skipped where VitePress does not load)", 
       true
     )
     expect(page("llms.txt")).toMatch(/^# effect-icechunk\n/)
-    expect(page("llms.txt")).toContain("- [Reading chunks](/reading): ")
-    expect(page("llms-full.txt")).toContain('<page path="/reading">')
+    expect(page("llms.txt")).toContain("- [Reading chunks](https://docs.example.org/icechunk/reading): ")
+    expect(page("llms-full.txt")).toContain('<page path="https://docs.example.org/icechunk/reading">')
+    for (const file of ["llms.txt", "llms-full.txt"]) expect(page(file)).not.toMatch(/\]\(\//)
     expect(page("llms-full.txt")).not.toContain("<!-- snippets")
   })
 

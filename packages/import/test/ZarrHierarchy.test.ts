@@ -91,6 +91,93 @@ describe("ZarrHierarchy", () => {
     })
   )
 
+  it.effect("reads what zarrita wrote as Zarr 3, shards as they are, consolidated or not", () =>
+    Effect.gen(function* () {
+      const { objects: store, put, session } = yield* World.make
+      const files = new Map<string, Uint8Array>()
+      yield* Effect.promise(async () => {
+        const root = zarr.root({
+          get: (key: string) => Promise.resolve(files.get(key)),
+          set: (key: string, bytes: Uint8Array) => Promise.resolve(void files.set(key, bytes.slice()))
+        })
+        await zarr.create(root, { attributes: { title: "three" } })
+        await zarr.create(root.resolve("/inner"))
+        const array = await zarr.create(root.resolve("/inner/a"), {
+          shape: [5, 4],
+          chunkShape: [2, 3],
+          dtype: "int32",
+          fillValue: -1,
+          codecs: [
+            { name: "bytes", configuration: { endian: "little" } },
+            { name: "numcodecs.lz4", configuration: { acceleration: 1 } }
+          ],
+          dimensionNames: ["y", "x"],
+          attributes: { units: "m" }
+        })
+        const data = Int32Array.from({ length: 20 }, (_, i) => i)
+        await zarr.set(array, null, { data, shape: [5, 4], stride: [4, 1] })
+      })
+      // One shard with two of its four chunks, and the place of each at its end.
+      const shard = new DataView(new ArrayBuffer(8 + 4 * 16))
+      for (const [i, value] of [7, 8, 9, 10].entries()) shard.setInt16(2 * i, value, true)
+      for (const [i, offset] of [0, undefined, 4, undefined].entries()) {
+        shard.setBigUint64(8 + 16 * i, offset === undefined ? 2n ** 64n - 1n : BigInt(offset), true)
+        shard.setBigUint64(16 + 16 * i, offset === undefined ? 2n ** 64n - 1n : 4n, true)
+      }
+      const bytes = { name: "bytes", configuration: { endian: "little" } }
+      const sharded = {
+        zarr_format: 3,
+        node_type: "array",
+        shape: [8],
+        data_type: "int16",
+        chunk_grid: { name: "regular", configuration: { chunk_shape: [8] } },
+        chunk_key_encoding: { name: "default", configuration: { separator: "." } },
+        fill_value: 0,
+        codecs: [
+          {
+            name: "sharding_indexed",
+            configuration: { chunk_shape: [2], codecs: [bytes], index_codecs: [bytes], index_location: "end" }
+          }
+        ],
+        attributes: {}
+      }
+      files.set("/sharded/zarr.json", new TextEncoder().encode(JSON.stringify(sharded)))
+      files.set("/sharded/c.0", new Uint8Array(shard.buffer))
+      for (const [key, content] of files) yield* put(`z3${key}`, content)
+      const root = SourceFile.make(store, "bucket/z3", "s3://bucket/z3")
+
+      const read = Effect.fnUntraced(function* (at: string) {
+        const dataset = yield* ZarrHierarchy.dataset(root)
+        assert.deepStrictEqual(dataset.skipped, [])
+        yield* Import.into(session, at, dataset)
+        assert.deepStrictEqual(yield* session.attributes(at), { title: "three" })
+        const array = yield* World.read(session, `${at}/inner/a` as `/${string}`)
+        assert.deepStrictEqual(
+          Array.from(array.data as Int32Array),
+          Array.from({ length: 20 }, (_, i) => i)
+        )
+        assert.deepStrictEqual(array.attributes, { units: "m" })
+        const { data } = yield* World.read(session, `${at}/sharded` as `/${string}`)
+        assert.deepStrictEqual(Array.from(data as Int16Array), [7, 8, 0, 0, 9, 10, 0, 0])
+      })
+      yield* read("/plain")
+
+      const documents = [...files].filter(([key]) => key.endsWith("/zarr.json") && key !== "/zarr.json")
+      const metadata = Object.fromEntries(
+        documents.map(([key, content]) => [
+          key.slice(1, -"/zarr.json".length),
+          JSON.parse(new TextDecoder().decode(content)) as unknown
+        ])
+      )
+      const top = JSON.parse(new TextDecoder().decode(files.get("/zarr.json"))) as object
+      const consolidated = { ...top, consolidated_metadata: { kind: "inline", must_understand: false, metadata } }
+      yield* put("z3/zarr.json", new TextEncoder().encode(JSON.stringify(consolidated)))
+      // What is consolidated is not asked for.
+      yield* store.delete(documents.map(([key]) => `bucket/z3${key}`))
+      yield* read("/consolidated")
+    })
+  )
+
   it.effect("refuses an Icechunk repository, and a directory without Zarr", () =>
     Effect.gen(function* () {
       const { objects: store, put } = yield* World.make

@@ -11,6 +11,7 @@ import type { VirtualArray } from "../../Dataset.ts"
 import { FileChanged, type ImportError } from "../../ImportError.ts"
 import type { SourceFile } from "../../SourceFile.ts"
 import type { Described } from "./Compare.ts"
+import type * as Zarrita from "zarrita"
 
 /** Encoded chunks by their numbers, as in `0/1`. */
 export type ChunkBytes = ReadonlyMap<string, Uint8Array>
@@ -96,16 +97,18 @@ export const sameBytes = (a: ChunkBytes, b: ChunkBytes): boolean =>
 
 export type Numbers = ArrayLike<number> | ArrayLike<bigint> | ArrayLike<string> | ArrayLike<boolean>
 
-type Zarrita = typeof import("zarrita")
-
 /** Loaded when values have to be compared that are encoded otherwise. */
-const zarrita: Effect.Effect<Zarrita> = Effect.promise(() => import("zarrita"))
+const zarrita: Effect.Effect<typeof Zarrita> = Effect.promise(() => import("zarrita"))
 
 /** The values of chunks, decoded by zarrita, row by row; `undefined` for what it does not read. */
 export const decode = (described: Described, chunks: ChunkBytes): Effect.Effect<Numbers | undefined> =>
   Effect.flatMap(zarrita, (zarr) => decodeWith(zarr, described, chunks))
 
-const decodeWith = (zarr: Zarrita, described: Described, chunks: ChunkBytes): Effect.Effect<Numbers | undefined> =>
+const decodeWith = (
+  zarr: typeof Zarrita,
+  described: Described,
+  chunks: ChunkBytes
+): Effect.Effect<Numbers | undefined> =>
   Effect.tryPromise(async () => {
     const json = Result.getOrThrow(ZarrMetadata.array("/", described))
     const store = {
