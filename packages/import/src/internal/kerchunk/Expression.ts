@@ -65,7 +65,7 @@ const unquote = (text: string): string =>
   text.slice(1, -1).replaceAll(/\\(.)/gs, (_, letter: string) => escapes[letter] ?? letter)
 
 /** Text of a value as Python writes it. */
-export const show = (value: Value): string => {
+const show = (value: Value): string => {
   if (typeof value === "string") return value
   if (typeof value === "bigint") return value.toString()
   if (typeof value !== "number") return refuse("a template with arguments is not called")

@@ -10,7 +10,7 @@ import { isObject } from "../zarr/Zarr3.ts"
 import * as Expression from "./Expression.ts"
 
 /** Where a key's bytes are, as it is written. */
-export type Reference = Json
+type Reference = Json
 
 export interface Options {
   readonly templates: Readonly<Record<string, string>>

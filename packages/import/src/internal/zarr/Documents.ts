@@ -11,7 +11,7 @@ import { DamagedFile, type ImportError, WrongFormat } from "../../ImportError.ts
 import type { SourceFile } from "../../SourceFile.ts"
 import { isObject } from "./Zarr3.ts"
 
-export type Document =
+type Document =
   | { readonly _tag: "Group"; readonly attributes: JsonObject }
   | { readonly _tag: "Array2"; readonly zarray: JsonObject; readonly attributes: JsonObject }
   | { readonly _tag: "Array3"; readonly json: JsonObject }
