@@ -6,17 +6,13 @@
  *
  * @since 0.1.0
  */
-import { ZarrMetadata } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { Dataset, Group, JsonObject, Skipped, VirtualArray } from "./Dataset.ts"
+import type { Dataset, Skipped, VirtualArray } from "./Dataset.ts"
 import type { ImportError } from "./ImportError.ts"
-import * as Paths from "./internal/Paths.ts"
 import * as ChunkObjects from "./internal/zarr/ChunkObjects.ts"
 import * as Documents from "./internal/zarr/Documents.ts"
-import * as Zarr2 from "./internal/zarr/Zarr2.ts"
-import * as Zarr3 from "./internal/zarr/Zarr3.ts"
+import * as Nodes from "./internal/zarr/Nodes.ts"
 import type { ReadOptions, SourceFile } from "./SourceFile.ts"
 
 /**
@@ -36,21 +32,8 @@ export interface Options extends Pick<ReadOptions, "checksum"> {
   readonly extensions?: ReadonlyArray<string> | undefined
 }
 
-/** An array, and how its chunks' keys are made. */
-interface Found {
-  readonly path: string
-  readonly array: Zarr2.Translated
-  readonly keys: Zarr3.Keys
-}
-
-const read2 = (zarray: JsonObject, zattrs: JsonObject) =>
-  Result.map(Zarr2.translate(zarray, zattrs), (array) => ({
-    array,
-    keys: { isDefault: false, separator: Zarr2.separator(zarray) ?? "." } as const
-  }))
-
 /** Bytes of each chunk, where all have the same. */
-const chunkBytes = ({ array: { chunkShape, codecs, dataType } }: Found): number | undefined => {
+const chunkBytes = ({ array: { chunkShape, codecs, dataType } }: Nodes.ArrayNode): number | undefined => {
   const bits = typeof dataType === "string" ? /^(?:u?int|float|complex)(\d+)$/.exec(dataType)?.[1] : undefined
   const size = dataType === "bool" ? 1 : Number(bits ?? Number.NaN) / 8
   const isPlain = codecs.every(({ name }) => name === "bytes" || name === "transpose")
@@ -77,40 +60,9 @@ export const dataset: (root: SourceFile, options?: Options) => Effect.Effect<Dat
   const skipped: Array<Skipped> = []
   const base = Documents.prefixOf(root.key)
   const location = Documents.prefixOf(root.location)
-  const skip = (path: string, kind: Skipped["kind"], { problem, reason }: Zarr2.Problem) =>
+  const skip = (path: string, kind: Skipped["kind"], { problem, reason }: Nodes.Problem) =>
     void skipped.push({ location: `${location}${path.slice(1)}`, path, kind, reason, problem })
-  const groups: Array<Group> = []
-  const found: Array<Found> = []
-  for (const [path, document] of documents) {
-    const names = path.split("/").filter((name) => name !== "")
-    const problem = names.map(Paths.nameProblem).find((problem) => problem !== undefined)
-    const kind = document._tag === "Group" ? "group" : "array"
-    if (problem !== undefined) {
-      skip(path, kind, { reason: "name", problem: `it cannot be the name of a node: ${problem}` })
-      continue
-    }
-    if (document._tag === "Group") {
-      groups.push({ path, attributes: document.attributes })
-      continue
-    }
-    const read = document._tag === "Array2" ? read2(document.zarray, document.attributes) : Zarr3.read(document.json)
-    if (Result.isFailure(read)) {
-      skip(path, kind, read.failure)
-      continue
-    }
-    const one = { path, ...read.success }
-    const { extensions } = options
-    const invalid = Result.flatMap(ZarrMetadata.array(path, { ...one.array, extensions }), (bytes) =>
-      ZarrMetadata.parse(path, bytes, { extensions })
-    )
-    if (Result.isFailure(invalid)) {
-      const { field, problem } = invalid.failure
-      const reason = field.startsWith("data_type") ? "data type" : field.startsWith("codecs") ? "codec" : "format"
-      skip(path, kind, { reason, problem: `its \`${field}\` cannot be: ${problem}` })
-      continue
-    }
-    found.push(one)
-  }
+  const { arrays: found, groups } = Nodes.read(documents, options.extensions, skip)
   const arrays: Array<VirtualArray> = []
   for (const one of found) {
     const { array, keys, path } = one

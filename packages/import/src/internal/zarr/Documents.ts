@@ -26,7 +26,7 @@ const maxBytes = 64 * 1024 * 1024
 export const prefixOf = (key: string): string => (key === "" || key.endsWith("/") ? key : `${key}/`)
 
 /** Python writes NaN and infinities, which JSON does not have: they become texts. */
-const parse = (text: string): unknown => {
+export const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)
   } catch {
@@ -37,10 +37,11 @@ const parse = (text: string): unknown => {
   }
 }
 
-const files = [".zarray", ".zgroup", ".zattrs", "zarr.json"] as const
+/** Names of the objects that describe nodes. */
+export const files = [".zarray", ".zgroup", ".zattrs", "zarr.json"] as const
 
 /** What an object says, by its key below the root. */
-type Parts = Map<string, JsonObject>
+export type Parts = Map<string, JsonObject>
 
 const document3 = (json: JsonObject): Document | undefined => {
   const { attributes } = json
@@ -51,7 +52,7 @@ const document3 = (json: JsonObject): Document | undefined => {
 }
 
 /** Nodes of the parts that describe them. */
-const nodes = (parts: Parts): Documents => {
+export const nodes = (parts: Parts): Documents => {
   const found = new Map<string, Document>()
   for (const [key, json] of parts) {
     const cut = key.lastIndexOf("/")
@@ -143,7 +144,7 @@ const consolidated3 = (root: JsonObject): Parts | undefined => {
   return parts
 }
 
-const consolidated2 = (root: JsonObject): Parts | undefined => {
+export const consolidated2 = (root: JsonObject): Parts | undefined => {
   const { metadata } = root
   if (!isObject(metadata)) return undefined
   const parts: Parts = new Map()
