@@ -30,6 +30,7 @@ export const sections: ReadonlyArray<Section> = [
       ["import", "From NetCDF, HDF5 and Zarr"],
       ["import/hdf5-chunks", "Chunks of HDF5"],
       ["import/grib2", "GRIB 2"],
+      ["import/kerchunk", "kerchunk"],
       ["checksums", "Checksums"],
       ["dependencies", "What a repository depends on"]
     ]
