@@ -1,11 +1,11 @@
 /** How long is waited between two requests. */
+import * as Repetition from "@effect-icechunk/core/store/Repetition"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { Fetch } from "../src/Fetch.ts"
 import * as HttpObjectStore from "../src/HttpObjectStore.ts"
-import * as Judgement from "../src/internal/Judgement.ts"
 import { reasonOf } from "./support/Harness.ts"
 
 const start = Date.parse("2026-12-01T10:00:00Z")
@@ -21,7 +21,7 @@ describe("Retry-After", () => {
     ["Tue, 01 Dec 2026 09:00:00 GMT", undefined],
     [null, undefined]
   ] as const)("`%s` is a wait of %s ms", (header, wait) => {
-    assert.strictEqual(Judgement.waitOf(header, start), wait)
+    assert.strictEqual(Repetition.retryAfter(header, start), wait)
   })
 
   /** The store of a server that refuses twice, and when it was asked. */

@@ -113,9 +113,6 @@ export interface S3Connection {
 const requestTimeout = (options: S3Options.StoreOptions): Duration.Duration =>
   Duration.fromInputUnsafe(options.requestTimeout ?? "2 minutes")
 
-/** The longest `Retry-After` that is honoured, in milliseconds. */
-const maxRetryAfter = 30_000
-
 /**
  * Delays and bounds of repetitions.
  *
@@ -124,18 +121,12 @@ const maxRetryAfter = 30_000
  */
 export const schedule = (
   options: S3Options.RetryOptions | undefined
-): Schedule.Schedule<Duration.Duration, S3Error.S3Failure> => {
-  const maxDelay = Duration.fromInputUnsafe(options?.maxDelay ?? "10 seconds")
-  return Schedule.exponential(options?.baseDelay ?? "100 millis").pipe(
-    Schedule.setInputType<S3Error.S3Failure>(),
-    Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, maxDelay))),
-    Schedule.jittered,
-    Schedule.modifyDelay(({ duration, input }) =>
-      Effect.succeed(Duration.max(duration, Duration.millis(Math.min(maxRetryAfter, input.retryAfter ?? 0))))
-    ),
-    Schedule.upTo({ times: options?.times ?? 8, duration: options?.budget ?? "3 minutes" })
-  )
-}
+): Schedule.Schedule<Duration.Duration, S3Error.S3Failure> =>
+  Repetition.delays<S3Error.S3Failure>({
+    firstDelay: options?.baseDelay ?? "100 millis",
+    maxDelay: options?.maxDelay ?? "10 seconds",
+    asked: ({ retryAfter }) => retryAfter
+  }).pipe(Schedule.upTo({ times: options?.times ?? 8, duration: options?.budget ?? "3 minutes" }))
 
 /** The SDK client of the next request, and what may change after a failure. */
 interface Clients {

@@ -8,6 +8,7 @@
  */
 import * as Data from "effect/Data"
 import * as Reason from "@effect-icechunk/core/ObjectStoreError"
+import * as Repetition from "@effect-icechunk/core/store/Repetition"
 
 /**
  * One request failed.
@@ -160,13 +161,6 @@ export const failure = (
     mayBeApplied: options?.mayBeApplied ?? false
   })
 
-/** Seconds or a date (RFC 9110, section 10.2.3), in milliseconds from `now`. */
-const waitOf = (header: string | undefined, now: number): number | undefined => {
-  if (header === undefined) return undefined
-  const wait = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
-  return Number.isFinite(wait) && wait > 0 ? wait : undefined
-}
-
 const wrongClock =
   "the clock of this machine differs from the store's by more than the store allows, whatever the credentials; set the clock"
 
@@ -213,7 +207,7 @@ export const classify = (
     request: nonEmpty(thrown.$metadata?.requestId)
   })
   const size = /^bytes \*\/(\d{1,15})$/.exec(headers["content-range"] ?? "")?.[1]
-  const retryAfter = waitOf(headers["retry-after"], options?.now ?? 0)
+  const retryAfter = Repetition.retryAfter(headers["retry-after"], options?.now ?? 0)
   return new S3Failure({
     reason:
       code === "RequestTimeTooSkewed"

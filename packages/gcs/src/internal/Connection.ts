@@ -9,7 +9,6 @@ import * as Places from "@effect-icechunk/core/store/Places"
 import * as Repetition from "@effect-icechunk/core/store/Repetition"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Auth from "./Auth.ts"
 import * as Failures from "./Failures.ts"
@@ -132,10 +131,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       places.within
     )
 
-  const delays = Schedule.exponential(settings.firstDelay).pipe(
-    Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, settings.maxDelay))),
-    Schedule.jittered
-  )
+  const delays = Repetition.delays<unknown>(settings)
 
   const concluded = (
     { answer, credentials }: Exchanged,

@@ -8,6 +8,7 @@ import * as ByteRange from "@effect-icechunk/core/ByteRange"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import { excess, type GetOptions, type ObjectMeta } from "@effect-icechunk/core/ObjectStore"
 import * as ObjectStoreError from "@effect-icechunk/core/ObjectStoreError"
+import * as Repetition from "@effect-icechunk/core/store/Repetition"
 import type { Head } from "./Exchange.ts"
 
 /** What was asked, and under which rules the answer comes. */
@@ -193,16 +194,9 @@ export const judgeHead = (
   return size === undefined ? undefined : { ...metaOf(key, head), size }
 }
 
-/** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), in milliseconds from `now`. Pure. */
-export const waitOf = (header: string | null, now: number): number | undefined => {
-  if (header === null) return undefined
-  const wait = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
-  return Number.isFinite(wait) && wait > 0 ? wait : undefined
-}
-
 /** What a refusal is. Pure; `detail` is what the body says, without secrets. */
 export const refusal = (status: number, headers: Headers, detail: string, now: number): ObjectStoreError.Reason => {
-  const retryAfter = waitOf(headers.get("retry-after"), now)
+  const retryAfter = Repetition.retryAfter(headers.get("retry-after"), now)
   switch (status) {
     case 304:
       return new ObjectStoreError.NotModified({ detail })

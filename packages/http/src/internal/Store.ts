@@ -18,9 +18,7 @@ import * as RequestSpan from "@effect-icechunk/core/RequestSpan"
 import * as Places from "@effect-icechunk/core/store/Places"
 import * as Repetition from "@effect-icechunk/core/store/Repetition"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { FetchFunction, PageShape } from "../Fetch.ts"
 import { defaultConcurrency, defaultWholeBodyLimit, type RequestOptions } from "../HttpOptions.ts"
@@ -60,11 +58,6 @@ const mostUnknown = 2 ** 30
 
 /** HTTP has no words for a range without bytes. */
 const isEmptyRange = (range: ByteRange.ByteRange): boolean => range._tag !== "From" && range.length === 0
-
-/** The longest `Retry-After` that is waited for, in milliseconds. */
-const maxRetryAfter = 30_000
-
-const askedWait = (reason: Reason): number => ("retryAfter" in reason ? (reason.retryAfter ?? 0) : 0)
 
 const truncated = (received: number, expected: number): Reason =>
   new InvalidResponse({
@@ -113,15 +106,11 @@ export const make = (settings: Settings): ObjectStore.ObjectStoreShape => {
   const whole = Whole.make(2 * wholeLimit)
   const connection = Connection.make(settings)
   const { times = 5, baseDelay = "200 millis", maxDelay = "10 seconds" } = options.retry ?? {}
-  const longest = Duration.fromInputUnsafe(maxDelay)
-  const delays = Schedule.exponential(Duration.fromInputUnsafe(baseDelay)).pipe(
-    Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, longest))),
-    Schedule.jittered,
-    Schedule.setInputType<Reason>(),
-    Schedule.modifyDelay(({ duration, input }) =>
-      Effect.succeed(Duration.max(duration, Duration.millis(Math.min(maxRetryAfter, askedWait(input)))))
-    )
-  )
+  const delays = Repetition.delays<Reason>({
+    firstDelay: baseDelay,
+    maxDelay,
+    asked: (reason) => ("retryAfter" in reason ? reason.retryAfter : undefined)
+  })
 
   const retrying = <A>(attempt: (isAgain: boolean) => Effect.Effect<A, Reason>): Effect.Effect<A, Reason> =>
     Effect.suspend(() => {
