@@ -20,7 +20,9 @@ import * as Existing from "./internal/concat/Existing.ts"
 import * as Plan from "./internal/concat/Plan.ts"
 import * as Shift from "./internal/concat/Shift.ts"
 import * as Values from "./internal/concat/Values.ts"
+import * as Numbers from "./internal/Numbers.ts"
 import * as Paths from "./internal/Paths.ts"
+import * as Pieces from "./internal/Pieces.ts"
 import type { SourceFile } from "./SourceFile.ts"
 
 /**
@@ -167,13 +169,11 @@ const written = (
   length: number,
   from: number
 ): Stream.Stream<Chunks> =>
-  values.length === 0
-    ? Stream.empty
-    : Stream.map(Stream.range(0, Math.ceil(values.length / length) - 1), (i): Chunks => ({
-        _tag: "Bytes",
-        index: [from + i],
-        bytes: Values.encode(dataType, values.slice(i * length, (i + 1) * length), length)
-      }))
+  Stream.map(Pieces.batches(values.length, length), (part): Chunks => ({
+    _tag: "Bytes",
+    index: [from + part.from / length],
+    bytes: Numbers.encode(dataType, values.slice(part.from, part.to), length)
+  }))
 
 const littleEndian = (dataType: string) =>
   dataType.endsWith("int8") ? [{ name: "bytes" }] : [{ name: "bytes", configuration: { endian: "little" } }]

@@ -14,6 +14,7 @@ import * as ByteSource from "./internal/ByteSource.ts"
 import type * as Field from "./internal/grib2/Field.ts"
 import * as Index from "./internal/grib2/Index.ts"
 import * as Messages from "./internal/grib2/Messages.ts"
+import * as Numbers from "./internal/Numbers.ts"
 import * as Paths from "./internal/Paths.ts"
 import * as Pieces from "./internal/Pieces.ts"
 import type { ReadOptions, SourceFile } from "./SourceFile.ts"
@@ -42,23 +43,17 @@ const coordinate = (
   attributes: JsonObject,
   isInteger = false
 ): VirtualArray => {
-  const numbers = isInteger ? BigInt64Array.from(values, BigInt) : Float64Array.from(values)
-  const bytes = new Uint8Array(values.length * 8)
-  const view = new DataView(bytes.buffer)
-  for (const [i, value] of numbers.entries()) {
-    if (typeof value === "bigint") view.setBigInt64(i * 8, value, true)
-    else view.setFloat64(i * 8, value, true)
-  }
+  const dataType = isInteger ? "int64" : "float64"
   return {
     path,
     shape: [values.length],
     chunkShape: [values.length],
-    dataType: isInteger ? "int64" : "float64",
+    dataType,
     fillValue: isInteger ? 0 : "NaN",
     codecs: [{ name: "bytes", configuration: { endian: "little" } }],
     dimensionNames: [dimension],
     attributes,
-    chunks: Stream.sync((): Chunks => ({ _tag: "Bytes", index: [0], bytes }))
+    chunks: Stream.sync((): Chunks => ({ _tag: "Bytes", index: [0], bytes: Numbers.encode(dataType, values) }))
   }
 }
 
@@ -148,8 +143,7 @@ const arraysOf = (source: ByteSource.ByteSource, base: string, all: ReadonlyArra
     taken.add(place)
   }
   const rank = axes.length + 2
-  const batch = (from: number): Chunks => {
-    const rows = fields.slice(from, from + Pieces.batchRows)
+  const batch = (rows: ReadonlyArray<Messages.Located>): Chunks => {
     const indices = new Uint32Array(rows.length * rank)
     for (const [row, field] of rows.entries()) {
       for (const [i, one] of axes.entries()) indices[row * rank + i] = one.place(field)
@@ -175,9 +169,7 @@ const arraysOf = (source: ByteSource.ByteSource, base: string, all: ReadonlyArra
       GRIB_typeOfLevel: product.typeOfLevel,
       GRIB_gridDefinitionTemplateNumber: grid.template
     },
-    chunks: Stream.range(0, Math.ceil(fields.length / Pieces.batchRows) - 1).pipe(
-      Stream.map((number) => batch(number * Pieces.batchRows))
-    )
+    chunks: Stream.map(Pieces.batches(fields.length), ({ from, to }) => batch(fields.slice(from, to)))
   }
   return { arrays: [main, ...axes.flatMap((one) => one.arrays(base)), ...gridArrays(base, grid)], twice }
 }

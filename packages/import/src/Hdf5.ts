@@ -108,10 +108,7 @@ const attributesOf = Effect.fnUntraced(function* (
     if (Dimensions.own.has(attribute.name)) continue
     const value = yield* Attributes.toJson(source, heaps, attribute)
     if ("json" in value) json[attribute.name] = value.json
-    else {
-      const reason = value.problem.includes("2^53") ? "value" : "data type"
-      skip({ path: `${path}@${attribute.name}`, kind: "attribute", reason, problem: value.problem })
-    }
+    else skip({ path: `${path}@${attribute.name}`, kind: "attribute", ...value })
   }
   return json
 })

@@ -15,6 +15,7 @@ import * as Locations from "./internal/kerchunk/Locations.ts"
 import * as References from "./internal/kerchunk/References.ts"
 import { inline, type Resolve, Rows } from "./internal/kerchunk/Rows.ts"
 import * as Paths from "./internal/Paths.ts"
+import * as Pieces from "./internal/Pieces.ts"
 import * as ChunkKeys from "./internal/zarr/ChunkKeys.ts"
 import * as Documents from "./internal/zarr/Documents.ts"
 import * as Nodes from "./internal/zarr/Nodes.ts"
@@ -154,9 +155,6 @@ const finder = (arrays: ReadonlyMap<string, Gathering | null>) => {
   }
 }
 
-const gridOf = ({ array: { chunkShape, shape } }: Nodes.ArrayNode): ReadonlyArray<number> =>
-  shape.map((length, axis) => Math.ceil(length / chunkShape[axis]!))
-
 /** The data set of references in JSON. Pure. */
 const ofJson = (reading: Reading, json: JsonObject): Result.Result<Dataset, string> =>
   Result.gen(function* () {
@@ -175,7 +173,12 @@ const ofJson = (reading: Reading, json: JsonObject): Result.Result<Dataset, stri
     for (const node of nodes.arrays) {
       const directory = node.path.slice(1)
       const rows = new Rows(node.array.shape.length, resolve)
-      const one = { node, grid: gridOf(node), rows, at: directory === "" ? 0 : directory.length + 1 }
+      const one = {
+        node,
+        grid: Pieces.counts(node.array.shape, node.array.chunkShape),
+        rows,
+        at: directory === "" ? 0 : directory.length + 1
+      }
       arrays.set(directory, one)
       gathered.push(one)
     }

@@ -56,12 +56,12 @@ const defaultFill: Readonly<Record<string, number>> = {
 
 const attributesOf = (
   attributes: ReadonlyArray<Header.Attribute>,
-  onSkipped: (name: string, problem: string) => void
+  onSkipped: (name: string, why: Pick<Skipped, "reason" | "problem">) => void
 ): JsonObject => {
   const json: Record<string, Json> = {}
   for (const { name, type, value } of attributes) {
     if (name in json) {
-      onSkipped(name, "there are two of this name; the first counts")
+      onSkipped(name, { reason: "name", problem: "there are two of this name; the first counts" })
       continue
     }
     if (typeof value === "string") {
@@ -76,7 +76,7 @@ const attributesOf = (
           : Values.numberJson(Number(one))
     )
     if (values.includes(undefined)) {
-      onSkipped(name, "it has integers beyond 2^53, which JSON numbers do not hold exactly in all readers")
+      onSkipped(name, Values.beyond)
       continue
     }
     json[name] = values.length === 1 ? values[0]! : (values as ReadonlyArray<Json>)
@@ -206,10 +206,10 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
   const placed = Layout.place(header, source.size)
   if ("_tag" in placed) return yield* source.damaged(placed.offset, placed.problem)
   const skipped: Array<Skipped> = []
-  const skip = (path: string, kind: Skipped["kind"], reason: Skipped["reason"], problem: string) =>
-    void skipped.push({ location: file.location, path, kind, reason, problem })
-  const named = (path: string) => (name: string, problem: string) =>
-    skip(`${path}@${name}`, "attribute", problem.startsWith("it has") ? "value" : "name", problem)
+  const skip = (path: string, kind: Skipped["kind"], why: Pick<Skipped, "reason" | "problem">) =>
+    void skipped.push({ location: file.location, path, kind, ...why })
+  const named = (path: string) => (name: string, why: Pick<Skipped, "reason" | "problem">) =>
+    skip(`${path}@${name}`, "attribute", why)
   const { maxTextBytes = 8 * mebibyte } = options
   const opened = { source, options }
   const arrays: Array<VirtualArray> = []
@@ -220,7 +220,7 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
     const problem =
       Paths.nameProblem(name) ?? (taken.has(name) ? "there are two of this name; the first counts" : undefined)
     if (problem !== undefined) {
-      skip(path, "array", "name", problem)
+      skip(path, "array", { reason: "name", problem })
       continue
     }
     taken.add(name)

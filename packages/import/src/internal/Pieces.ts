@@ -1,5 +1,5 @@
 /**
- * Arrays whose elements lie in one piece: their chunks.
+ * Grids of chunks and batches of refs, and arrays whose elements lie in one piece.
  *
  * @since 0.1.0
  */
@@ -9,6 +9,39 @@ import type { Chunks, RefColumns } from "../Dataset.ts"
 
 /** Rows of a batch of refs, at most. */
 export const batchRows = 65_536
+
+/** Chunks along each dimension. */
+export const counts = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<number>): ReadonlyArray<number> =>
+  shape.map((length, axis) => Math.ceil(length / chunkShape[axis]!))
+
+/** Writes the place of a chunk in a grid into `into`, from `at` on, by its number row by row. */
+export const place = (
+  number: number,
+  counts: ReadonlyArray<number>,
+  into: Uint32Array | Array<number>,
+  at = 0
+): void => {
+  let rest = number
+  for (let axis = counts.length - 1; axis >= 0; axis--) {
+    into[at + axis] = rest % counts[axis]!
+    rest = Math.floor(rest / counts[axis]!)
+  }
+}
+
+/** Some rows of many: from which to before which. */
+interface Batch {
+  readonly from: number
+  readonly to: number
+}
+
+/** Rows in batches, in their order. */
+export const batches = (rows: number, size: number = batchRows): Stream.Stream<Batch> =>
+  rows === 0
+    ? Stream.empty
+    : Stream.map(Stream.range(0, Math.ceil(rows / size) - 1), (number) => ({
+        from: number * size,
+        to: Math.min(rows, (number + 1) * size)
+      }))
 
 /** The largest divisor of `length` up to `most`. */
 const divisor = (length: number, most: number): number => {
@@ -50,22 +83,16 @@ export const grid = (
   chunk: ReadonlyArray<number>,
   options: { readonly length: number; readonly offsetOf: (number: number) => number }
 ): Stream.Stream<Chunks> => {
-  const counts = shape.map((length, axis) => Math.ceil(length / chunk[axis]!))
-  const total = counts.reduce((a, b) => a * b, 1)
+  const along = counts(shape, chunk)
   const rank = shape.length
-  const batch = (from: number): Chunks => {
-    const rows = Math.min(batchRows, total - from)
+  return Stream.map(batches(along.reduce((a, b) => a * b, 1)), ({ from, to }) => {
+    const rows = to - from
     const indices = new Uint32Array(rows * rank)
     const offsets = new Float64Array(rows)
     for (let row = 0; row < rows; row++) {
-      let rest = from + row
-      for (let axis = rank - 1; axis >= 0; axis--) {
-        indices[row * rank + axis] = rest % counts[axis]!
-        rest = Math.floor(rest / counts[axis]!)
-      }
+      place(from + row, along, indices, row * rank)
       offsets[row] = options.offsetOf(from + row)
     }
     return refs(file, { indices, offsets, lengths: new Float64Array(rows).fill(options.length) })
-  }
-  return Stream.range(0, Math.ceil(total / batchRows) - 1).pipe(Stream.map((number) => batch(number * batchRows)))
+  })
 }

@@ -14,6 +14,12 @@ export const integerJson = (value: bigint | number): number | undefined => {
   return Number.isSafeInteger(number) ? number : undefined
 }
 
+/** Why integers are left out. */
+export const beyond = {
+  reason: "value",
+  problem: "it has integers beyond 2^53, which JSON numbers do not hold exactly in all readers"
+} as const
+
 const base64 = (bytes: Uint8Array): string => {
   let text = ""
   for (const byte of bytes) text += String.fromCharCode(byte)

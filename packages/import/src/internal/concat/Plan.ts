@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Json } from "../../Dataset.ts"
 import * as Compare from "./Compare.ts"
 import * as Times from "./Times.ts"
+import * as Numbers from "../Numbers.ts"
 import * as Values from "./Values.ts"
 
 /** A file, or what is in a session already. */
@@ -224,7 +225,7 @@ const joined = Effect.fnUntraced(function* <E>(
   const differences = [...against(), ...misaligned(sources, arrays, axis)]
   const { path } = first!
   const lengths = arrays.map(({ shape }) => shape[axis]!)
-  const mayRecode = options.recode && first!.shape.length === 1 && Values.isWritable(first!.dataType)
+  const mayRecode = options.recode && first!.shape.length === 1 && Numbers.isWritable(first!.dataType)
   if (differences.length > 0 && mayRecode && against(recodable).length === 0) {
     return yield* recoded(sources, arrays, options)
   }

@@ -148,21 +148,6 @@ export const sameValues = (a: Numbers, b: Numbers): boolean =>
   a.length === b.length &&
   Array.from({ length: a.length }, (_, i) => i).every((i) => Object.is(a[i], b[i]) || a[i] === b[i])
 
-type View = (view: DataView, at: number, value: number | bigint) => void
-
-const writers: Readonly<Record<string, readonly [size: number, write: View]>> = {
-  int8: [1, (view, at, value) => view.setInt8(at, Number(value))],
-  int16: [2, (view, at, value) => view.setInt16(at, Number(value), true)],
-  int32: [4, (view, at, value) => view.setInt32(at, Number(value), true)],
-  int64: [8, (view, at, value) => view.setBigInt64(at, BigInt(value), true)],
-  uint8: [1, (view, at, value) => view.setUint8(at, Number(value))],
-  uint16: [2, (view, at, value) => view.setUint16(at, Number(value), true)],
-  uint32: [4, (view, at, value) => view.setUint32(at, Number(value), true)],
-  uint64: [8, (view, at, value) => view.setBigUint64(at, BigInt(value), true)],
-  float32: [4, (view, at, value) => view.setFloat32(at, Number(value), true)],
-  float64: [8, (view, at, value) => view.setFloat64(at, Number(value), true)]
-}
-
 const bits: Readonly<Record<string, readonly [number, number]>> = {
   int8: [-(2 ** 7), 2 ** 7 - 1],
   int16: [-(2 ** 15), 2 ** 15 - 1],
@@ -174,21 +159,9 @@ const bits: Readonly<Record<string, readonly [number, number]>> = {
   uint64: [0, 2 ** 53]
 }
 
-/** Whether numbers of a data type can be written. */
-export const isWritable = (dataType: unknown): dataType is string =>
-  typeof dataType === "string" && Object.hasOwn(writers, dataType)
-
 /** Whether a number is one of a data type. */
 export const fits = (dataType: string, value: number | bigint): boolean => {
   const range = bits[dataType]
   if (typeof value === "bigint" || range === undefined) return true
   return Number.isInteger(value) && range[0] <= value && value <= range[1]
-}
-
-/** Numbers as little-endian bytes; the rest of a chunk of `length` is filled up with the last. */
-export const encode = (dataType: string, values: ReadonlyArray<number | bigint>, length: number): Uint8Array => {
-  const [size, write] = writers[dataType]!
-  const view = new DataView(new ArrayBuffer(size * length))
-  for (let i = 0; i < length; i++) write(view, i * size, values[Math.min(i, values.length - 1)]!)
-  return new Uint8Array(view.buffer)
 }

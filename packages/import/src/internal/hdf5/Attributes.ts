@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { Json } from "../../Dataset.ts"
+import type { Json, Skipped } from "../../Dataset.ts"
 import type { ImportError } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
 import * as Values from "../Values.ts"
@@ -166,17 +166,14 @@ export const fixedText = (bytes: Uint8Array, isSpacePadded: boolean): string => 
 }
 
 /** Why a value is none of JSON. */
-interface Problem {
-  readonly problem: string
-}
+type Problem = Pick<Skipped, "reason" | "problem">
+
+const untyped = (problem: string): Problem => ({ reason: "data type", problem })
 
 /** A value, or why it is none. */
 type One = { readonly json: Json } | Problem
 
-const orBeyond = (value: number | undefined): One =>
-  value === undefined
-    ? { problem: "it has integers beyond 2^53, which JSON numbers do not hold exactly in all readers" }
-    : { json: value }
+const orBeyond = (value: number | undefined): One => (value === undefined ? Values.beyond : { json: value })
 
 const one = ({ data, name, type }: Attribute, cursor: Cursor, heaps: Heaps.GlobalHeaps, view: DataView): One => {
   switch (type._tag) {
@@ -187,7 +184,7 @@ const one = ({ data, name, type }: Attribute, cursor: Cursor, heaps: Heaps.Globa
       return { json: name === "_FillValue" ? Values.floatFillJson(value) : Values.numberJson(value) }
     }
     case "Enumeration": {
-      if (type.of._tag !== "Integer") return { problem: "it is an enumeration of no integers" }
+      if (type.of._tag !== "Integer") return untyped("it is an enumeration of no integers")
       const value = numberAt(view, cursor.skip(type.size), type.of)
       return type.isBoolean ? { json: Number(value) === 1 } : orBeyond(Values.integerJson(value))
     }
@@ -202,11 +199,11 @@ const one = ({ data, name, type }: Attribute, cursor: Cursor, heaps: Heaps.Globa
         : { json: Values.text(bytes) }
     }
     case "Reference":
-      return { problem: "it refers to another object" }
+      return untyped("it refers to another object")
     case "Sequence":
-      return { problem: "it has a list in each element" }
+      return untyped("it has a list in each element")
     case "Other":
-      return { problem: `it is ${type.what}` }
+      return untyped(`it is ${type.what}`)
   }
 }
 
@@ -217,9 +214,9 @@ export const toJson = Effect.fnUntraced(function* (
   attribute: Attribute
 ): Effect.fn.Return<One, ImportError> {
   const { data, shape } = attribute
-  if (shape === undefined) return { problem: "it has no value" }
+  if (shape === undefined) return untyped("it has no value")
   const count = shape.reduce((a, b) => a * b, 1)
-  if (count > maxElements) return { problem: `it has ${count} elements` }
+  if (count > maxElements) return untyped(`it has ${count} elements`)
   yield* heaps.load(yield* parsing(source, () => heapIds(attribute)))
   return yield* parsing(source, (): One => {
     const cursor = new Cursor(data.bytes, data.start, data.sizes)

@@ -35,7 +35,7 @@ export const make = (array: ArrayLayout, layout: Extract<Layout, { readonly _tag
   if (chunkShape.some((length) => !Number.isSafeInteger(length) || length < 1)) {
     return `chunks of ${chunkShape.join(" x ")} elements cannot be`
   }
-  const counts = shape.map((length, axis) => Math.ceil(length / chunkShape[axis]!))
+  const counts = Pieces.counts(shape, chunkShape)
   if (counts.some((count) => !(count < most))) return `it has ${counts.join(" x ")} chunks, more than refs count`
   const chunkBytes = chunkShape.reduce((a, b) => a * b, layout.elementSize)
   if (!(chunkBytes >= 1 && Number.isSafeInteger(chunkBytes))) return `chunks of ${chunkBytes} bytes cannot be`

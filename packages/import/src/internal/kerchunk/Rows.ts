@@ -117,24 +117,19 @@ export class Rows {
     const ids = Uint32Array.from(this.#ids)
     for (const column of [this.#indices, this.#offsets, this.#lengths, this.#ids]) column.length = 0
     const values = this.#locations
-    const batch = Effect.fnUntraced(function* (from: number) {
-      const to = Math.min(lengths.length, from + Pieces.batchRows)
-      const columns = {
-        indices: indices.subarray(from * rank, to * rank),
-        offsets: offsets.subarray(from, to),
-        lengths: lengths.subarray(from, to),
-        locations: { values, ids: ids.subarray(from, to) }
-      }
-      return columns.lengths.includes(0)
-        ? yield* sized(whole, rank, columns, onProblem)
-        : ({ _tag: "Refs", refs: columns } satisfies Chunks)
-    })
-    const refs =
-      lengths.length === 0
-        ? Stream.empty
-        : Stream.range(0, Math.ceil(lengths.length / Pieces.batchRows) - 1).pipe(
-            Stream.mapEffect((number) => batch(number * Pieces.batchRows))
-          )
+    const refs = Pieces.batches(lengths.length).pipe(
+      Stream.mapEffect(({ from, to }): Effect.Effect<Chunks, ImportError> => {
+        const columns = {
+          indices: indices.subarray(from * rank, to * rank),
+          offsets: offsets.subarray(from, to),
+          lengths: lengths.subarray(from, to),
+          locations: { values, ids: ids.subarray(from, to) }
+        }
+        return columns.lengths.includes(0)
+          ? sized(whole, rank, columns, onProblem)
+          : Effect.succeed({ _tag: "Refs", refs: columns })
+      })
+    )
     const bytes = Stream.fromIterable(this.#bytes).pipe(
       Stream.map(([index, bytes]): Chunks => ({ _tag: "Bytes", index, bytes }))
     )

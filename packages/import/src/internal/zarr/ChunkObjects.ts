@@ -28,9 +28,6 @@ export interface Place {
   readonly onEmpty: (key: string) => void
 }
 
-const gridOf = ({ chunkShape, shape }: Place): ReadonlyArray<number> =>
-  shape.map((length, axis) => Math.ceil(length / chunkShape[axis]!))
-
 const columns = (place: Place, grid: ReadonlyArray<number>, objects: ReadonlyArray<ObjectStore.ObjectMeta>): Chunks => {
   const { checksum, keys, location, prefix, root } = place
   const rank = grid.length
@@ -64,30 +61,28 @@ const columns = (place: Place, grid: ReadonlyArray<number>, objects: ReadonlyArr
 
 /** One listing of the array's directory. */
 export const listed = (place: Place): Stream.Stream<Chunks, ImportError> => {
-  const grid = gridOf(place)
+  const grid = Pieces.counts(place.shape, place.chunkShape)
   return place.root.store.list(place.prefix).pipe(
     Stream.grouped(Pieces.batchRows),
     Stream.map((objects) => columns(place, grid, objects))
   )
 }
 
-const indexOf = (grid: ReadonlyArray<number>, number: number): ReadonlyArray<number> => {
-  const index = grid.map(() => 0)
-  let rest = number
-  for (let axis = grid.length - 1; axis >= 0; axis--) {
-    index[axis] = rest % grid[axis]!
-    rest = Math.floor(rest / grid[axis]!)
-  }
-  return index
-}
-
 const numbers = (place: Place, size: number) => {
-  const grid = gridOf(place)
-  const total = grid.reduce((a, b) => a * b, 1)
-  const batches = Math.ceil(total / size)
-  const keyOf = (number: number) => `${place.prefix}${ChunkKeys.format(place.keys, indexOf(grid, number))}`
-  const batch = (i: number) => ({ from: i * size, to: Math.min(total, (i + 1) * size) })
-  return { grid, keyOf, batches: total === 0 ? Stream.empty : Stream.map(Stream.range(0, batches - 1), batch) }
+  const grid = Pieces.counts(place.shape, place.chunkShape)
+  const index = grid.map(() => 0)
+  const keyOf = (number: number) => {
+    Pieces.place(number, grid, index)
+    return `${place.prefix}${ChunkKeys.format(place.keys, index)}`
+  }
+  return {
+    grid,
+    keyOf,
+    batches: Pieces.batches(
+      grid.reduce((a, b) => a * b, 1),
+      size
+    )
+  }
 }
 
 /** A question for each chunk of the grid; those that are missing stay so. */
