@@ -43,7 +43,8 @@ const aligned = (cursor: Cursor, length: number, version: number): Uint8Array =>
 
 const parse = (cursor: Cursor): Raw => {
   const version = cursor.version("an attribute", 1, 2, 3)
-  const flags = version > 1 ? cursor.u8() : cursor.skip(1) * 0
+  const byte = cursor.u8()
+  const flags = version === 1 ? 0 : byte
   const nameSize = cursor.u16()
   const typeSize = cursor.u16()
   const spaceSize = cursor.u16()

@@ -49,7 +49,7 @@ export interface Named {
 }
 
 /** An array, and its lengths; infinite ones may grow. */
-export interface Shaped {
+interface Shaped {
   readonly found: Found
   readonly shape: ReadonlyArray<number>
   readonly maxShape: ReadonlyArray<number>

@@ -149,7 +149,7 @@ const directBlocks = Effect.fnUntraced(function* (
 })
 
 /** Bytes of one object that are read, at most; the rest of a larger one is not. */
-export const maxObjectBytes: number = 4 * 1024 * 1024 + 256 * 1024
+const maxObjectBytes = 4 * 1024 * 1024 + 256 * 1024
 
 /** Where the objects are that are too large for the blocks of a heap, by their numbers. */
 const largeObjects = Effect.fnUntraced(function* (
