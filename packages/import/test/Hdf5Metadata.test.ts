@@ -61,6 +61,8 @@ describe("metadata of HDF5", () => {
       const { attributes, codecs, fillValue } = at(dataset, "/d2")
       assert.strictEqual(fillValue, 7.5)
       assert.strictEqual(codecs.length, 3)
+      assert.strictEqual(Object.keys(attributes).length, 12)
+      assert.strictEqual(attributes["text"], "one text")
       assert.deepStrictEqual(
         attributes["common9"],
         Array.from({ length: 12 }, (_, i) => i + 9)
@@ -321,6 +323,23 @@ describe("texts of HDF5", () => {
       assert.deepStrictEqual(fixed.dataType, { name: "null_terminated_bytes", configuration: { length_bytes: 3 } })
       assert.deepStrictEqual(fixed.codecs, [{ name: "bytes" }, { name: "acme.lzf" }])
       assert.strictEqual((yield* offsets(known, "/lzf_fixed")).length, 4)
+    })
+  )
+
+  it.live("of a filter that only readers undo are referred to where their length is fixed, or reported", () =>
+    Effect.gen(function* () {
+      // Deflate becomes Zstandard, as far as the headers say.
+      const deflate = [1, 0, 8, 0, 1, 0, 1, 0, ...new TextEncoder().encode("deflate\0")]
+      let other = content
+      for (let from = place(content, deflate); ; from = place(content, deflate, from + 1)) {
+        other = changed(other, from, 0x0f, 0x7d)
+        if (Buffer.from(content).indexOf(Buffer.from(deflate), from + 1) < 0) break
+      }
+      const dataset = yield* read(other)
+      assert.include(why(dataset, "/deflate"), "array, data type: its elements are texts of any length")
+      const { codecs, dataType } = at(dataset, "/deflate_fixed")
+      assert.deepStrictEqual(dataType, { name: "null_terminated_bytes", configuration: { length_bytes: 3 } })
+      assert.strictEqual(codecs[1]!["name"], "zstd")
     })
   )
 

@@ -5,9 +5,9 @@ shape, its type, and the SHA-256 of its values, little-endian and row by row, or
 
     python3 make.py <directory of the files>
 
-Needs python3-h5py, python3-netcdf4 and hdf5-tools.
+Needs python3-h5py and python3-netcdf4.
 """
-import hashlib, json, os, subprocess, sys
+import ctypes, hashlib, json, os, sys
 import h5py, netCDF4
 import numpy as np
 
@@ -136,18 +136,24 @@ def metadata():
     """Files whose metadata is kept in other ways."""
     out = os.path.join(here, "written")
     data = np.arange(100, dtype="f4").reshape(10, 10)
-    # Messages that objects share: a type, spaces, fill values, filters and attributes, in a heap of the file.
-    plain = os.path.join(out, "plain.h5")
-    with h5py.File(plain, "w") as f:
+    # Messages that objects share: a type, spaces, fill values, filters and attributes, in heaps of the file.
+    create, access = h5py.h5p.create(h5py.h5p.FILE_CREATE), h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
+    library = ctypes.CDLL("libhdf5_serial.so.103")
+    identifier = ctypes.c_int64(create.id)
+    assert library.H5Pset_shared_mesg_nindexes(identifier, 2) == 0
+    # Data spaces, types, fill values and filters; and attributes.
+    for index, kinds in enumerate((0x2 | 0x8 | 0x20 | 0x800, 0x1000)):
+        assert library.H5Pset_shared_mesg_index(identifier, index, kinds, 1) == 0
+    path = os.path.join(out, "shared-messages.h5")
+    with h5py.File(h5py.h5f.create(path.encode(), h5py.h5f.ACC_TRUNC, create, access)) as f:
         for i in range(3):
             d = f.create_dataset(f"d{i}", data=data + i, chunks=(3, 3), compression="gzip", shuffle=True, fillvalue=7.5)
             for j in range(10):
                 d.attrs[f"common{j}"] = np.arange(12.0) + j
-            d.attrs["own"] = i
+            d.attrs["own"], d.attrs["text"] = i, "one text"
         f.create_dataset("sparse", shape=(100, 100), chunks=(10, 10), dtype="f4", fillvalue=7.5, compression="gzip", shuffle=True)[:5, :5] = 1
         f.create_group("g").attrs["common0"] = np.arange(12.0)
-    subprocess.run(["h5repack", "-L", "-s", "1", plain, os.path.join(out, "shared-messages.h5")], check=True)
-    os.remove(plain)
     # Addresses and lengths of four bytes, after a user block.
     for name, low in (("old", h5py.h5f.LIBVER_EARLIEST), ("new", h5py.h5f.LIBVER_LATEST)):
         create = h5py.h5p.create(h5py.h5p.FILE_CREATE)
@@ -178,6 +184,8 @@ def metadata():
         f["x"], f["b"], f["c"] = np.zeros((4, 5)), np.zeros((5, 5)), np.zeros((5, 4, 5))
         f.create_dataset("grows", data=np.zeros((4, 3)), chunks=(2, 2), maxshape=(None, 3), compression="gzip")
         f["g/q"], f["g/h/r"], f["a/z"], f["ga/y"] = np.zeros((4, 9)), np.zeros(2), np.zeros((4, 4)), np.zeros(2)
+        f["named/time"] = np.arange(7.0)
+        f["named/time"].make_scale("time")
     # Types that Zarr has not, attributes of all kinds, and names that are only like those of dimension scales.
     with h5py.File(os.path.join(out, "types.h5"), "w", libver="latest") as f:
         f["compound"] = np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")])

@@ -199,10 +199,9 @@ export const read = Effect.fnUntraced(function* (
     })
   }
   const blocks = yield* directBlocks(source, sizes, heap)
-  // What fits into an id says itself where it is.
-  const isDirect = heap.idLength - 1 >= offsetSize + lengthSize
+  // Ids of links and attributes are too short to say themselves where an object is.
   const isLarge = ({ bytes }: { readonly bytes: Uint8Array }): boolean => (((bytes[0] ?? 0) >> 4) & 3) === 1
-  const large = !isDirect && ids.some(isLarge) ? yield* largeObjects(source, sizes, heap.large) : undefined
+  const large = ids.some(isLarge) ? yield* largeObjects(source, sizes, heap.large) : undefined
   const placed = yield* parsing(source, () =>
     ids.map(({ at, bytes }) => {
       const cursor = new Cursor(bytes, at, sizes)
@@ -214,9 +213,8 @@ export const read = Effect.fnUntraced(function* (
         return { inline: new Cursor(cursor.take(length), at, sizes) }
       }
       if (kind === 1) {
-        const start = isDirect ? cursor.place("a large object") : undefined
-        const number = isDirect ? cursor.length() : cursor.uint(Math.min(8, heap.idLength - 1))
-        const span = start === undefined ? large?.get(number) : { start, end: start + number }
+        const number = cursor.uint(Math.min(8, heap.idLength - 1))
+        const span = large?.get(number)
         if (span === undefined) return cursor.fail(`a fractal heap has no large object ${number}`, 0)
         return span.end <= source.size
           ? { start: span.start, end: Math.min(span.end, span.start + maxObjectBytes) }
