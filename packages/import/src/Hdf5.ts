@@ -49,7 +49,8 @@ export interface Options extends ReadOptions {
   readonly maxChunkBytes?: number | undefined
   /**
    * Bytes of an array of texts that is decoded and written, at most (default 8 MiB). Larger ones of a fixed length are referred to, as
-   * `null_terminated_bytes`, which zarr-python reads and zarrita does not; larger ones of any length are left out.
+   * `null_terminated_bytes`, which zarr-python reads and zarrita does not; larger ones of any length are left out. The same goes for
+   * those whose filters cannot be undone here.
    */
   readonly maxTextBytes?: number | undefined
 }
@@ -282,8 +283,8 @@ const arrayOf = Effect.fnUntraced(function* (
 const concurrency = 16
 
 /**
- * The virtual data set of an HDF5 or NetCDF-4 file: reads its groups, headers and attributes. The indices of its chunks are read when
- * the chunks of an array are taken; what is found wrong with single chunks then is added to `skipped`.
+ * The virtual data set of an HDF5 or NetCDF-4 file: reads its groups, headers and attributes. Of arrays of texts of any
+ * length it reads also where these are, to know how large they are. The indices of other chunks are read when the chunks of an array are taken; what is found wrong with single chunks then is added to `skipped`.
  *
  * @category constructors
  * @since 0.1.0
