@@ -28,6 +28,7 @@ export const sections: ReadonlyArray<Section> = [
       ["virtual-chunks", "Virtual chunks and containers"],
       ["clouds", "Several clouds"],
       ["import", "From NetCDF, HDF5 and Zarr"],
+      ["import/hdf5", "HDF5 and NetCDF-4"],
       ["import/hdf5-chunks", "Chunks of HDF5"],
       ["import/grib2", "GRIB 2"],
       ["import/kerchunk", "kerchunk"],

@@ -15,8 +15,8 @@ import type { ImportError } from "./ImportError.ts"
 import * as ByteSource from "./internal/ByteSource.ts"
 import * as Attributes from "./internal/hdf5/Attributes.ts"
 import * as ChunkStream from "./internal/hdf5/ChunkStream.ts"
-import { Cursor, parsing } from "./internal/hdf5/Cursor.ts"
-import type { Datatype } from "./internal/hdf5/Datatype.ts"
+import { Cursor, known, parsing } from "./internal/hdf5/Cursor.ts"
+import * as Datatype from "./internal/hdf5/Datatype.ts"
 import * as Dimensions from "./internal/hdf5/Dimensions.ts"
 import * as Filters from "./internal/hdf5/Filters.ts"
 import * as Heaps from "./internal/hdf5/Heaps.ts"
@@ -49,7 +49,8 @@ export interface Options extends ReadOptions {
   readonly maxChunkBytes?: number | undefined
   /**
    * Bytes of an array of texts that is decoded and written, at most (default 8 MiB). Larger ones of a fixed length are referred to, as
-   * `null_terminated_bytes`, which zarr-python reads and zarrita does not; larger ones of any length are left out.
+   * `null_terminated_bytes`, which zarr-python reads and zarrita does not; larger ones of any length are left out. The same goes for
+   * those whose filters cannot be undone here.
    */
   readonly maxTextBytes?: number | undefined
 }
@@ -63,7 +64,7 @@ interface Element {
   readonly size: number
 }
 
-const elementOf = (type: Datatype): Element | string => {
+const elementOf = (type: Datatype.Datatype): Element | string => {
   switch (type._tag) {
     case "Integer":
       return { dataType: `${type.isSigned ? "int" : "uint"}${8 * type.size}`, isBig: type.isBig, size: type.size }
@@ -95,68 +96,91 @@ interface Context {
   readonly heaps: Heaps.GlobalHeaps
   readonly options: Options
   readonly dimensions: Dimensions.Named
-  readonly types: ReadonlyMap<number, Datatype>
   readonly skip: (skipped: Omit<Skipped, "location">) => void
 }
 
+/** Objects whose attributes are decoded at the same time. */
+const batch = 512
+
+/** The attributes of objects as JSON. */
 const attributesOf = Effect.fnUntraced(function* (
-  { heaps, skip, source }: Pick<Context, "source" | "heaps" | "skip">,
-  { attributes, path }: Objects.Found
-): Effect.fn.Return<JsonObject, ImportError> {
-  const json: Record<string, Json> = {}
-  for (const attribute of attributes.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (Dimensions.own.has(attribute.name)) continue
-    const value = yield* Attributes.toJson(source, heaps, attribute)
-    if ("json" in value) json[attribute.name] = value.json
-    else skip({ path: `${path}@${attribute.name}`, kind: "attribute", ...value })
+  { dimensions, heaps, skip, source }: Context,
+  objects: ReadonlyArray<Objects.Found>
+): Effect.fn.Return<ReadonlyMap<Objects.Found, JsonObject>, ImportError> {
+  const all = new Map<Objects.Found, JsonObject>()
+  for (let from = 0; from < objects.length; from += batch) {
+    const some = objects.slice(from, from + batch).map((found) => ({
+      found,
+      attributes: found.attributes
+        .filter(({ name }) => !dimensions.isOwn(found, name))
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    }))
+    const heap = yield* Attributes.load(
+      source,
+      heaps,
+      some.flatMap(({ attributes }) => attributes)
+    )
+    yield* parsing(source, () => {
+      for (const { attributes, found } of some) {
+        const json: Record<string, Json> = {}
+        for (const attribute of attributes) {
+          const value = Attributes.toJson(attribute, heap)
+          if ("json" in value) json[attribute.name] = value.json
+          else skip({ path: `${found.path}@${attribute.name}`, kind: "attribute", ...value })
+        }
+        all.set(found, json)
+      }
+    })
   }
-  return json
+  return all
 })
 
 /** What the messages of an array say. */
 interface Described {
-  readonly type: Datatype
+  readonly found: Objects.Found
+  readonly type: Datatype.Datatype
   readonly array: ArrayLayout
   readonly fill: Uint8Array | undefined
 }
 
-/** What an array is, or why it is none that Zarr has. */
-const describe = ({ sizes, types }: Context, found: Objects.Found): Described | Pick<Skipped, "reason" | "problem"> => {
+/** Why an array is not one of Zarr. */
+type Problem = Pick<Skipped, "reason" | "problem">
+
+/** What an array is, or why it is not one that Zarr has. */
+const describe = (sizes: Sizes, found: Objects.Found): Described | Problem => {
   const cursorOf = (type: number): Cursor | undefined => {
     const message = Objects.message(found, type)
     return message === undefined || message.isShared ? undefined : new Cursor(message.bytes, message.at, sizes)
   }
-  const typed = Objects.typeOf(found, sizes)
-  const type = typeof typed === "number" ? types.get(typed) : typed
-  const space = cursorOf(Type.dataspace)
-  const laid = cursorOf(Type.layout)
-  if (type === undefined || space === undefined || laid === undefined) {
-    return {
-      reason: "format",
-      problem: "its shape, type or layout is kept in a table of shared messages, which is not read"
-    }
+  const [typed, space, laid] = [cursorOf(Type.datatype), cursorOf(Type.dataspace), cursorOf(Type.layout)]
+  if (typed === undefined || space === undefined || laid === undefined) {
+    return { reason: "format", problem: "its shape, type or layout is kept nowhere in the file" }
   }
   if (Objects.message(found, Type.externalFiles) !== undefined) {
     return { reason: "external storage", problem: "its data is in other files; import those by `setVirtualRef`" }
   }
-  const { maxShape, shape } = Messages.dataspace(space)
+  const pipeline = cursorOf(Type.filters)
+  const parsed = known(() => ({
+    type: Datatype.parse(typed),
+    space: Messages.dataspace(space),
+    layout: Messages.layout(laid),
+    filters: pipeline === undefined ? [] : Messages.filters(pipeline)
+  }))
+  if ("unknown" in parsed) return { reason: "format", problem: `it is of a kind that is not read: ${parsed.unknown}` }
+  const { filters, layout, type } = parsed
+  const { maxShape, shape } = parsed.space
   if (shape === undefined) return { reason: "layout", problem: "it has no elements and no shape" }
-  const layout = Messages.layout(laid)
   if (layout._tag === "Virtual") {
     return { reason: "layout", problem: "it is a view of arrays in other files; import those and concatenate them" }
   }
-  const filters = cursorOf(Type.filters)
+  if (Objects.message(found, Type.filters)?.isShared === true) {
+    return { reason: "format", problem: "its filters are kept nowhere in the file" }
+  }
   const [fill, oldFill] = [cursorOf(Type.fill), cursorOf(Type.oldFill)]
   return {
+    found,
     type,
-    array: {
-      sizes,
-      shape,
-      maxShape,
-      elementSize: type.size,
-      layout,
-      filters: filters === undefined ? [] : Messages.filters(filters)
-    },
+    array: { sizes, shape, maxShape, elementSize: type.size, layout, filters },
     fill:
       (fill === undefined ? undefined : Messages.fill(fill)) ??
       (oldFill === undefined ? undefined : Messages.oldFill(oldFill))
@@ -164,7 +188,10 @@ const describe = ({ sizes, types }: Context, found: Objects.Found): Described | 
 }
 
 /** What missing chunks read as; a sentence when JSON has no such number. */
-const fillOf = (type: Datatype, bytes: Uint8Array | undefined): { readonly json: Json; readonly problem?: string } => {
+const fillOf = (
+  type: Datatype.Datatype,
+  bytes: Uint8Array | undefined
+): { readonly json: Json; readonly problem?: string } => {
   const number = type._tag === "Enumeration" ? type.of : type
   if (number._tag !== "Integer" && number._tag !== "Float") return { json: "" }
   const view = bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -180,49 +207,54 @@ const fillOf = (type: Datatype, bytes: Uint8Array | undefined): { readonly json:
     : { json: exact }
 }
 
-const isText = (type: Datatype): type is Extract<Datatype, { readonly _tag: "Text" | "VariableText" }> =>
+const isText = (
+  type: Datatype.Datatype
+): type is Extract<Datatype.Datatype, { readonly _tag: "Text" | "VariableText" }> =>
   type._tag === "Text" || type._tag === "VariableText"
 
-/** An array of Zarr, or nothing where it is reported. */
+/** How an array of texts is written decoded, or why it is not. */
+const textsOf = Effect.fnUntraced(function* (
+  { options, source }: Context,
+  { array, type }: Described
+): Effect.fn.Return<Texts.Decoded | string | undefined, ImportError> {
+  const most = options.maxTextBytes ?? 8 * mebibyte
+  if (!isText(type) || array.shape.reduce((a, b) => a * b, Math.max(type.size, 4)) > most) return undefined
+  const decoded = Texts.decoded(array, type)
+  if (decoded === undefined || type._tag === "Text") return decoded
+  const bytes = yield* Texts.weigh(source, decoded, most)
+  if (typeof bytes !== "number") return bytes.problem
+  return bytes <= most ? decoded : undefined
+})
+
+/** An array of Zarr, or why it is not one. */
 const arrayOf = Effect.fnUntraced(function* (
   context: Context,
-  found: Objects.Found
-): Effect.fn.Return<VirtualArray | undefined, ImportError> {
-  const { dimensions, heaps, options, skip, source } = context
-  const described = yield* parsing(source, () => describe(context, found))
+  described: Described,
+  dimensionNames: ReadonlyArray<string>,
+  attributes: JsonObject
+): Effect.fn.Return<VirtualArray | Problem, ImportError> {
+  const { heaps, options, skip, source } = context
+  const { array, fill, found, type } = described
   const { path } = found
-  if ("problem" in described) {
-    skip({ path, kind: "array", ...described })
-    return undefined
-  }
-  const { array, fill, type } = described
   const { shape } = array
-  const count = shape.reduce((a, b) => a * b, 1)
-  const isDecoded = isText(type) && count * Math.max(type.size, 4) <= (options.maxTextBytes ?? 8 * mebibyte)
-  const element = isDecoded ? undefined : elementOf(type)
-  if (typeof element === "string") {
-    skip({
-      path,
-      kind: "array",
-      reason: "data type",
-      problem: `its elements are ${element}, which no Zarr data type is for`
-    })
-    return undefined
-  }
+  const texts = yield* textsOf(context, described)
+  if (typeof texts === "string") return { reason: "value", problem: texts }
+  const isDecoded = texts !== undefined
   const mask = isDecoded ? 0 : yield* ChunkStream.commonMask(source, array)
-  const about = { elementSize: array.elementSize, table: options.filters, mask }
-  const filters = Filters.codecs(array.filters, about)
-  if (Result.isFailure(filters)) {
-    skip({ path, kind: "array", ...filters.failure })
-    return undefined
+  const filters = Filters.codecs(array.filters, { elementSize: array.elementSize, table: options.filters, mask })
+  const element = isDecoded ? undefined : elementOf(type)
+  const lacking = isDecoded || Result.isSuccess(filters) ? undefined : filters.failure
+  // Where filters are why texts of any length are not decoded, that is what is said.
+  if (lacking !== undefined && (typeof element !== "string" || type._tag === "VariableText")) return lacking
+  if (typeof element === "string") {
+    return { reason: "data type", problem: `its elements are ${element}, which no Zarr data type is for` }
   }
-  const attributes = yield* attributesOf(context, found)
   const fillValue = isDecoded ? { json: "" } : fillOf(type, fill)
   if (fillValue.problem !== undefined) skip({ path, kind: "array", reason: "value", problem: fillValue.problem })
   const { filters: table, maskedChunks, maxChunkBytes } = options
   const chunkOptions: ChunkStream.Options = { filters: table, mask, maskedChunks, maxChunkBytes }
   const chunks: Stream.Stream<Chunks, ImportError> = isDecoded
-    ? Texts.chunk(source, heaps, array, type)
+    ? Texts.chunk(source, heaps, texts)
     : ChunkStream.make(source, array, (report) => skip({ path, ...report }), chunkOptions)
   const isWide = element !== undefined && element.size > 1 && typeof element.dataType === "string"
   return {
@@ -236,9 +268,9 @@ const arrayOf = Effect.fnUntraced(function* (
         ? [{ name: "vlen-utf8" }]
         : [
             isWide ? { name: "bytes", configuration: { endian: element.isBig ? "big" : "little" } } : { name: "bytes" },
-            ...filters.success.codecs
+            ...(Result.isSuccess(filters) ? filters.success.codecs : [])
           ],
-    dimensionNames: dimensions.of(found, shape),
+    dimensionNames,
     attributes,
     chunks
   }
@@ -248,8 +280,8 @@ const arrayOf = Effect.fnUntraced(function* (
 const concurrency = 16
 
 /**
- * The virtual data set of an HDF5 or NetCDF-4 file: reads its groups, headers and attributes. The indices of its chunks are read when
- * the chunks of an array are taken; what is found wrong with single chunks then is added to `skipped`.
+ * The virtual data set of an HDF5 or NetCDF-4 file: reads its groups, headers and attributes. Of arrays of texts of any
+ * length it reads also where these are, to know how large they are. The indices of other chunks are read when the chunks of an array are taken; what is found wrong with single chunks then is added to `skipped`.
  *
  * @category constructors
  * @since 0.1.0
@@ -258,24 +290,37 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
   "Hdf5.dataset"
 )(function* (file: SourceFile, options: Options = {}) {
   const source = yield* ByteSource.open(file, options)
-  const { root, sizes } = yield* Superblock.read(source)
+  const superblock = yield* Superblock.read(source)
+  const { sizes } = superblock
   const skipped: Array<Skipped> = []
   const skip = (one: Omit<Skipped, "location">) => void skipped.push({ location: file.location, ...one })
-  const objects = yield* Objects.read(source, sizes, root, skip)
+  const objects = yield* Objects.read(source, sizes, superblock, skip)
   const heaps = new Heaps.GlobalHeaps(source, sizes)
   const dimensions = yield* Dimensions.read(source, heaps, objects.arrays)
-  const named = yield* parsing(source, () =>
-    objects.arrays.flatMap((found) => {
-      const type = Objects.typeOf(found, sizes)
-      return typeof type === "number" ? [type] : []
+  const context: Context = { source, sizes, heaps, options, dimensions, skip }
+  const shown = objects.arrays.filter((found) => !dimensions.hidden.has(found))
+  const reported = (found: Objects.Found, problem: Problem) => skip({ path: found.path, kind: "array", ...problem })
+  const taken = new Set<string>(objects.groups.map(({ path }) => path))
+  const described = yield* parsing(source, () =>
+    shown.flatMap((found) => {
+      const path = Dimensions.shownPath(found.path)
+      const one: Described | Problem = taken.has(path)
+        ? { reason: "name", problem: `there is another \`${path}\`` }
+        : describe(sizes, found)
+      if ("problem" in one) reported(found, one)
+      else taken.add(path)
+      return "problem" in one ? [] : [one]
     })
   )
-  const types = yield* Objects.types(source, sizes, named)
-  const context: Context = { source, sizes, heaps, options, dimensions, types, skip }
-  const groups = yield* Effect.forEach(objects.groups, (found) =>
-    Effect.map(attributesOf(context, found), (attributes): Group => ({ path: found.path, attributes }))
+  const names = dimensions.of(described.map(({ array, found }) => ({ found, ...array })))
+  const attributes = yield* attributesOf(context, [...objects.groups, ...described.map(({ found }) => found)])
+  const groups = objects.groups.map((found): Group => ({ path: found.path, attributes: attributes.get(found)! }))
+  const arrays = yield* Effect.forEach(
+    described,
+    (one, i) => arrayOf(context, one, names[i]!, attributes.get(one.found)!),
+    { concurrency }
   )
-  const shown = objects.arrays.filter((found) => !dimensions.hidden.has(found))
-  const arrays = yield* Effect.forEach(shown, (found) => arrayOf(context, found), { concurrency })
-  return { groups, arrays: arrays.filter((array) => array !== undefined), skipped }
+  const isArray = (one: VirtualArray | Problem): one is VirtualArray => "chunks" in one
+  for (const [i, one] of arrays.entries()) if (!isArray(one)) reported(described[i]!.found, one)
+  return { groups, arrays: arrays.filter(isArray), skipped }
 })

@@ -7,7 +7,7 @@ shape, its type, and the SHA-256 of its values, little-endian and row by row, or
 
 Needs python3-h5py and python3-netcdf4.
 """
-import hashlib, json, os, sys
+import ctypes, hashlib, json, os, sys
 import h5py, netCDF4
 import numpy as np
 
@@ -132,15 +132,106 @@ def written():
         g.createVariable("count", "u1", ("lat",))[:] = np.arange(5)
 
 
+def metadata():
+    """Files whose metadata is kept in other ways."""
+    out = os.path.join(here, "written")
+    data = np.arange(100, dtype="f4").reshape(10, 10)
+    # Messages that objects share: a type, spaces, fill values, filters and attributes, in heaps of the file.
+    create, access = h5py.h5p.create(h5py.h5p.FILE_CREATE), h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
+    library = ctypes.CDLL("libhdf5_serial.so.103")
+    identifier = ctypes.c_int64(create.id)
+    assert library.H5Pset_shared_mesg_nindexes(identifier, 2) == 0
+    # Data spaces, types, fill values and filters; and attributes.
+    for index, kinds in enumerate((0x2 | 0x8 | 0x20 | 0x800, 0x1000)):
+        assert library.H5Pset_shared_mesg_index(identifier, index, kinds, 1) == 0
+    path = os.path.join(out, "shared-messages.h5")
+    with h5py.File(h5py.h5f.create(path.encode(), h5py.h5f.ACC_TRUNC, create, access)) as f:
+        for i in range(3):
+            d = f.create_dataset(f"d{i}", data=data + i, chunks=(3, 3), compression="gzip", shuffle=True, fillvalue=7.5)
+            for j in range(10):
+                d.attrs[f"common{j}"] = np.arange(12.0) + j
+            d.attrs["own"], d.attrs["text"] = i, "one text"
+        f.create_dataset("sparse", shape=(100, 100), chunks=(10, 10), dtype="f4", fillvalue=7.5, compression="gzip", shuffle=True)[:5, :5] = 1
+        f.create_group("g").attrs["common0"] = np.arange(12.0)
+    # Addresses and lengths of four bytes, after a user block.
+    for name, low in (("old", h5py.h5f.LIBVER_EARLIEST), ("new", h5py.h5f.LIBVER_LATEST)):
+        create = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+        create.set_sizes(4, 4)
+        create.set_userblock(1024)
+        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+        access.set_libver_bounds(low, h5py.h5f.LIBVER_LATEST)
+        path = os.path.join(out, f"four-bytes-{name}.h5")
+        with h5py.File(h5py.h5f.create(path.encode(), h5py.h5f.ACC_TRUNC, create, access)) as f:
+            f.create_dataset("grows", data=np.arange(1000).reshape(40, 25), chunks=(7, 6), compression="gzip", maxshape=(None, None))
+            f.create_dataset("fixed", data=np.arange(1000).reshape(40, 25), chunks=(7, 6), shuffle=True, compression="gzip")
+            f.create_dataset("plain", data=np.arange(10.0))
+            f.create_dataset("text", data=["a", "bb", "čc"] * 4, dtype=h5py.string_dtype())
+            g = f.create_group("g")
+            g.attrs["text"] = ["x", "yy"]
+            for i in range(12):
+                g.create_dataset(f"x{i:02}", data=i)
+                g.attrs[f"x{i:02}"] = i
+    # Attributes that are too large for the blocks of a heap.
+    with h5py.File(os.path.join(out, "large-attributes.h5"), "w", libver="latest") as f:
+        d = f.create_dataset("a", data=np.arange(6, dtype="i4"))
+        for i in range(12):
+            d.attrs[f"x{i:02}"] = i
+        d.attrs["large"] = np.arange(9000) * 0.5
+        f.attrs["large"] = np.arange(70000).astype("u1")
+    # Dimensions without names.
+    with h5py.File(os.path.join(out, "phony.h5"), "w") as f:
+        f["x"], f["b"], f["c"] = np.zeros((4, 5)), np.zeros((5, 5)), np.zeros((5, 4, 5))
+        f.create_dataset("grows", data=np.zeros((4, 3)), chunks=(2, 2), maxshape=(None, 3), compression="gzip")
+        f["g/q"], f["g/h/r"], f["a/z"], f["ga/y"] = np.zeros((4, 9)), np.zeros(2), np.zeros((4, 4)), np.zeros(2)
+        f["named/time"] = np.arange(7.0)
+        f["named/time"].make_scale("time")
+    # Types that Zarr has not, attributes of all kinds, and names that are only like those of dimension scales.
+    with h5py.File(os.path.join(out, "types.h5"), "w", libver="latest") as f:
+        f["compound"] = np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")])
+        f["complex"] = np.array([1 + 2j])
+        f["opaque"] = np.array([b"abcd"], dtype="V4")
+        f.create_dataset("lists", data=np.array([np.arange(3), np.arange(2)], dtype=object), dtype=h5py.vlen_dtype("i4"))
+        f.create_dataset("references", data=np.array([f["compound"].ref], dtype=h5py.ref_dtype))
+        f.create_dataset("enumeration", data=np.array([0, 1, 2], dtype="i4"), dtype=h5py.enum_dtype({"A": 0, "B": 1, "C": 2}))
+        f.create_dataset("large_fill", data=np.array([2**62, -5]), chunks=(2,), fillvalue=-(2**63) + 2)
+        f["nothing"] = h5py.Empty("f4")
+        f["named_type"] = np.dtype("f8")
+        f.create_dataset("of_named_type", data=np.arange(3.0), dtype=f["named_type"])
+        f["of_named_type"].attrs["CLASS"], f["of_named_type"].attrs["NAME"] = "IMAGE", "mine"
+        f["long_double"] = np.array([1, 2], dtype="longdouble")
+        space, odd = h5py.h5s.create_simple((2, 3)), h5py.h5t.STD_I32LE.copy()
+        odd.set_size(3), odd.set_precision(24)
+        h5py.h5d.create(f.id, b"three_bytes", odd, space)
+        h5py.h5d.create(f.id, b"time", h5py.h5t.UNIX_D32LE, space)
+        layout = h5py.VirtualLayout(shape=(3,), dtype="i4")
+        layout[:] = h5py.VirtualSource("x.h5", "a", shape=(3,))
+        f.create_virtual_dataset("view", layout)
+        f.attrs.create("of_named_type", np.arange(3.0), dtype=f["named_type"])
+        f.attrs["nothing"], f.attrs["text"], f.attrs["texts"] = h5py.Empty("f4"), "x", ["a", "b"]
+        f.attrs["nan"], f.attrs["yes"], f.attrs["large"], f.attrs["matrix"] = np.nan, True, 2**62, np.arange(6).reshape(2, 3)
+        f.attrs["big_endian"], f.attrs["half"] = np.arange(3).astype(">i4"), np.float16(1.5)
+    # Texts with and without filters that can be undone.
+    with h5py.File(os.path.join(out, "texts.h5"), "w") as f:
+        texts, kind = ["a", "bb", "ccc", ""] * 8, h5py.string_dtype()
+        f.create_dataset("lzf", data=texts, dtype=kind, chunks=(5,), compression="lzf")
+        f.create_dataset("lzf_fixed", data=np.array([b"ab", b"cde"] * 10), chunks=(5,), compression="lzf")
+        f.create_dataset("deflate", data=texts, dtype=kind, chunks=(5,), compression="gzip", shuffle=True)
+        f.create_dataset("deflate_fixed", data=np.array([b"ab", b"cde"] * 10), chunks=(5,), compression="gzip")
+        f.create_dataset("long", data=["x" * 20000], dtype=kind)
+        f["number"] = np.arange(5)
+
+
 if __name__ == "__main__":
     written()
+    metadata()
     os.makedirs(os.path.join(here, "expected"), exist_ok=True)
     for directory in (sys.argv[1], os.path.join(here, "written")):
         for name in sorted(os.listdir(directory)):
             if not name.endswith((".nc", ".h5", ".he5")):
                 continue
             path = os.path.join(directory, name)
-            found = netcdf(path) if name.endswith(".nc") else hdf5(path)
+            found = netcdf(path) if name.endswith(".nc") or name == "phony.h5" else hdf5(path)
             with open(os.path.join(here, "expected", name + ".json"), "w") as out:
                 json.dump(found, out, indent=1, sort_keys=True)
                 out.write("\n")

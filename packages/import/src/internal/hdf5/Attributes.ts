@@ -10,12 +10,14 @@ import type { ImportError } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
 import * as Values from "../Values.ts"
 import * as BTree2 from "./BTree2.ts"
-import { Cursor, parsing } from "./Cursor.ts"
+import { Cursor, known, parsing } from "./Cursor.ts"
 import * as Datatype from "./Datatype.ts"
-import * as Heaps from "./Heaps.ts"
+import * as FractalHeap from "./FractalHeap.ts"
+import type * as Heaps from "./Heaps.ts"
 import type { Sizes } from "./Layout.ts"
 import * as Messages from "./Messages.ts"
 import { type Message, Type } from "./ObjectHeader.ts"
+import * as SharedMessages from "./SharedMessages.ts"
 
 export interface Attribute {
   readonly name: string
@@ -23,8 +25,14 @@ export interface Attribute {
   /** `undefined` when there is no value. */
   readonly shape: ReadonlyArray<number> | undefined
   readonly data: Cursor
-  /** Its type is described elsewhere. */
-  readonly sharedType: number | undefined
+}
+
+/** An attribute whose type and shape may be kept elsewhere. */
+interface Raw {
+  readonly name: string
+  readonly type: SharedMessages.Part
+  readonly space: SharedMessages.Part
+  readonly data: Cursor
 }
 
 const aligned = (cursor: Cursor, length: number, version: number): Uint8Array => {
@@ -33,89 +41,155 @@ const aligned = (cursor: Cursor, length: number, version: number): Uint8Array =>
   return bytes
 }
 
-const parse = (cursor: Cursor): Attribute => {
+const parse = (cursor: Cursor): Raw => {
   const version = cursor.version("an attribute", 1, 2, 3)
-  const flags = cursor.u8()
+  const byte = cursor.u8()
+  const flags = version === 1 ? 0 : byte
   const nameSize = cursor.u16()
   const typeSize = cursor.u16()
   const spaceSize = cursor.u16()
   if (version === 3) cursor.skip(1)
   const name = Values.text(aligned(cursor, nameSize, version))
-  const typeAt = cursor.start + cursor.at
-  const typeBytes = aligned(cursor, typeSize, version)
-  const spaceAt = cursor.start + cursor.at
-  const space = Messages.dataspace(new Cursor(aligned(cursor, spaceSize, version), spaceAt, cursor.sizes))
-  const isShared = version > 1 && (flags & 1) !== 0
-  const shared = isShared ? Messages.shared(typeBytes, typeAt, cursor.sizes) : undefined
-  const type: Datatype.Datatype = isShared
-    ? { _tag: "Other", size: 0, what: "a type of the file's own" }
-    : Datatype.parse(new Cursor(typeBytes, typeAt, cursor.sizes))
-  const at = cursor.start + cursor.at
-  return {
-    name,
-    type,
-    shape: space.shape,
-    data: new Cursor(cursor.take(cursor.left), at, cursor.sizes),
-    sharedType: shared?._tag === "Object" ? shared.address : undefined
+  const part = (type: number, size: number, bit: number): SharedMessages.Part => {
+    const at = cursor.start + cursor.at
+    return { type, isShared: (flags & bit) !== 0, bytes: aligned(cursor, size, version), at }
   }
+  const type = part(Type.datatype, typeSize, 1)
+  const space = part(Type.dataspace, spaceSize, 2)
+  const at = cursor.start + cursor.at
+  return { name, type, space, data: new Cursor(cursor.take(cursor.left), at, cursor.sizes) }
 }
 
-/** The attributes that the messages of an object hold or lead to. */
-export const read = Effect.fnUntraced(function* (
+/** An attribute of which only the name is known, and why. */
+const nameless = (name: string, data: Cursor, what: string): Attribute => ({
+  name,
+  type: { _tag: "Other", size: 0, what },
+  shape: [],
+  data
+})
+
+const described = ({ data, name, space, type }: Raw): Attribute => {
+  if (type.isShared || space.isShared)
+    return nameless(name, data, "of a type or a shape that is kept nowhere in the file")
+  const { sizes } = data
+  const parts = known(() => ({
+    type: Datatype.parse(new Cursor(type.bytes, type.at, sizes)),
+    shape: Messages.dataspace(new Cursor(space.bytes, space.at, sizes)).shape
+  }))
+  return "unknown" in parts ? nameless(name, data, `of a kind of which ${parts.unknown}`) : { name, data, ...parts }
+}
+
+/** Where the attributes of an object are that are not in its header. */
+const dense = Effect.fnUntraced(function* (
   source: ByteSource,
   sizes: Sizes,
-  messages: ReadonlyArray<Message>
-): Effect.fn.Return<ReadonlyArray<Attribute>, ImportError> {
-  const inHeader = yield* parsing(source, () =>
-    messages
-      .filter(({ isShared, type }) => type === Type.attribute && !isShared)
-      .map(({ at, bytes }) => parse(new Cursor(bytes, at, sizes)))
-  )
-  const info = messages.find(({ type }) => type === Type.attributeInfo)
-  const dense =
-    info === undefined
-      ? undefined
-      : yield* parsing(source, () => {
-          const cursor = new Cursor(info.bytes, info.at, sizes)
-          cursor.version("the place of attributes", 0)
-          if ((cursor.u8() & 1) !== 0) cursor.skip(2)
-          return { heap: cursor.address(), names: cursor.address() }
-        })
-  if (dense?.heap === undefined || dense.names === undefined) return inHeader
-  const { nodes, recordSize } = yield* BTree2.read(source, sizes, dense.names)
+  table: SharedMessages.Table,
+  info: Message
+): Effect.fn.Return<ReadonlyArray<Cursor | undefined>, ImportError> {
+  const { heap, names } = yield* parsing(source, () => {
+    const cursor = new Cursor(info.bytes, info.at, sizes)
+    cursor.version("the place of attributes", 0)
+    if ((cursor.u8() & 1) !== 0) cursor.skip(2)
+    return { heap: cursor.address(), names: cursor.address() }
+  })
+  if (heap === undefined || names === undefined) return []
+  const { nodes, recordSize } = yield* BTree2.read(source, sizes, names)
   const ids = nodes.flatMap(({ bytes, count, start }) =>
     Array.from({ length: count }, (_, i) => ({
       bytes: bytes.subarray(i * recordSize, i * recordSize + Math.min(8, recordSize)),
       // Which of them are messages that several objects share, the flags after the id say.
-      isShared: ((bytes[i * recordSize + 8] ?? 0) & 2) !== 0,
+      isShared: recordSize > 8 && (bytes[i * recordSize + 8]! & 2) !== 0,
       at: start + i * recordSize
     }))
   )
-  const objects = yield* Heaps.readFractal(
-    source,
-    sizes,
-    dense.heap,
-    ids.filter(({ isShared }) => !isShared)
-  )
-  const found = yield* parsing(source, () => objects.map(parse))
-  return [...inHeader, ...found]
+  const [own, shared] = [ids.filter(({ isShared }) => !isShared), ids.filter(({ isShared }) => isShared)]
+  return [
+    ...(yield* FractalHeap.read(source, sizes, heap, own)),
+    ...(yield* SharedMessages.inHeap(source, sizes, table, Type.attribute, shared))
+  ]
 })
 
-/** Elements of an attribute, at most, that become JSON. */
-const maxElements = 100_000
+/** Objects whose attributes are read at the same time. */
+const concurrency = 16
 
-/** Whether values of a type refer to a global heap, and where. */
-const heapIds = ({ data, shape, type }: Attribute): ReadonlyArray<Heaps.GlobalId> => {
-  if (shape === undefined || (type._tag !== "VariableText" && type._tag !== "Sequence")) return []
-  const count = shape.reduce((a, b) => a * b, 1)
+/** The attributes that the messages of each of many objects hold or lead to. */
+export const readMany = Effect.fnUntraced(function* (
+  source: ByteSource,
+  sizes: Sizes,
+  table: SharedMessages.Table,
+  objects: ReadonlyArray<ReadonlyArray<Message>>
+): Effect.fn.Return<ReadonlyArray<ReadonlyArray<Attribute>>, ImportError> {
+  const places = yield* Effect.forEach(
+    objects,
+    (messages) => {
+      const inHeader = messages
+        .filter(({ type }) => type === Type.attribute)
+        .map(({ at, bytes, isShared }) => (isShared ? undefined : new Cursor(bytes, at, sizes)))
+      const info = messages.find(({ type }) => type === Type.attributeInfo)
+      return info === undefined
+        ? Effect.succeed(inHeader)
+        : Effect.map(dense(source, sizes, table, info), (found) => [...inHeader, ...found])
+    },
+    { concurrency }
+  )
+  const none = new Cursor(new Uint8Array(0), 0, sizes)
+  const raw = yield* parsing(source, () =>
+    places.map((cursors) =>
+      cursors.map((cursor): Raw | Attribute => {
+        if (cursor === undefined) return nameless("?", none, "kept nowhere in the file")
+        const found = known(() => parse(cursor))
+        return "unknown" in found ? nameless("?", none, `of a kind of which ${found.unknown}`) : found
+      })
+    )
+  )
+  const parts = raw.flat().flatMap((one) => ("space" in one ? [one.type, one.space] : []))
+  const resolved = yield* SharedMessages.resolve(source, sizes, table, parts)
+  let next = 0
+  return yield* parsing(source, () =>
+    raw.map((attributes) =>
+      attributes.map((one) =>
+        "space" in one ? described({ ...one, type: resolved[next++]!, space: resolved[next++]! }) : one
+      )
+    )
+  )
+})
+
+/** Elements of an attribute, at most, that become JSON, and their bytes. */
+const maxElements = 100_000
+const maxBytes = 4 * 1024 * 1024
+
+const countOf = ({ shape }: Attribute): number => shape?.reduce((a, b) => a * b, 1) ?? 0
+
+/** Why an attribute is not read, if it is not. */
+const sizeProblem = (attribute: Attribute): string | undefined => {
+  const { shape, type } = attribute
+  const count = countOf(attribute)
+  if (shape === undefined) return "it has no value"
+  if (count > maxElements) return `it has ${count} elements`
+  return count * type.size > maxBytes ? `it has ${count * type.size} bytes` : undefined
+}
+
+/** Where the values of an attribute are in global heaps. */
+const heapIds = (attribute: Attribute): ReadonlyArray<Heaps.GlobalId> => {
+  const { data, type } = attribute
+  if ((type._tag !== "VariableText" && type._tag !== "Sequence") || sizeProblem(attribute) !== undefined) return []
   const cursor = new Cursor(data.bytes, data.start, data.sizes)
   const ids: Array<Heaps.GlobalId> = []
-  for (let i = 0; i < count; i++) {
+  for (let i = countOf(attribute); i > 0; i--) {
     const { id } = globalId(cursor)
     if (id !== undefined) ids.push(id)
   }
   return ids
 }
+
+/** Fetches what the values of attributes lead to, for all of them at once. */
+export const load = Effect.fnUntraced(function* (
+  source: ByteSource,
+  heaps: Heaps.GlobalHeaps,
+  attributes: ReadonlyArray<Attribute>
+): Effect.fn.Return<Heaps.Lookup, ImportError> {
+  return yield* heaps.load(yield* parsing(source, () => attributes.flatMap(heapIds)))
+})
 
 /** A length, and where that much is; nothing when it is empty. */
 export const globalId = (cursor: Cursor): { readonly length: number; readonly id: Heaps.GlobalId | undefined } => {
@@ -175,7 +249,7 @@ type One = { readonly json: Json } | Problem
 
 const orBeyond = (value: number | undefined): One => (value === undefined ? Values.beyond : { json: value })
 
-const one = ({ data, name, type }: Attribute, cursor: Cursor, heaps: Heaps.GlobalHeaps, view: DataView): One => {
+const one = ({ data, name, type }: Attribute, cursor: Cursor, heap: Heaps.Lookup, view: DataView): One => {
   switch (type._tag) {
     case "Integer":
       return orBeyond(Values.integerJson(numberAt(view, cursor.skip(type.size), type)))
@@ -193,7 +267,7 @@ const one = ({ data, name, type }: Attribute, cursor: Cursor, heaps: Heaps.Globa
     case "VariableText": {
       const { id } = globalId(cursor)
       if (id === undefined) return { json: "" }
-      const bytes = heaps.get(id)
+      const bytes = heap(id)
       return bytes === undefined
         ? data.fail(`the heap at byte ${id.address} has no object ${id.index}`, 0)
         : { json: Values.text(bytes) }
@@ -207,28 +281,20 @@ const one = ({ data, name, type }: Attribute, cursor: Cursor, heaps: Heaps.Globa
   }
 }
 
-/** An attribute as JSON, or a sentence that says why it is none. */
-export const toJson = Effect.fnUntraced(function* (
-  source: ByteSource,
-  heaps: Heaps.GlobalHeaps,
-  attribute: Attribute
-): Effect.fn.Return<One, ImportError> {
+/** An attribute as JSON, or a sentence that says why it is none. Throws as parsers do. */
+export const toJson = (attribute: Attribute, heap: Heaps.Lookup): One => {
   const { data, shape } = attribute
-  if (shape === undefined) return untyped("it has no value")
-  const count = shape.reduce((a, b) => a * b, 1)
-  if (count > maxElements) return untyped(`it has ${count} elements`)
-  yield* heaps.load(yield* parsing(source, () => heapIds(attribute)))
-  return yield* parsing(source, (): One => {
-    const cursor = new Cursor(data.bytes, data.start, data.sizes)
-    const values: Array<Json> = []
-    for (let i = 0; i < count; i++) {
-      const value = one(attribute, cursor, heaps, cursor.view)
-      if ("problem" in value) return value
-      values.push(value.json)
-    }
-    return { json: shape.length === 0 ? values[0]! : values.length === 1 ? values[0]! : nested(values, shape) }
-  })
-})
+  const problem = sizeProblem(attribute)
+  if (problem !== undefined || shape === undefined) return untyped(problem ?? "it has no value")
+  const cursor = new Cursor(data.bytes, data.start, data.sizes)
+  const values: Array<Json> = []
+  for (let i = countOf(attribute); i > 0; i--) {
+    const value = one(attribute, cursor, heap, cursor.view)
+    if ("problem" in value) return value
+    values.push(value.json)
+  }
+  return { json: values.length === 1 ? values[0]! : nested(values, shape) }
+}
 
 /** Values in lists of lists, as the shape has them. */
 const nested = (values: ReadonlyArray<Json>, shape: ReadonlyArray<number>): Json => {
@@ -237,24 +303,17 @@ const nested = (values: ReadonlyArray<Json>, shape: ReadonlyArray<number>): Json
   return Array.from({ length: shape[0]! }, (_, i) => nested(values.slice(i * inner, (i + 1) * inner), shape.slice(1)))
 }
 
-/** For each element of an attribute of lists of references, the address that its first one refers to. */
-export const references = Effect.fnUntraced(function* (
-  source: ByteSource,
-  heaps: Heaps.GlobalHeaps,
-  attribute: Attribute
-): Effect.fn.Return<ReadonlyArray<number | undefined>, ImportError> {
-  const { data, shape, type } = attribute
-  const count = shape?.reduce((a, b) => a * b, 1) ?? 0
+/** For each element of an attribute of lists of references, the address that its first one refers to. Throws as parsers do. */
+export const references = (attribute: Attribute, heap: Heaps.Lookup): ReadonlyArray<number | undefined> => {
+  const { data, type } = attribute
+  const count = countOf(attribute)
   if (type._tag !== "Sequence" || type.of._tag !== "Reference" || !type.of.isObject || count > 32) return []
-  yield* heaps.load(yield* parsing(source, () => heapIds(attribute)))
-  return yield* parsing(source, () => {
-    const cursor = new Cursor(data.bytes, data.start, data.sizes)
-    return Array.from({ length: count }, () => {
-      const { id } = globalId(cursor)
-      const bytes = id === undefined ? undefined : heaps.get(id)
-      return bytes === undefined || bytes.length < data.sizes.offsetSize
-        ? undefined
-        : new Cursor(bytes, data.start, data.sizes).address()
-    })
+  const cursor = new Cursor(data.bytes, data.start, data.sizes)
+  return Array.from({ length: count }, () => {
+    const { id } = globalId(cursor)
+    const bytes = id === undefined ? undefined : heap(id)
+    return bytes === undefined || bytes.length < data.sizes.offsetSize
+      ? undefined
+      : new Cursor(bytes, data.start, data.sizes).address()
   })
-})
+}

@@ -13,9 +13,12 @@ import * as Lookup from "./Lookup.ts"
 class Damage {
   readonly offset: number
   readonly problem: string
-  constructor(offset: number, problem: string) {
+  /** It may be sound, and of a later version than is read here. */
+  readonly isUnknown: boolean
+  constructor(offset: number, problem: string, isUnknown: boolean) {
     this.offset = offset
     this.problem = problem
+    this.isUnknown = isUnknown
   }
 }
 
@@ -29,6 +32,16 @@ export const parsing = <A>(source: Pick<ByteSource, "damaged">, parse: () => A):
       throw error
     }
   })
+
+/** Runs a parser; what it does not know is a sentence with the byte where that is. For what concerns a part of a file only. */
+export const known = <A>(parse: () => A): A | { readonly unknown: string } => {
+  try {
+    return parse()
+  } catch (error) {
+    if (error instanceof Damage && error.isUnknown) return { unknown: `${error.problem} (at byte ${error.offset})` }
+    throw error
+  }
+}
 
 const latin1 = /* @__PURE__ */ new TextDecoder("latin1")
 
@@ -52,7 +65,12 @@ export class Cursor {
   }
 
   fail(problem: string, at: number = this.at): never {
-    throw new Damage(this.start + at, problem)
+    throw new Damage(this.start + at, problem, false)
+  }
+
+  /** As `fail`, for what a later version of the format may have. */
+  unknown(problem: string, at: number = this.at): never {
+    throw new Damage(this.start + at, problem, true)
   }
 
   /** Goes on by so many bytes, and says where they are. */
@@ -120,7 +138,7 @@ export class Cursor {
   version(what: string, ...known: ReadonlyArray<number>): number {
     const at = this.at
     const version = this.u8()
-    return known.includes(version) ? version : this.fail(`version ${version} of ${what} is not known`, at)
+    return known.includes(version) ? version : this.unknown(`version ${version} of ${what} is not known`, at)
   }
 
   /** Compares the checksum that comes next with what is before it. */

@@ -96,7 +96,7 @@ export const parse = (cursor: Cursor, depth = 0): Datatype => {
   const version = first >> 4
   const bits = cursor.uint(3)
   const size = cursor.u32()
-  if (version < 1 || version > 5) cursor.fail(`version ${version} of a type is not known`, at)
+  if (version < 1 || version > 5) cursor.unknown(`version ${version} of a type is not known`, at)
   switch (first & 0x0f) {
     case 0:
       return fixed(cursor, bits, size)
@@ -130,6 +130,6 @@ export const parse = (cursor: Cursor, depth = 0): Datatype => {
       return { _tag: "Other", size, what: "an array in each element" }
     }
     default:
-      return cursor.fail(`there is no type of class ${first & 0x0f}`, at)
+      return cursor.unknown(`types of class ${first & 0x0f} are not known`, at)
   }
 }

@@ -5,24 +5,26 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type { Json } from "../../Dataset.ts"
 import type { ImportError } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
 import * as Attributes from "./Attributes.ts"
+import { parsing } from "./Cursor.ts"
 import type { GlobalHeaps } from "./Heaps.ts"
 import type { Found } from "./Objects.ts"
 
-/** Attributes that only say what dimensions are, and how netCDF keeps them. */
-export const own: ReadonlySet<string> = new Set([
-  "CLASS",
-  "NAME",
+/** Attributes that only say how dimensions and netCDF's own matters are kept. */
+const own: ReadonlySet<string> = new Set([
   "DIMENSION_LIST",
   "REFERENCE_LIST",
-  "DIMENSION_LABELS",
   "_Netcdf4Dimid",
   "_Netcdf4Coordinates",
   "_NCProperties",
   "_nc3_strict"
 ])
+
+/** Those of dimension scales alone; others may mean something of their own by them. */
+const ofScales: ReadonlySet<string> = new Set(["CLASS", "NAME"])
 
 const withoutVariable = "This is a netCDF dimension but not a netCDF variable"
 
@@ -40,7 +42,53 @@ export const shownPath = (path: string): string => {
 export interface Named {
   /** Arrays that are a dimension and nothing else. */
   readonly hidden: ReadonlySet<Found>
-  readonly of: (found: Found, shape: ReadonlyArray<number>) => ReadonlyArray<string>
+  /** Whether an attribute says nothing but what dimensions are. */
+  readonly isOwn: (found: Found, name: string) => boolean
+  /** The dimensions of arrays, whose shapes are given. */
+  readonly of: (arrays: ReadonlyArray<Shaped>) => ReadonlyArray<ReadonlyArray<string>>
+}
+
+/** An array, and its lengths; infinite ones may grow. */
+interface Shaped {
+  readonly found: Found
+  readonly shape: ReadonlyArray<number>
+  readonly maxShape: ReadonlyArray<number>
+}
+
+const compare = (a: string | undefined, b: string | undefined): number =>
+  a === b ? 0 : a === undefined ? 1 : b === undefined ? -1 : a < b ? -1 : 1
+
+/** The order in which netCDF names what has no name: what is in groups of a group, by name, before the group's own arrays. */
+const inOrder = (a: Found, b: Found): number => {
+  const [groupsA, groupsB] = [a, b].map(({ path }) => path.split("/").slice(1, -1)) as [Array<string>, Array<string>]
+  for (let i = 0; i < Math.max(groupsA.length, groupsB.length); i++) {
+    const order = compare(groupsA[i], groupsB[i])
+    if (order !== 0) return order
+  }
+  return compare(nameOf(a.path), nameOf(b.path))
+}
+
+/** Names of dimensions that have none: one for each length of a group, and another where one array has the length twice. */
+class Phony {
+  readonly #known = new Map<
+    string,
+    Array<{ readonly length: number; readonly isGrowing: boolean; readonly name: string }>
+  >()
+  #next: number
+
+  constructor(first: number) {
+    this.#next = first
+  }
+
+  name(group: string, length: number, isGrowing: boolean, taken: ReadonlyArray<string>): string {
+    const known = this.#known.get(group) ?? []
+    this.#known.set(group, known)
+    const free = known.find((one) => one.length === length && one.isGrowing === isGrowing && !taken.includes(one.name))
+    if (free !== undefined) return free.name
+    const name = `phony_dim_${this.#next++}`
+    known.push({ length, isGrowing, name })
+    return name
+  }
 }
 
 /** Finds the dimensions of all arrays of a file. */
@@ -55,51 +103,53 @@ export const read = Effect.fnUntraced(function* (
   const byId = new Map<number, string>()
   const lists = new Map<Found, ReadonlyArray<number | undefined>>()
   const coordinates = new Map<Found, ReadonlyArray<number>>()
-  const value = Effect.fnUntraced(function* ({ attributes }: Found, name: string) {
-    const attribute = attributes.find((one) => one.name === name)
-    const json = attribute === undefined ? undefined : yield* Attributes.toJson(source, heaps, attribute)
-    return json !== undefined && "json" in json ? json.json : undefined
-  })
-  for (const array of arrays) {
-    if ((yield* value(array, "CLASS")) === "DIMENSION_SCALE") {
-      scales.add(array)
-      const label = yield* value(array, "NAME")
-      if (typeof label === "string" && label.startsWith(withoutVariable)) hidden.add(array)
-      const id = yield* value(array, "_Netcdf4Dimid")
-      if (typeof id === "number" && !byId.has(id)) byId.set(id, nameOf(shownPath(array.path)))
-      const ids = yield* value(array, "_Netcdf4Coordinates")
+  const said = arrays.flatMap(({ attributes }) => attributes.filter(({ name }) => own.has(name) || ofScales.has(name)))
+  const heap = yield* Attributes.load(source, heaps, said)
+  yield* parsing(source, () => {
+    for (const array of arrays) {
+      const value = (name: string): Json | undefined => {
+        const attribute = array.attributes.find((one) => one.name === name)
+        const json = attribute === undefined ? undefined : Attributes.toJson(attribute, heap)
+        return json !== undefined && "json" in json ? json.json : undefined
+      }
+      if (value("CLASS") === "DIMENSION_SCALE") {
+        scales.add(array)
+        const label = value("NAME")
+        if (typeof label === "string" && label.startsWith(withoutVariable)) hidden.add(array)
+        const id = value("_Netcdf4Dimid")
+        if (typeof id === "number" && !byId.has(id)) byId.set(id, nameOf(shownPath(array.path)))
+      }
+      // Also of arrays whose dimensions were not attached.
+      const ids = value("_Netcdf4Coordinates")
       if (ids !== undefined) coordinates.set(array, [ids].flat().map(Number))
+      const list = array.attributes.find(({ name }) => name === "DIMENSION_LIST")
+      if (list !== undefined) lists.set(array, Attributes.references(list, heap))
     }
-    const list = array.attributes.find(({ name }) => name === "DIMENSION_LIST")
-    if (list !== undefined) lists.set(array, yield* Attributes.references(source, heaps, list))
-  }
-  const phony = new Map<string, Array<{ readonly length: number; readonly name: string }>>()
-  let count = 0
-  const phonyName = (group: string, length: number, taken: ReadonlyArray<string>): string => {
-    const known = phony.get(group) ?? []
-    phony.set(group, known)
-    const free = known.find((one) => one.length === length && !taken.includes(one.name))
-    if (free !== undefined) return free.name
-    const name = `phony_dim_${count++}`
-    known.push({ length, name })
-    return name
+  })
+  const known = (found: Found, axis: number, rank: number): string | undefined => {
+    const address = lists.get(found)?.[axis]
+    return (
+      (address === undefined ? undefined : byAddress.get(address)) ??
+      byId.get(coordinates.get(found)?.[axis] ?? -1) ??
+      (scales.has(found) && rank === 1 ? nameOf(shownPath(found.path)) : undefined)
+    )
   }
   return {
     hidden,
-    of: (found, shape) => {
-      const list = lists.get(found)
-      const ids = coordinates.get(found)
-      const names: Array<string> = []
-      for (const [axis, length] of shape.entries()) {
-        const address = list?.[axis]
-        const name =
-          (address === undefined ? undefined : byAddress.get(address)) ??
-          (ids === undefined ? undefined : byId.get(ids[axis]!)) ??
-          (scales.has(found) && shape.length === 1 ? nameOf(shownPath(found.path)) : undefined) ??
-          phonyName(found.path.slice(0, found.path.lastIndexOf("/")), length, names)
-        names.push(name)
+    isOwn: (found, name) => own.has(name) || (ofScales.has(name) && scales.has(found)),
+    of: (arrays) => {
+      const phony = new Phony(scales.size)
+      const names = new Map<Found, ReadonlyArray<string>>()
+      for (const { found, maxShape, shape } of arrays.toSorted((a, b) => inOrder(a.found, b.found))) {
+        const group = found.path.slice(0, found.path.lastIndexOf("/"))
+        const own: Array<string> = []
+        for (const [axis, length] of shape.entries()) {
+          const isGrowing = maxShape[axis] === Number.POSITIVE_INFINITY
+          own.push(known(found, axis, shape.length) ?? phony.name(group, length, isGrowing, own))
+        }
+        names.set(found, own)
       }
-      return names
+      return arrays.map(({ found }) => names.get(found)!)
     }
   }
 })

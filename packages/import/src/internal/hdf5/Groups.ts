@@ -10,6 +10,7 @@ import type { ByteSource } from "../ByteSource.ts"
 import { text } from "../Values.ts"
 import * as BTree2 from "./BTree2.ts"
 import { Cursor, parsing } from "./Cursor.ts"
+import * as FractalHeap from "./FractalHeap.ts"
 import * as Heaps from "./Heaps.ts"
 import type { Sizes } from "./Layout.ts"
 import * as Messages from "./Messages.ts"
@@ -125,7 +126,7 @@ const denseLinks = Effect.fnUntraced(function* (
       at: start + i * recordSize + 4
     }))
   )
-  const objects = yield* Heaps.readFractal(source, sizes, heap, ids)
+  const objects = yield* FractalHeap.read(source, sizes, heap, ids)
   return yield* parsing(source, () => objects.map(Messages.link))
 })
 

@@ -111,7 +111,7 @@ const indexOf = (cursor: Cursor, flags: number): ((address: number | undefined) 
       cursor.skip(6)
       return (address) => ({ _tag: "BTree2", address })
     default:
-      return cursor.fail("the index of the chunks is of no known type", at)
+      return cursor.unknown("the index of its chunks is of no known type", at)
   }
 }
 
@@ -131,9 +131,10 @@ const oldLayout = (cursor: Cursor): Layout => {
   cursor.skip(5)
   const address = kind === 0 ? undefined : cursor.address()
   if (kind === 2) return byBTree1(address, chunkLengths(cursor, rank, 4))
-  const sizes = Array.from({ length: rank }, () => cursor.u32())
-  if (kind === 1) return { _tag: "Contiguous", address, size: sizes.reduce((a, b) => a * b, 1) }
-  if (kind !== 0) cursor.fail(`there is no layout ${kind}`, at)
+  cursor.skip(4 * rank)
+  // Writers disagreed whether these lengths count elements or bytes; the shape and the type say what is there.
+  if (kind === 1) return { _tag: "Contiguous", address, size: 0 }
+  if (kind !== 0) cursor.unknown(`the layout ${kind} is not known`, at)
   const size = cursor.u32()
   return { _tag: "Compact", address: cursor.start + cursor.skip(size), size }
 }
@@ -149,7 +150,7 @@ export const layout = (cursor: Cursor): Described => {
   }
   if (kind === 1) return { _tag: "Contiguous", address: cursor.address(), size: cursor.length() }
   if (kind === 3) return { _tag: "Virtual" }
-  if (kind !== 2) return cursor.fail(`there is no layout ${kind}`, at)
+  if (kind !== 2) return cursor.unknown(`the layout ${kind} is not known`, at)
   if (version === 3) {
     const rank = rankOf(cursor, maxRank + 1)
     const address = cursor.address()
@@ -196,13 +197,18 @@ export const link = (cursor: Cursor): Link => {
 }
 
 /** What a message says that is kept elsewhere: the address of the object whose message it is, or its id in a heap. */
-export type Shared = { readonly _tag: "Object"; readonly address: number } | { readonly _tag: "Heap" }
+export type Shared =
+  | { readonly _tag: "Object"; readonly address: number }
+  | { readonly _tag: "Heap"; readonly id: Uint8Array; readonly at: number }
 
 export const shared = (bytes: Uint8Array, at: number, sizes: Sizes): Shared => {
   const cursor = new Cursor(bytes, at, sizes)
   const version = cursor.version("a shared message", 1, 2, 3)
   const type = cursor.u8()
-  if (version === 3 && type === 1) return { _tag: "Heap" }
+  if (version === 3 && type === 1) {
+    const id = cursor.take(8)
+    return { _tag: "Heap", id, at: at + cursor.at - 8 }
+  }
   if (version === 1) cursor.skip(6)
   return { _tag: "Object", address: cursor.place("a shared message") }
 }

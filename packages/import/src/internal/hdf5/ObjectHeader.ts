@@ -21,6 +21,7 @@ export const Type = {
   layout: 0x08,
   filters: 0x0b,
   attribute: 0x0c,
+  sharedTable: 0x0f,
   continuation: 0x10,
   symbolTable: 0x11,
   attributeInfo: 0x15

@@ -9,14 +9,13 @@ import type { ImportError } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
 import * as Paths from "../Paths.ts"
 import * as Attributes from "./Attributes.ts"
-import { Cursor, parsing } from "./Cursor.ts"
-import * as Datatype from "./Datatype.ts"
 import * as Groups from "./Groups.ts"
 import type { Sizes } from "./Layout.ts"
 import type { Link } from "./Messages.ts"
-import * as Messages from "./Messages.ts"
 import * as ObjectHeader from "./ObjectHeader.ts"
 import { type Message, Type } from "./ObjectHeader.ts"
+import * as SharedMessages from "./SharedMessages.ts"
+import type { Superblock } from "./Superblock.ts"
 
 export interface Found {
   /** As in `/a/b`. */
@@ -34,7 +33,7 @@ export interface Objects {
 /** Objects of a file, at most. */
 const maxObjects = 1_000_000
 
-/** Groups and arrays that are read at the same time. */
+/** Groups that are read at the same time. */
 const concurrency = 16
 
 type Skip = (skipped: Omit<Skipped, "location">) => void
@@ -50,58 +49,36 @@ const linkProblem = (link: Exclude<Link, { readonly _tag: "Hard" }>): string => 
   }
 }
 
-/** Types that are objects of their own, by their addresses. */
-export const types = Effect.fnUntraced(function* (
+/** The headers of many objects, with what they share with others in its place. */
+const resolved = Effect.fnUntraced(function* (
   source: ByteSource,
   sizes: Sizes,
-  addresses: ReadonlyArray<number>
-): Effect.fn.Return<ReadonlyMap<number, Datatype.Datatype>, ImportError> {
-  const distinct = [...new Set(addresses)]
-  if (distinct.length === 0) return new Map()
-  const headers = yield* ObjectHeader.readMany(source, sizes, distinct)
-  return yield* parsing(source, () => {
-    const found = new Map<number, Datatype.Datatype>()
-    for (const [i, messages] of headers.entries()) {
-      const message = messages.find(({ isShared, type }) => type === Type.datatype && !isShared)
-      if (message !== undefined) {
-        found.set(distinct[i]!, Datatype.parse(new Cursor(message.bytes, message.at, sizes)))
-      }
-    }
-    return found
-  })
-})
-
-/** The attributes of many objects, with types that are objects of their own. */
-const attributesOf = Effect.fnUntraced(function* (
-  source: ByteSource,
-  sizes: Sizes,
+  table: SharedMessages.Table,
   headers: ReadonlyArray<ReadonlyArray<Message>>
-): Effect.fn.Return<ReadonlyArray<ReadonlyArray<Attributes.Attribute>>, ImportError> {
-  const all = yield* Effect.forEach(headers, (messages) => Attributes.read(source, sizes, messages), { concurrency })
-  const wanted = all.flat().flatMap(({ sharedType }) => (sharedType === undefined ? [] : [sharedType]))
-  const known = yield* types(source, sizes, wanted)
-  return all.map((attributes) =>
-    attributes.map((one) =>
-      one.sharedType === undefined ? one : { ...one, type: known.get(one.sharedType) ?? one.type }
-    )
-  )
+): Effect.fn.Return<ReadonlyArray<ReadonlyArray<Message>>, ImportError> {
+  const all = headers.flat()
+  const found = yield* SharedMessages.resolve(source, sizes, table, all)
+  if (found === all) return headers
+  let next = 0
+  return headers.map((messages) => messages.map(() => found[next++]!))
 })
 
 /** All that a file holds. */
 export const read = Effect.fnUntraced(function* (
   source: ByteSource,
   sizes: Sizes,
-  root: number,
+  { extension, root }: Pick<Superblock, "extension" | "root">,
   skip: Skip
 ): Effect.fn.Return<Objects, ImportError> {
+  const table = yield* SharedMessages.read(source, sizes, extension)
   const groups: Array<Found> = []
   const arrays: Array<Found> = []
   const seen = new Map<number, string>([[root, "/"]])
   let level: ReadonlyArray<{ readonly path: string; readonly address: number }> = [{ path: "/", address: root }]
   while (level.length > 0) {
     const distinct = [...new Set(level.map(({ address }) => address))]
-    const headers = yield* ObjectHeader.readMany(source, sizes, distinct)
-    const attributes = yield* attributesOf(source, sizes, headers)
+    const headers = yield* resolved(source, sizes, table, yield* ObjectHeader.readMany(source, sizes, distinct))
+    const attributes = yield* Attributes.readMany(source, sizes, table, headers)
     const byAddress = new Map(distinct.map((address, i) => [address, i]))
     const inside: Array<Found> = []
     for (const { address, path } of level) {
@@ -148,16 +125,6 @@ export const read = Effect.fnUntraced(function* (
   return { groups, arrays }
 })
 
-/** The message of a type, its bytes, and whether they are elsewhere. */
+/** The message of a type. */
 export const message = ({ messages }: Pick<Found, "messages">, type: number): Message | undefined =>
   messages.find((one) => one.type === type)
-
-/** The type of an array's elements, or the address where it is described; `undefined` for a place that is not read. */
-export const typeOf = (found: Found, sizes: Sizes): Datatype.Datatype | number | undefined => {
-  const described = message(found, Type.datatype)
-  if (described === undefined) return undefined
-  const { at, bytes, isShared } = described
-  if (!isShared) return Datatype.parse(new Cursor(bytes, at, sizes))
-  const shared = Messages.shared(bytes, at, sizes)
-  return shared._tag === "Object" ? shared.address : undefined
-}

@@ -107,6 +107,10 @@ const coders: Readonly<Record<number, Coder>> = {
   [Filters.blosc]: { encode: (bytes, values) => Promise.resolve(bloscChunk(bytes, values[2] ?? 1)) }
 }
 
+/** Whether all steps can be undone here. */
+export const isDecodable = ({ steps }: Filters.Plan): boolean =>
+  steps.every(({ filter }) => coders[filter.id]?.decode !== undefined)
+
 /**
  * A chunk as the array's mask wants it. The steps from the first that differs on are undone, and done again; fails with the sentence
  * that says why where one of them can only be done elsewhere.

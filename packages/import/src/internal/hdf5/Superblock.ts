@@ -13,8 +13,8 @@ export interface Superblock {
   readonly sizes: Sizes
   /** The object header of the root group. */
   readonly root: number
-  /** Children of an inner node of a B-tree over chunks, halved. */
-  readonly chunkK: number
+  /** The object header with what concerns the file as a whole. */
+  readonly extension: number | undefined
 }
 
 const signature = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a] as const
@@ -33,20 +33,20 @@ const parse = (bytes: Uint8Array, start: number): Superblock => {
     cursor.fail(`addresses of ${offsetSize} and lengths of ${lengthSize} bytes are not known`, at)
   }
   cursor.skip(version < 2 ? 1 + 2 + 2 + 4 : 1)
-  const chunkK = version === 1 ? cursor.u16() : 32
-  if (version === 1) cursor.skip(2)
+  if (version === 1) cursor.skip(4)
   const sized = new Cursor(bytes, start, { offsetSize, lengthSize, base: 0 })
   sized.at = cursor.at
-  // A file may begin with something else, and addresses count from here whatever was written.
-  const base = sized.uint(offsetSize)
-  sized.skip((version < 2 ? 3 : 2) * offsetSize)
-  const sizes = { offsetSize, lengthSize, base: base === 0 || base === start ? start : base }
+  // A file may begin with something else, and addresses count from here whatever was written, as libhdf5 has it.
+  sized.skip(offsetSize)
+  const sizes = { offsetSize, lengthSize, base: start }
   const last = new Cursor(bytes, start, sizes)
   last.at = sized.at
-  if (version < 2) last.skip(offsetSize)
+  const extension = last.address()
+  // The end of the file; what a driver has, and the name of the root.
+  last.skip((version < 2 ? 3 : 1) * offsetSize)
   const root = last.place("the root group")
   if (version >= 2) last.checksum()
-  return { sizes, root, chunkK: Math.max(1, chunkK) }
+  return { sizes, root, extension: version < 2 ? undefined : extension }
 }
 
 /** Finds the superblock: at the start, or after a user block, whose size is a power of two from 512. */

@@ -10,7 +10,7 @@ import type { Chunks } from "../../Dataset.ts"
 import { type ImportError, WrongFormat } from "../../ImportError.ts"
 import type { ByteSource } from "../ByteSource.ts"
 import * as Values from "../Values.ts"
-import * as Attributes from "./Attributes.ts"
+import { fixedText, globalId } from "./Attributes.ts"
 import * as ChunkStream from "./ChunkStream.ts"
 import { Cursor, parsing } from "./Cursor.ts"
 import type { Datatype } from "./Datatype.ts"
@@ -37,12 +37,24 @@ interface Placed {
 /** Chunks that are decoded at once. */
 const concurrency = 16
 
-const plain = (source: ByteSource, array: ArrayLayout, chunkBytes: number): Stream.Stream<Plain, ImportError> => {
-  const planned = Filters.plan(array.filters, array)
-  if (Result.isFailure(planned)) return Stream.empty
+/** An array of texts, and how its chunks are decoded. */
+export interface Decoded {
+  readonly array: ArrayLayout
+  readonly type: Extract<Datatype, { readonly _tag: "Text" | "VariableText" }>
+  readonly plan: Filters.Plan
+}
+
+/** How the texts of an array are decoded, or nothing where its filters cannot be undone here. */
+export const decoded = (array: ArrayLayout, type: Decoded["type"]): Decoded | undefined => {
+  const plan = Filters.plan(array.filters, array)
+  return Result.isSuccess(plan) && Reencode.isDecodable(plan.success) ? { array, type, plan: plan.success } : undefined
+}
+
+const plain = (source: ByteSource, { array, plan, type }: Decoded): Stream.Stream<Plain, ImportError> => {
+  const chunkBytes = ChunkStream.chunkShape(array).reduce((a, b) => a * b, type.size)
   const rank = array.shape.length
-  const decoded = (bytes: Uint8Array, at: number, index: ReadonlyArray<number>) =>
-    Reencode.chunk(bytes, planned.success, { chunk: 0, array: 0xffff_ffff }, chunkBytes).pipe(
+  const undone = (bytes: Uint8Array, at: number, index: ReadonlyArray<number>) =>
+    Reencode.chunk(bytes, plan, { chunk: 0, array: 0xffff_ffff }, chunkBytes).pipe(
       Effect.mapBoth({
         onSuccess: (bytes): Plain => ({ bytes, index, at }),
         onFailure: (problem) =>
@@ -67,59 +79,90 @@ const plain = (source: ByteSource, array: ArrayLayout, chunkBytes: number): Stre
     Stream.mapEffect(
       ({ bytes, index, length, offset }) =>
         Effect.flatMap(bytes === undefined ? source.read(offset, length) : Effect.succeed(bytes), (found) =>
-          decoded(found, offset, index)
+          undone(found, offset, index)
         ),
       { concurrency }
     )
   )
 }
 
+/** Where each text of any length in a chunk is, and its bytes. Throws as parsers do. */
+const idsOf = (
+  { array: { sizes }, type }: Decoded,
+  { at, bytes }: Plain
+): ReadonlyArray<ReturnType<typeof globalId>> => {
+  const cursor = new Cursor(bytes, at, sizes)
+  return Array.from({ length: Math.floor(bytes.length / type.size) }, () => {
+    const from = cursor.at
+    const id = globalId(cursor)
+    cursor.skip(Math.max(0, from + type.size - cursor.at))
+    return id
+  })
+}
+
+/**
+ * Bytes that the texts of an array have together, as far as `most`; or why they cannot be had. Reads the chunks of the array, and of
+ * texts of any length nothing but where they are.
+ */
+export const weigh = (
+  source: ByteSource,
+  one: Decoded,
+  most: number
+): Effect.Effect<number | { readonly problem: string }, ImportError> =>
+  plain(source, one).pipe(
+    Stream.mapEffect((part) =>
+      parsing(source, () =>
+        one.type._tag === "Text"
+          ? part.bytes.length
+          : idsOf(one, part).reduce((sum, { id, length }) => sum + (id === undefined ? 0 : length), 0)
+      )
+    ),
+    Stream.scan(
+      () => 0,
+      (sum: number, bytes) => sum + bytes
+    ),
+    Stream.takeUntil((sum) => sum > most),
+    Stream.runFold(
+      () => 0,
+      (_: number, sum) => sum
+    ),
+    Effect.catchTag("WrongFormat", ({ problem }) => Effect.succeed({ problem }))
+  )
+
 /** The texts of one chunk. */
 const textsOf = Effect.fnUntraced(function* (
   source: ByteSource,
   heaps: GlobalHeaps,
-  array: ArrayLayout,
-  type: Extract<Datatype, { readonly _tag: "Text" | "VariableText" }>,
-  { at, bytes }: Plain
+  one: Decoded,
+  part: Plain
 ): Effect.fn.Return<ReadonlyArray<string>, ImportError> {
+  const { type } = one
+  const { at, bytes } = part
   const count = Math.floor(bytes.length / type.size)
   if (type._tag === "Text") {
     return Array.from({ length: count }, (_, i) =>
-      Attributes.fixedText(bytes.subarray(i * type.size, (i + 1) * type.size), type.isSpacePadded)
+      fixedText(bytes.subarray(i * type.size, (i + 1) * type.size), type.isSpacePadded)
     )
   }
-  const ids = yield* parsing(source, () => {
-    const cursor = new Cursor(bytes, at, array.sizes)
-    return Array.from({ length: count }, () => {
-      const from = cursor.at
-      const { id } = Attributes.globalId(cursor)
-      cursor.skip(Math.max(0, from + type.size - cursor.at))
-      return id
-    })
-  })
-  yield* heaps.load(ids.filter((id) => id !== undefined))
+  const ids = yield* parsing(source, () => idsOf(one, part))
+  const heap = yield* heaps.load(ids.flatMap(({ id }) => (id === undefined ? [] : [id])))
   return yield* parsing(source, () =>
-    ids.map((id) => {
+    ids.map(({ id }) => {
       if (id === undefined) return ""
-      const found = heaps.get(id)
+      const found = heap(id)
       return found === undefined
-        ? new Cursor(bytes, at, array.sizes).fail(`the heap at byte ${id.address} has no object ${id.index}`)
+        ? new Cursor(bytes, at, one.array.sizes).fail(`the heap at byte ${id.address} has no object ${id.index}`)
         : Values.text(found)
     })
   )
 })
 
 /** All texts of an array, as one chunk of the codec `vlen-utf8`. */
-export const chunk = (
-  source: ByteSource,
-  heaps: GlobalHeaps,
-  array: ArrayLayout,
-  type: Extract<Datatype, { readonly _tag: "Text" | "VariableText" }>
-): Stream.Stream<Chunks, ImportError> => {
+export const chunk = (source: ByteSource, heaps: GlobalHeaps, one: Decoded): Stream.Stream<Chunks, ImportError> => {
+  const { array } = one
   const { shape } = array
   if (shape.includes(0)) return Stream.empty
   const chunkShape = ChunkStream.chunkShape(array)
-  const chunkBytes = chunkShape.reduce((a, b) => a * b, type.size)
   const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1))
   const all: Array<string> = Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => "")
   const place = (index: ReadonlyArray<number>, texts: ReadonlyArray<string>): void => {
@@ -138,10 +181,8 @@ export const chunk = (
   }
   return Stream.fromEffect(
     Effect.gen(function* () {
-      yield* plain(source, array, chunkBytes).pipe(
-        Stream.runForEach((one) =>
-          Effect.map(textsOf(source, heaps, array, type, one), (texts) => place(one.index, texts))
-        )
+      yield* plain(source, one).pipe(
+        Stream.runForEach((part) => Effect.map(textsOf(source, heaps, one, part), (texts) => place(part.index, texts)))
       )
       return { _tag: "Bytes", index: shape.map(() => 0), bytes: Values.encodeTexts(all) } as const
     })
