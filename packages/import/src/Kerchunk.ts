@@ -1,11 +1,12 @@
 /**
- * References of kerchunk in JSON, version 0 and 1.
+ * References of kerchunk: in JSON, version 0 and 1, and in Parquet.
  *
  * The files that they refer to are not read. Metadata of Zarr 2 becomes that of Zarr 3, its codecs too, URLs become locations, and bytes
  * inside of the references are written into the repository.
  *
  * @since 0.1.0
  */
+import { ObjectStoreError } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Dataset, Group, Json, JsonObject, Skipped, VirtualArray } from "./Dataset.ts"
@@ -14,6 +15,7 @@ import * as Expression from "./internal/kerchunk/Expression.ts"
 import * as Locations from "./internal/kerchunk/Locations.ts"
 import * as References from "./internal/kerchunk/References.ts"
 import { inline, type Resolve, Rows } from "./internal/kerchunk/Rows.ts"
+import * as Stretches from "./internal/kerchunk/Stretches.ts"
 import * as Paths from "./internal/Paths.ts"
 import * as Pieces from "./internal/Pieces.ts"
 import * as ChunkKeys from "./internal/zarr/ChunkKeys.ts"
@@ -44,13 +46,13 @@ export interface Options {
   readonly checksum?: ReadOptions["checksum"]
   /** References that generators may make, at most (default 1,000,000). */
   readonly maxGenerated?: number | undefined
-  /** Bytes of JSON, at most (default 256 MiB): it is read as a whole. */
+  /** Bytes of JSON, or of a file of Parquet also when it is decompressed, at most (default 256 MiB): they are read as a whole. */
   readonly maxBytes?: number | undefined
   /** Data types and codecs that are meant although nobody knows them; arrays with others are skipped. */
   readonly extensions?: ReadonlyArray<string> | undefined
 }
 
-const mebibyte = 1024 * 1024
+const maxBytesOf = ({ maxBytes = 256 * 1024 * 1024 }: Options): number => maxBytes
 
 /** What all of it is read with. */
 interface Reading {
@@ -233,7 +235,7 @@ const decode = (file: SourceFile, bytes: Uint8Array): Effect.Effect<JsonObject, 
 
 const fromJson = Effect.fnUntraced(function* (reading: Reading): Effect.fn.Return<Dataset, ImportError> {
   const { file, options } = reading
-  const { bytes } = yield* file.store.get(file.key, { maxBytes: options.maxBytes ?? 256 * mebibyte })
+  const { bytes } = yield* file.store.get(file.key, { maxBytes: maxBytesOf(options) })
   const json = yield* decode(file, bytes)
   return yield* Effect.mapError(
     Effect.fromResult(ofJson(reading, json)),
@@ -241,8 +243,65 @@ const fromJson = Effect.fnUntraced(function* (reading: Reading): Effect.fn.Retur
   )
 })
 
+/** References in a file of Parquet, at most: its columns are held as a whole. */
+const maxRecordSize = 10_000_000
+
+/** What is in a directory. */
+const below = (directory: SourceFile, name: string): SourceFile => ({
+  store: directory.store,
+  key: `${Documents.prefixOf(directory.key)}${name}`,
+  location: `${Documents.prefixOf(directory.location)}${name}`
+})
+
+const fromParquet = Effect.fnUntraced(function* (reading: Reading): Effect.fn.Return<Dataset, ImportError> {
+  const { file, options, skipped } = reading
+  const metadataFile = below(file, ".zmetadata")
+  const { bytes } = yield* file.store.get(metadataFile.key, { maxBytes: maxBytesOf(options) })
+  const json = yield* decode(metadataFile, bytes)
+  const wrong = (problem: string) => new WrongFormat({ location: metadataFile.location, expected: "kerchunk", problem })
+  const { metadata, record_size: recordSize } = json
+  if (!isObject(metadata)) return yield* wrong("it has no object `metadata`")
+  if (typeof recordSize !== "number" || !Number.isInteger(recordSize) || recordSize < 1 || recordSize > maxRecordSize) {
+    return yield* wrong(`its \`record_size\` is not a number of references from 1 to ${maxRecordSize}`)
+  }
+  const documents = Documents.nodes(partsOf(reading, Object.entries(metadata)))
+  if (documents.size === 0) return yield* wrong("there is no metadata of Zarr in it")
+  const nodes = Nodes.read(documents, options.extensions, (path, kind, problem) => skip(reading, path, kind, problem))
+  return {
+    groups: withParents(nodes.groups, nodes.arrays),
+    arrays: nodes.arrays.map((node): VirtualArray => {
+      const { array, path } = node
+      const stretches: Stretches.Stretches = {
+        node,
+        recordSize,
+        directory: below(file, path === "/" ? "" : `${path.slice(1)}/`),
+        maxBytes: maxBytesOf(options),
+        resolve: resolver(reading),
+        whole: { open: options.open, checksum: options.checksum },
+        onRows: (rows) => flush(reading, path, rows),
+        onProblem: (key, problem) =>
+          skip(reading, path, "chunk", { reason: "value", problem: `\`${key}\`: ${problem}` })
+      }
+      return { ...array, path, chunks: Stretches.chunks(stretches) }
+    }),
+    skipped
+  }
+})
+
+/** What has neither references in JSON nor `.zmetadata` below it. */
+const orMissing =
+  <A>(other: Effect.Effect<A, ImportError>) =>
+  (error: ImportError): Effect.Effect<A, ImportError> =>
+    isMissing(error) ? Effect.catchIf(other, isMissing, () => Effect.fail(error)) : Effect.fail(error)
+
+const isMissing = (error: ImportError): boolean =>
+  error._tag === "ObjectStoreError" && ObjectStoreError.isNotFound(error)
+
 /**
- * The virtual data set of references in JSON. Reads the file as a whole, with one request.
+ * The virtual data set of references: of a file of JSON, or of a directory of Parquet files, whose key ends with `/`, `.parq` or
+ * `.parquet`, or has `.zmetadata` below it.
+ *
+ * JSON is read as a whole, with one request. Of a directory `.zmetadata` is, and a file of references when its chunks are taken.
  *
  * @category constructors
  * @since 0.1.0
@@ -251,9 +310,6 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
   "Kerchunk.dataset"
 )(function* (file: SourceFile, options: Options = {}) {
   const reading: Reading = { file, options, skipped: [] }
-  if (/(?:^|\/|\.parq|\.parquet)$/.test(file.key)) {
-    const problem = "it is a directory of Parquet files, which are not read yet; write the references as JSON"
-    return yield* new WrongFormat({ location: file.location, expected: "kerchunk", problem })
-  }
-  return yield* fromJson(reading)
+  if (/(?:^|\/|\.parq|\.parquet)$/.test(file.key)) return yield* fromParquet(reading)
+  return yield* Effect.catch(fromJson(reading), orMissing(fromParquet(reading)))
 })

@@ -153,7 +153,12 @@ describe("Kerchunk", () => {
       ["gs://b/k", "gcs://b/k"],
       ["gcs://b/k", "gcs://b/k"],
       ["abfs://c/k", "az://c/k"],
-      ["abfss://c@account.dfs.core.windows.net/k", "az://c/k"],
+      // Containers of two accounts may have one name.
+      ["abfss://c@account.dfs.core.windows.net/k", "az://c@account/k"],
+      ["abfs://c@other.blob.core.windows.net/a@b/k", "az://c@other/a@b/k"],
+      ["abfss://c@account.dfs.core.chinacloudapi.cn/k", "az://c@account.dfs.core.chinacloudapi.cn/k"],
+      ["az://c@account/k", "az://c@account/k"],
+      ["azure://c/k", "az://c/k"],
       ["https://a.b/c", "https://a.b/c"],
       ["/data/a b.nc", "file:///data/a%20b.nc"],
       ["file:///data/a%.nc", "file:///data/a%25.nc"],

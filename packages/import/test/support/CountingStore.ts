@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 export interface Count {
   requests: number
   bytes: number
+  lists: number
   /** Of each get, from where to where. */
   readonly spans: Array<readonly [start: number, end: number]>
 }
@@ -12,7 +13,7 @@ export interface Count {
 export const make = (
   store: ObjectStore.ObjectStoreShape
 ): { readonly store: ObjectStore.ObjectStoreShape; readonly count: Count } => {
-  const count: Count = { requests: 0, bytes: 0, spans: [] }
+  const count: Count = { requests: 0, bytes: 0, lists: 0, spans: [] }
   return {
     count,
     store: {
@@ -20,6 +21,10 @@ export const make = (
       head: (key) => {
         count.requests++
         return store.head(key)
+      },
+      list: (prefix) => {
+        count.lists++
+        return store.list(prefix)
       },
       get: (key, options) => {
         count.requests++

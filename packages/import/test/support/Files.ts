@@ -1,8 +1,9 @@
 /** Real files of the formats, where they are there, in a store. */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { MemoryObjectStore, type ObjectStore } from "@effect-icechunk/core"
+import { MemoryObjectStore, type ObjectStore, ObjectStoreError } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { SourceFile } from "@effect-icechunk/import"
 import * as CountingStore from "./CountingStore.ts"
 
@@ -37,3 +38,14 @@ export const inMemory = (
     const { count, store } = CountingStore.make(memory)
     return { file: SourceFile.make(store, key, `s3://bucket/${key}`), count, store }
   })
+
+/** What a store answers that cannot list. */
+export const listsNothing: ObjectStore.ObjectStoreShape["list"] = (key) =>
+  Stream.fail(
+    new ObjectStoreError.ObjectStoreError({
+      store: "a store that lists nothing",
+      operation: "list",
+      key,
+      reason: new ObjectStoreError.Unsupported({ detail: "it is a test" })
+    })
+  )

@@ -10,9 +10,13 @@ const protocols: Readonly<Record<string, string>> = {
   s3a: "s3",
   gs: "gcs",
   local: "file",
+  azure: "az",
   abfs: "az",
   abfss: "az"
 }
+
+/** `container@account.dfs.core.windows.net`: the account stays, for containers of two accounts may have one name. */
+const azureHost = /^([^/@]+@[^/.@]+)\.(?:dfs|blob)\.core\.windows\.net(?=\/|$)/i
 
 /** A URL as messages show it: without what may be secret. */
 export const shown = (url: string): string => {
@@ -35,7 +39,9 @@ export const of = (url: string): Result.Result<string, string> => {
   const protocol = split < 0 ? "file" : (protocols[written.toLowerCase()] ?? written.toLowerCase())
   const path = split < 0 ? url : url.slice(split + 3)
   // fsspec does not decode the paths of files.
-  const text = `${protocol}://${protocol === "file" ? Location.encodeFilePath(path) : path.replace(/^([^/@]+)@[^/]*/, protocol === "az" ? "$1" : "$&")}`
+  const place =
+    protocol === "file" ? Location.encodeFilePath(path) : protocol === "az" ? path.replace(azureHost, "$1") : path
+  const text = `${protocol}://${place}`
   return Result.match(Location.parse(text), {
     onFailure: ({ problem }) => Result.fail(problem),
     onSuccess: (location) => {

@@ -37,6 +37,9 @@ const base64 = new TextEncoder().encode("base64:")
 
 const isLength = (value: Json | undefined): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
+/** The key of a chunk for messages, or how it is made. */
+type Key = string | (() => string)
+
 /** Rows of one array, in the order in which they come. */
 export class Rows {
   readonly #indices: Array<number> = []
@@ -57,10 +60,10 @@ export class Rows {
     this.#resolve = resolve
   }
 
-  skip(key: string, problem: string): void {
+  skip(key: Key, problem: string): void {
     const known = this.problems.get(problem)
-    if (known === undefined) this.problems.set(problem, { key, count: 1 })
-    else known.count++
+    if (known !== undefined) known.count++
+    else this.problems.set(problem, { key: typeof key === "string" ? key : key(), count: 1 })
   }
 
   #idOf(written: string | null): Result.Result<number, string> {
@@ -75,7 +78,8 @@ export class Rows {
     return id
   }
 
-  ref(key: string, index: Uint32Array, url: string | null, offset: number, length: number): void {
+  /** A range of an object, or all of it where its length is 0. */
+  ref(key: Key, index: Uint32Array, url: string | null, offset: number, length: number): void {
     const id = this.#idOf(url)
     if (Result.isFailure(id)) return this.skip(key, id.failure)
     for (let axis = 0; axis < this.#rank; axis++) this.#indices.push(index[axis]!)
@@ -84,7 +88,7 @@ export class Rows {
     this.#ids.push(id.success)
   }
 
-  bytes(key: string, index: Uint32Array, bytes: Uint8Array): void {
+  bytes(key: Key, index: Uint32Array, bytes: Uint8Array): void {
     const isText = bytes.length >= base64.length && base64.every((byte, i) => bytes[i] === byte)
     const content = isText ? inline(new TextDecoder().decode(bytes)) : Result.succeed(bytes)
     if (Result.isFailure(content)) this.skip(key, content.failure)
@@ -93,14 +97,19 @@ export class Rows {
   }
 
   /** A reference as JSON has it. */
-  json(key: string, index: Uint32Array, reference: Json): void {
+  json(key: Key, index: Uint32Array, reference: Json): void {
     if (typeof reference === "string") return this.bytes(key, index, new TextEncoder().encode(reference))
     const list = Array.isArray(reference) ? (reference as ReadonlyArray<Json>) : []
     const [url, offset, length] = list
     if ((typeof url !== "string" && url !== null) || (list.length !== 1 && list.length !== 3)) {
       return this.skip(key, "it is neither a text nor `[url]` nor `[url, offset, length]`")
     }
-    if (list.length === 1) return this.ref(key, index, url, 0, 0)
+    if (list.length === 1) this.ref(key, index, url, 0, 0)
+    else this.range(key, index, url, offset, length)
+  }
+
+  /** A range of an object as it is written. */
+  range(key: Key, index: Uint32Array, url: string | null, offset: Json | undefined, length: Json | undefined): void {
     if (!isLength(offset) || !isLength(length) || offset + length > Number.MAX_SAFE_INTEGER) {
       return this.skip(key, "its offset and length are not two numbers from 0 on")
     }
