@@ -9,14 +9,13 @@
 import { ObjectStoreError } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Dataset, Group, Json, JsonObject, Skipped, VirtualArray } from "./Dataset.ts"
+import type { Dataset, Json, JsonObject, Skipped, VirtualArray } from "./Dataset.ts"
 import { type ImportError, WrongFormat } from "./ImportError.ts"
 import * as Expression from "./internal/kerchunk/Expression.ts"
 import * as Locations from "./internal/kerchunk/Locations.ts"
 import * as References from "./internal/kerchunk/References.ts"
 import { inline, type Resolve, Rows } from "./internal/kerchunk/Rows.ts"
 import * as Stretches from "./internal/kerchunk/Stretches.ts"
-import * as Paths from "./internal/Paths.ts"
 import * as Pieces from "./internal/Pieces.ts"
 import * as ChunkKeys from "./internal/zarr/ChunkKeys.ts"
 import * as Documents from "./internal/zarr/Documents.ts"
@@ -84,18 +83,6 @@ const flush = (reading: Reading, path: string, rows: Rows): void => {
     const more = count === 1 ? "" : `, and ${count - 1} more`
     skip(reading, path, "chunk", { reason: "value", problem: `\`${key}\`${more}: ${problem}` })
   }
-}
-
-/** Groups above what is there, which references may leave out. */
-const withParents = (groups: ReadonlyArray<Group>, arrays: ReadonlyArray<Nodes.ArrayNode>): ReadonlyArray<Group> => {
-  const all = new Map(groups.map((group) => [group.path, group]))
-  for (const { path } of [...groups, ...arrays]) {
-    if (path === "/") continue
-    for (const parent of ["/", ...Paths.above(path)]) {
-      if (!all.has(parent)) all.set(parent, { path: parent, attributes: {} })
-    }
-  }
-  return [...all.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }
 
 /** Metadata of a key: an object, or a text of one. */
@@ -202,7 +189,7 @@ const ofJson = (reading: Reading, json: JsonObject): Result.Result<Dataset, stri
     }
     const whole = { open: options.open, checksum: options.checksum }
     return {
-      groups: withParents(nodes.groups, nodes.arrays),
+      groups: nodes.groups,
       arrays: gathered.map(({ node: { array, path }, rows }): VirtualArray => {
         flush(reading, path, rows)
         const report = (key: string, problem: string) =>
@@ -268,7 +255,7 @@ const fromParquet = Effect.fnUntraced(function* (reading: Reading): Effect.fn.Re
   if (documents.size === 0) return yield* wrong("there is no metadata of Zarr in it")
   const nodes = Nodes.read(documents, options.extensions, (path, kind, problem) => skip(reading, path, kind, problem))
   return {
-    groups: withParents(nodes.groups, nodes.arrays),
+    groups: nodes.groups,
     arrays: nodes.arrays.map((node): VirtualArray => {
       const { array, path } = node
       const stretches: Stretches.Stretches = {
@@ -282,7 +269,7 @@ const fromParquet = Effect.fnUntraced(function* (reading: Reading): Effect.fn.Re
         onProblem: (key, problem) =>
           skip(reading, path, "chunk", { reason: "value", problem: `\`${key}\`: ${problem}` })
       }
-      return { ...array, path, chunks: Stretches.chunks(stretches) }
+      return Object.assign({}, array, { path, chunks: Stretches.chunks(stretches) })
     }),
     skipped
   }

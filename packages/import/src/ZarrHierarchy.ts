@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Dataset, Skipped, VirtualArray } from "./Dataset.ts"
 import type { ImportError } from "./ImportError.ts"
+import * as Pieces from "./internal/Pieces.ts"
 import * as ChunkObjects from "./internal/zarr/ChunkObjects.ts"
 import * as Documents from "./internal/zarr/Documents.ts"
 import * as Nodes from "./internal/zarr/Nodes.ts"
@@ -28,6 +29,8 @@ export interface Options extends Pick<ReadOptions, "checksum"> {
    * no checksum, and arrays whose chunks have not all one length, as compressed ones, are skipped.
    */
   readonly chunks?: "list" | "head" | "grid" | undefined
+  /** Chunks of an array that `head` asks for and `grid` takes to be there, at most (default 10,000,000); others are skipped. */
+  readonly maxChunks?: number | undefined
   /** Data types and codecs that are meant although nobody knows them; arrays with others are skipped. */
   readonly extensions?: ReadonlyArray<string> | undefined
 }
@@ -37,7 +40,8 @@ const chunkBytes = ({ array: { chunkShape, codecs, dataType } }: Nodes.ArrayNode
   const bits = typeof dataType === "string" ? /^(?:u?int|float|complex)(\d+)$/.exec(dataType)?.[1] : undefined
   const size = dataType === "bool" ? 1 : Number(bits ?? Number.NaN) / 8
   const isPlain = codecs.every(({ name }) => name === "bytes" || name === "transpose")
-  return isPlain && Number.isFinite(size) ? chunkShape.reduce((a, b) => a * b, size) : undefined
+  const bytes = chunkShape.reduce((a, b) => a * b, size)
+  return isPlain && Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
 /**
@@ -77,6 +81,13 @@ export const dataset: (root: SourceFile, options?: Options) => Effect.Effect<Dat
       checksum: options.checksum,
       onEmpty: (key) =>
         skip(path, "chunk", { reason: "value", problem: `\`${key}\` is an empty object; it is left out` })
+    }
+    const { maxChunks = 10_000_000 } = options
+    const count = Pieces.counts(array.shape, array.chunkShape).reduce((a, b) => a * b, 1)
+    if (how !== "list" && count > maxChunks) {
+      const problem = `its grid has ${count} chunks, which are too many without a listing; raise \`maxChunks\` if they should be tried`
+      skip(path, "array", { reason: "layout", problem })
+      continue
     }
     const length = chunkBytes(one)
     if (how === "grid" && length === undefined) {

@@ -65,7 +65,11 @@ const outcomes: Readonly<Record<string, ReadonlyArray<number | string>>> = {
     1,
     2,
     3,
-    ...["/compound: filter", "/large_fill: value", "/lists: filter", "/long_double: data type", "/opaque: filter"],
+    "/compound: filter",
+    "/large_fill: value",
+    "/lists: filter",
+    "/long_double: data type",
+    "/opaque: filter",
     "/references: filter"
   ],
   "shared-messages.h5": [46, 3, 4],

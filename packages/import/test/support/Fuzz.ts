@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import * as Files from "./Files.ts"
 
 /** xorshift32: the same sequence for the same seed. */
-const random = (seed: number): ((below: number) => number) => {
+export const random = (seed: number): ((below: number) => number) => {
   let state = (seed ^ 0x9e37_79b9) >>> 0 || 1
   return (below) => {
     state ^= state << 13

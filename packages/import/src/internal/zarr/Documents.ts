@@ -30,7 +30,8 @@ export const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)
   } catch {
-    const quoted = text.replaceAll(/"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g, (part) =>
+    // Texts of any length: alternatives in a loop would run out of stack.
+    const quoted = text.replaceAll(/"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN/gs, (part) =>
       part.startsWith('"') ? part : `"${part}"`
     )
     return JSON.parse(quoted)
