@@ -58,7 +58,7 @@ export const names: ReadonlyMap<string, string> = new Map([
   ...["Fetch", "HttpObjectStore", "HttpPlatform"].map(
     (name) => [name, `import { ${name} } from "@effect-icechunk/http"`] as const
   ),
-  ...["Concatenation", "Grib2", "Hdf5", "Import", "NetCdf3", "SourceFile", "ZarrHierarchy"].map(
+  ...["Concatenation", "Grib2", "Hdf5", "Import", "Kerchunk", "NetCdf3", "SourceFile", "ZarrHierarchy"].map(
     (name) => [name, `import { ${name} } from "@effect-icechunk/import"`] as const
   ),
   ["BrowserZstd", `import * as BrowserZstd from "@effect-icechunk/core/browser/BrowserZstd"`],

@@ -7,6 +7,7 @@ import * as Expression from "../src/internal/kerchunk/Expression.ts"
 import * as Locations from "../src/internal/kerchunk/Locations.ts"
 import * as Files from "./support/Files.ts"
 import * as Fuzz from "./support/Fuzz.ts"
+import * as JsonFuzz from "./support/JsonFuzz.ts"
 import * as World from "./support/World.ts"
 
 interface Written {
@@ -188,6 +189,9 @@ describe("Kerchunk", () => {
         "a/99": ["s3://bucket/numbers.bin", 0, 4],
         "b/.zarray": { ...plain([1], [1]), compressor: { id: "grib" } },
         "b/0": ["s3://bucket/numbers.bin", 0, 4],
+        "e/.zarray": { ...plain([1], [1]), dtype: "<f8", filters: [{ id: "grib", var: "latitude", dtype: "float64" }] },
+        "f/.zarray": { ...plain([1], [1]), dtype: "<f4", filters: [{ id: "grib", var: "t", dtype: "float32" }] },
+        "g/.zarray": { ...plain([1], [1]), dtype: "<f8", filters: [{ id: "grib", var: "t", dtype: "float64" }] },
         "__c/.zarray": plain([1], [1]),
         "d/.zarray": ["s3://bucket/metadata", 0, 10],
         "nothing/0": "a"
@@ -206,6 +210,9 @@ describe("Kerchunk", () => {
         "tell by `open`",
         "2 key(s)",
         "/b filter",
+        "/e filter: its latitudes are computed",
+        "/f filter: its fields of GRIB",
+        "/g codec",
         "/__c name",
         "/d/.zarray format"
       ]) {
@@ -256,7 +263,7 @@ describe("Kerchunk", () => {
         [encode([]), "WrongFormat", "object"],
         [zstd(encode({})), "WrongFormat", "compressed"],
         [encode({ ".zgroup": "x" }), "WrongFormat", "no metadata"],
-        [encode({ version: 2 }), "WrongFormat", "version 2"],
+        [encode({ version: 2 }), "WrongFormat", "version `2`"],
         [encode({ version: 1, refs: {} }), "WrongFormat", "no metadata"],
         [encode(gen({ i: { stop: 1e15 } })), "WrongFormat", "maxGenerated"],
         [encode(gen({ i: { stop: 4, step: 0 } })), "WrongFormat", "dimension"],
@@ -272,6 +279,34 @@ describe("Kerchunk", () => {
   )
 
   const runs = Number(process.env["FUZZ_RUNS"] ?? 300)
+
+  it.effect(
+    "ends on JSON of wrong types, absurd numbers and odd names",
+    () =>
+      Effect.gen(function* () {
+        const few = Object.entries(document["refs"] as Dataset.JsonObject).slice(-20)
+        // Metadata as objects, so that what is in it is mutated too.
+        const refs = few.map(([key, value]) => [
+          key,
+          typeof value === "string" && value.startsWith("{")
+            ? (JSON.parse(value.replaceAll("NaN", "0")) as Dataset.Json)
+            : value
+        ])
+        const text = JSON.stringify({ ...document, refs: Object.fromEntries(refs) })
+        const counts = { Success: 0, Failure: 0 }
+        for (let seed = 1; seed <= runs; seed++) {
+          const { file } = yield* Files.inMemory(JsonFuzz.mutate(text, seed))
+          const { session } = yield* World.make
+          const result = yield* Effect.result(Kerchunk.dataset(file, { maxGenerated: 1000 }))
+          counts[result._tag]++
+          // What is accepted can be written.
+          if (result._tag === "Success") yield* Import.into(session, "/", result.success, { validateContainers: false })
+        }
+        assert.isAbove(counts.Success, runs / 10)
+        assert.isAbove(counts.Failure, runs / 10)
+      }).pipe(Effect.scoped),
+    3_600_000
+  )
 
   it.effect(
     "ends on damaged JSON",

@@ -8,6 +8,7 @@ import * as References from "../src/internal/parquet/References.ts"
 import * as Thrift from "../src/internal/parquet/Thrift.ts"
 import * as Files from "./support/Files.ts"
 import * as Fuzz from "./support/Fuzz.ts"
+import * as JsonFuzz from "./support/JsonFuzz.ts"
 import * as World from "./support/World.ts"
 
 interface Written {
@@ -326,6 +327,30 @@ describe("Parquet", () => {
   })
 
   const runs = Number(process.env["FUZZ_RUNS"] ?? 60)
+
+  it.effect(
+    "ends on damaged metadata of directories",
+    () =>
+      Effect.gen(function* () {
+        const { ".zmetadata": metadata, ...rest } = written.cases.find(
+          ({ name }) => name === "day-1.nc, pyarrow"
+        )!.parquet!
+        const text = new TextDecoder().decode(decode64(metadata!))
+        const { put } = yield* World.make
+        for (const [key, content] of Object.entries(rest)) yield* put(`refs/${key}`, decode64(content))
+        const counts = { Success: 0, Failure: 0 }
+        for (let seed = 1; seed <= runs * 5; seed++) {
+          const { count, file } = yield* put("refs/.zmetadata", JsonFuzz.mutate(text, seed))
+          const root = SourceFile.make(file.store, "bucket/refs/", "s3://bucket/refs/")
+          const result = yield* Effect.result(Effect.flatMap(Kerchunk.dataset(root), chunksOf))
+          counts[result._tag]++
+          assert.isBelow(count.requests + count.lists, 50, `seed ${seed}`)
+        }
+        assert.isAbove(counts.Success, runs)
+        assert.isAbove(counts.Failure, runs / 2)
+      }),
+    3_600_000
+  )
 
   it.effect(
     "ends on damaged files",

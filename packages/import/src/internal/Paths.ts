@@ -18,7 +18,8 @@ export const above = (path: string): ReadonlyArray<string> => {
 export const nameProblem = (name: string): string | undefined => {
   if (name === "") return "it is empty"
   if (name.includes("/")) return "it contains `/`, which separates names"
-  if (/^\.+$/.test(name)) return "it consists of dots only"
+  // Readers that make URLs of paths, as zarrita does, take `%2e` for a dot.
+  if (/^(?:\.|%2e)+$/i.test(name)) return "it consists of dots only"
   if (name.startsWith("__")) return "it starts with `__`, which Zarr keeps for itself"
   return name.isWellFormed() ? undefined : "it is no well-formed Unicode"
 }

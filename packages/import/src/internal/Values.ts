@@ -5,6 +5,14 @@
  */
 import type { Json } from "../Dataset.ts"
 
+/** A value as messages show it: lists and objects, which may be of any depth, only by their kind. */
+export const shown = (value: Json | undefined): string =>
+  Array.isArray(value)
+    ? "a list"
+    : typeof value === "object" && value !== null
+      ? "an object"
+      : `\`${JSON.stringify(value ?? null).slice(0, 60)}\``
+
 /** A number as JSON has it: NaN and infinities are texts. */
 export const numberJson = (value: number): Json => (Number.isFinite(value) ? value : String(value))
 

@@ -7,6 +7,7 @@
 import * as Result from "effect/Result"
 import type { Json, JsonObject } from "../../Dataset.ts"
 import { isObject } from "../zarr/Zarr3.ts"
+import * as Values from "../Values.ts"
 import * as Expression from "./Expression.ts"
 
 /** Where a key's bytes are, as it is written. */
@@ -188,7 +189,7 @@ export const read = (json: JsonObject, options: Options): Found<References> => {
   if (version === undefined) {
     return Result.succeed({ entries: Object.entries(json), url: (written: string) => written })
   }
-  if (version !== 1) return Result.fail(`references of version ${JSON.stringify(version).slice(0, 20)} are not read`)
+  if (version !== 1) return Result.fail(`references of version ${Values.shown(version)} are not read`)
   const { gen, refs = {} } = json
   if (!isObject(refs)) return Result.fail("its `refs` are not an object")
   return Result.gen(function* () {

@@ -9,7 +9,7 @@ import { Zstd } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
 
 /** Bytes of a page, at most. */
-export const maxPage = 256 * 1024 * 1024
+const maxPage = 256 * 1024 * 1024
 
 /** Codecs that are not read, by their numbers. */
 const others: Readonly<Record<number, string>> = { 3: "LZO", 4: "Brotli", 5: "LZ4", 7: "LZ4" }

@@ -6,18 +6,9 @@
 import * as Thrift from "./Thrift.ts"
 
 /** Physical types by their numbers. */
-export const types = [
-  "BOOLEAN",
-  "INT32",
-  "INT64",
-  "INT96",
-  "FLOAT",
-  "DOUBLE",
-  "BYTE_ARRAY",
-  "FIXED_LEN_BYTE_ARRAY"
-] as const
+const types = ["BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"] as const
 
-export type Type = (typeof types)[number]
+type Type = (typeof types)[number]
 
 /** The values of a column in a row group. */
 export interface Column {
@@ -32,7 +23,7 @@ export interface Column {
 }
 
 /** Rows that are together. */
-export interface Group {
+interface Group {
   readonly rows: number
   readonly columns: ReadonlyMap<string, Column>
 }

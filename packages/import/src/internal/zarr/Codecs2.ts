@@ -5,6 +5,7 @@
  */
 import * as Result from "effect/Result"
 import type { Json, JsonObject } from "../../Dataset.ts"
+import * as Values from "../Values.ts"
 import * as DataType2 from "./DataType2.ts"
 
 type Problem = DataType2.Problem
@@ -32,7 +33,7 @@ const blosc = (configuration: JsonObject, itemSize: number): Result.Result<JsonO
   const typesize = itemSize > 255 ? 1 : itemSize
   // -1 chooses by the size of the elements.
   const kind = shuffle === -1 ? (itemSize === 1 ? 2 : 1) : shuffle
-  if (kind !== 0 && kind !== 1 && kind !== 2) return fail(`Blosc has no shuffle ${JSON.stringify(shuffle)}`)
+  if (kind !== 0 && kind !== 1 && kind !== 2) return fail(`Blosc has no shuffle ${Values.shown(shuffle)}`)
   return Result.succeed({
     name: "blosc",
     configuration: {
@@ -116,6 +117,21 @@ const arrayFilters: ReadonlySet<string> = new Set([
   "quantize"
 ])
 
+/**
+ * A field of GRIB as kerchunk refers to it, by the codec that `Grib2.dataset` names. It decodes values in double precision, and no
+ * coordinates.
+ */
+const grib = (configuration: JsonObject, { codecs, type }: State): Result.Result<State, Problem> => {
+  const { dtype = "float64", var: name } = configuration
+  if (codecs.length > 0 || type?.dataType !== "float64" || dtype !== "float64" || typeof name !== "string") {
+    return fail("its fields of GRIB are not read as float64 and without other filters before")
+  }
+  if (name === "latitude" || name === "longitude") {
+    return fail(`its ${name}s are computed from a message of GRIB, for which Zarr 3 has no codec`)
+  }
+  return Result.succeed({ codecs: [{ name: "gribberish", configuration: { var: name } }], type: undefined })
+}
+
 const step = (state: State, filter: Json, array: DataType2.DataType2): Result.Result<State, Problem> => {
   const { id, ...configuration } = object(filter) ?? {}
   if (typeof id !== "string") return fail("a filter has no `id`")
@@ -137,6 +153,7 @@ const step = (state: State, filter: Json, array: DataType2.DataType2): Result.Re
     }
     return Result.succeed({ codecs: [...codecs, { name: `numcodecs.${id}`, configuration }], type: next.success })
   }
+  if (id === "grib") return grib(configuration, state)
   const found = ofBytes(id, configuration, type?.itemSize ?? 1, array.itemSize)
   if (found === undefined) return fail(`the filter \`${id.slice(0, 40)}\` has no codec in Zarr 3`)
   return Result.map(found, (codec) => ({ codecs: [...toBytes(state), codec], type: undefined }))
@@ -171,7 +188,6 @@ export const translate = (
   const { id, ...configuration } = object(compressor) ?? {}
   const found =
     typeof id === "string" ? ofBytes(id, configuration, state.type?.itemSize ?? 1, array.itemSize) : undefined
-  if (found === undefined)
-    return fail(`the compressor \`${JSON.stringify(id ?? null).slice(0, 40)}\` has no codec in Zarr 3`)
+  if (found === undefined) return fail(`the compressor ${Values.shown(id)} has no codec in Zarr 3`)
   return Result.map(found, (codec) => ({ codecs: [...bytes, codec], objects }))
 }

@@ -143,7 +143,7 @@ const zeros = (bytes: number): string => btoa("\0".repeat(Math.min(bytes, 65_536
 /** What missing chunks read as. Zarr 2's `null` leaves it open, and is zero here, as readers have it. */
 export const fillValue = (type: DataType2, value: Json): Result.Result<Json, Problem> => {
   const { itemSize, kind } = type
-  const wrong = fail("value", `its fill value ${JSON.stringify(value).slice(0, 60)} is not one of its data type`)
+  const wrong = fail("value", `its fill value ${Values.shown(value)} is not one of its data type`)
   switch (kind) {
     case "b":
       return value === null || value === 0 || value === false
