@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import { Location } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
@@ -293,7 +294,8 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
   const superblock = yield* Superblock.read(source)
   const { sizes } = superblock
   const skipped: Array<Skipped> = []
-  const skip = (one: Omit<Skipped, "location">) => void skipped.push({ location: file.location, ...one })
+  const skip = (one: Omit<Skipped, "location">) =>
+    void skipped.push({ location: Location.shown(file.location), ...one })
   const objects = yield* Objects.read(source, sizes, superblock, skip)
   const heaps = new Heaps.GlobalHeaps(source, sizes)
   const dimensions = yield* Dimensions.read(source, heaps, objects.arrays)

@@ -16,7 +16,7 @@ const protocols: Readonly<Record<string, string>> = {
 
 /** A URL as messages show it: without what may be secret. */
 export const shown = (url: string): string => {
-  const plain = url.replace(/^(https?:\/\/)[^/@]*@/i, "$1").replace(/^(https?:[^?#]*)[?#].*$/is, "$1")
+  const plain = Location.shown(url)
   return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain
 }
 
