@@ -120,7 +120,8 @@ export const open = Effect.fnUntraced(function* (
     if (cursor.u8() !== type) cursor.fail("the node of another B-tree is there", cursor.at - 1)
     const records = cursor.take(count * recordSize)
     const { countSize, totalSize } = levels[level]!
-    for (let child = 0; level > 0 && child <= count; child++) {
+    const children = level === 0 ? 0 : count + 1
+    for (let child = 0; child < children; child++) {
       below.push({ address: cursor.place("a node of a B-tree"), count: cursor.uint(countSize), level: level - 1 })
       cursor.skip(totalSize)
     }
@@ -141,8 +142,8 @@ export const open = Effect.fnUntraced(function* (
       }
     }
     const spans = nodes.map(({ address, count, level }) => {
-      const pointers = level === 0 ? 0 : (count + 1) * levels[level]!.pointerSize
-      return { start: address, end: address + overhead + count * recordSize + pointers }
+      const children = level === 0 ? 0 : count + 1
+      return { start: address, end: address + overhead + count * recordSize + children * levels[level]!.pointerSize }
     })
     return Effect.flatMap(source.readMany(spans), (fetched) =>
       parsing(source, () => {
