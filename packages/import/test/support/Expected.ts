@@ -71,5 +71,3 @@ export const compare = (
     const missing = Object.keys(expected).filter((at) => !dataset.arrays.some((array) => array.path === at))
     return { dataset, count: asked, same, missing }
   }).pipe(Effect.scoped, Effect.orDie)
-
-type Array<A> = globalThis.Array<A>
