@@ -1,4 +1,5 @@
 /** Virtual chunks over HTTP: whose they are, where they are asked for, and whom they may not reach. */
+import { inspect } from "node:util"
 import * as Checksum from "@effect-icechunk/core/Checksum"
 import * as Credentials from "@effect-icechunk/core/Credentials"
 import * as MemoryObjectStore from "@effect-icechunk/core/MemoryObjectStore"
@@ -121,6 +122,34 @@ describe("the platform `http`", () => {
       }
       server.find = () => undefined
       assert.strictEqual((yield* Effect.flip(read({ location }, options)))._tag, "VirtualObjectNotFound")
+    })
+  )
+
+  it.live("shows no query of a signed URL, whatever fails", () =>
+    Effect.gen(function* () {
+      const { container, host, server } = yield* serving
+      const options = { containers: [container], credentials: { data: anonymously(server.url) } }
+      const signed = (path: string) => `http://${host}/${path}?X-Signature=s3cret#more`
+      const location = signed("a.nc")
+      server.find = (path) => (path.startsWith("/a.nc") ? { bytes, etag: '"one"' } : undefined)
+      const errors = [
+        yield* Effect.flip(read({ location, checksum: Checksum.etag('"zero"') }, options)),
+        yield* Effect.flip(read({ location: signed("gone.nc") }, options)),
+        yield* Effect.flip(read({ location }, { credentials: options.credentials })),
+        yield* Effect.flip(read({ location, checksum: Checksum.etag("") }, options)),
+        yield* Effect.flip(read({ location: signed("a".repeat(2000)) }, options)),
+        yield* Effect.flip(read({ location: `http://anna:s3cret@${host}` }, options))
+      ]
+      const tags = ["ChecksumMismatch", "VirtualObjectNotFound", "MissingContainer", "InvalidVirtualRef"]
+      assert.deepStrictEqual(
+        errors.map(({ _tag }) => _tag),
+        [...tags, "InvalidLocation", "MissingContainer"]
+      )
+      for (const error of errors) {
+        for (const text of [error.message, JSON.stringify(error), inspect(error, { depth: 9 })]) {
+          assert.notInclude(text, "s3cret", error._tag)
+        }
+      }
     })
   )
 

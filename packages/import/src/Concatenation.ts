@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { WritableSession } from "@effect-icechunk/core"
+import { Location, type WritableSession } from "@effect-icechunk/core"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -136,7 +136,7 @@ const resolverOf =
 const sourceOf = (part: Part, { resolve }: ReadOptions): Plan.Source<ImportError> => {
   const arrays = new Map(part.dataset.arrays.map((one) => [one.path, one]))
   return {
-    location: part.file.location,
+    location: Location.shown(part.file.location),
     arrays: part.dataset.arrays,
     bytes: (path, maxBytes) => Values.bytesOf(arrays.get(path)!, resolverOf(part, resolve), maxBytes)
   }
@@ -264,7 +264,10 @@ export const concatenate: (
   const policy = options.attributes ?? "drop"
   const combined = (path: string, attributesOf: (dataset: Dataset) => VirtualArray["attributes"] | undefined) =>
     Compare.attributes(
-      parts.map(({ dataset, file }) => ({ location: file.location, attributes: attributesOf(dataset) ?? {} })),
+      parts.map(({ dataset, file }) => ({
+        location: Location.shown(file.location),
+        attributes: attributesOf(dataset) ?? {}
+      })),
       path,
       policy
     )

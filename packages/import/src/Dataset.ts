@@ -5,26 +5,11 @@
  * @since 0.1.0
  */
 import type { Checksum } from "@effect-icechunk/core"
+import type { Json, JsonObject } from "@effect-icechunk/core/values/Json"
 import type * as Stream from "effect/Stream"
 import type { ImportError } from "./ImportError.ts"
 
-/**
- * Any JSON value.
- *
- * @category models
- * @since 0.1.0
- */
-export type Json = null | boolean | number | string | ReadonlyArray<Json> | JsonObject
-
-/**
- * A JSON object.
- *
- * @category models
- * @since 0.1.0
- */
-export interface JsonObject {
-  readonly [key: string]: Json
-}
+export type { Json, JsonObject }
 
 /**
  * A group. The root is a group at `/`.

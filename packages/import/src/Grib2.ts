@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import { Location } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Chunks, Dataset, Group, JsonObject, Skipped, VirtualArray } from "./Dataset.ts"
@@ -233,7 +234,7 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
   const skipped: Array<Skipped> = []
   const skip = (path: string, start: number, problem: string) =>
     void skipped.push({
-      location: file.location,
+      location: Location.shown(file.location),
       path,
       kind: "field",
       reason: "format",

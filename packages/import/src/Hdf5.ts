@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import { Location } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
@@ -45,6 +46,12 @@ export interface Options extends ReadOptions {
    * `decode`, the default, writes them into the repository as the array's codecs have them; `skip` leaves them out, and reports them.
    */
   readonly maskedChunks?: "decode" | "skip" | undefined
+  /**
+   * The filters that an array's codecs leave out, as the filter mask of HDF5 has them: bit `n` for the `n`-th filter. By default those
+   * that most chunks in the first part of an array's index were written without. Files that are to become one array need the same:
+   * 0 keeps all filters.
+   */
+  readonly filterMask?: number | undefined
   /** Bytes of a chunk of an array in one piece, at most, where its shape can be divided so (default 64 MiB). */
   readonly maxChunkBytes?: number | undefined
   /**
@@ -240,7 +247,7 @@ const arrayOf = Effect.fnUntraced(function* (
   const texts = yield* textsOf(context, described)
   if (typeof texts === "string") return { reason: "value", problem: texts }
   const isDecoded = texts !== undefined
-  const mask = isDecoded ? 0 : yield* ChunkStream.commonMask(source, array)
+  const mask = isDecoded ? 0 : (options.filterMask ?? (yield* ChunkStream.commonMask(source, array)))
   const filters = Filters.codecs(array.filters, { elementSize: array.elementSize, table: options.filters, mask })
   const element = isDecoded ? undefined : elementOf(type)
   const lacking = isDecoded || Result.isSuccess(filters) ? undefined : filters.failure
@@ -293,7 +300,8 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
   const superblock = yield* Superblock.read(source)
   const { sizes } = superblock
   const skipped: Array<Skipped> = []
-  const skip = (one: Omit<Skipped, "location">) => void skipped.push({ location: file.location, ...one })
+  const skip = (one: Omit<Skipped, "location">) =>
+    void skipped.push({ location: Location.shown(file.location), ...one })
   const objects = yield* Objects.read(source, sizes, superblock, skip)
   const heaps = new Heaps.GlobalHeaps(source, sizes)
   const dimensions = yield* Dimensions.read(source, heaps, objects.arrays)

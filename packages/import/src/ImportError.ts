@@ -4,8 +4,14 @@
  *
  * @since 0.1.0
  */
-import type { ObjectStoreError } from "@effect-icechunk/core"
+import { Location, type ObjectStoreError } from "@effect-icechunk/core"
 import * as Data from "effect/Data"
+
+/** A location without what may be secret in it. */
+const shown = <A extends { readonly location: string }>(fields: A): A => ({
+  ...fields,
+  location: Location.shown(fields.location)
+})
 
 const place = (offset: number | undefined): string => (offset === undefined ? "" : `, at byte ${offset}`)
 
@@ -23,6 +29,10 @@ export class DamagedFile
     readonly problem: string
   }>
 {
+  constructor(fields: { readonly location: string; readonly offset: number | undefined; readonly problem: string }) {
+    super(shown(fields))
+  }
+
   override get message(): string {
     return `\`${this.location}\` is damaged${place(this.offset)}: ${this.problem}. Compare it with its source, or leave it out.`
   }
@@ -43,6 +53,10 @@ export class WrongFormat
     readonly problem: string
   }>
 {
+  constructor(fields: { readonly location: string; readonly expected: string; readonly problem: string }) {
+    super(shown(fields))
+  }
+
   override get message(): string {
     return `\`${this.location}\` is not read as ${this.expected}: ${this.problem}`
   }
@@ -55,6 +69,10 @@ export class WrongFormat
  * @since 0.1.0
  */
 export class FileChanged extends /*#__PURE__*/ Data.TaggedError("FileChanged")<{ readonly location: string }> {
+  constructor(fields: { readonly location: string }) {
+    super(shown(fields))
+  }
+
   override get message(): string {
     return `\`${this.location}\` changed while it was read. Import it again when it is complete.`
   }

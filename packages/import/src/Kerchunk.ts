@@ -6,7 +6,8 @@
  *
  * @since 0.1.0
  */
-import { ObjectStoreError } from "@effect-icechunk/core"
+import { Location, ObjectStoreError } from "@effect-icechunk/core"
+import { isObject } from "@effect-icechunk/core/values/Json"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Dataset, Json, JsonObject, Skipped, VirtualArray } from "./Dataset.ts"
@@ -20,7 +21,6 @@ import * as Pieces from "./internal/Pieces.ts"
 import * as ChunkKeys from "./internal/zarr/ChunkKeys.ts"
 import * as Documents from "./internal/zarr/Documents.ts"
 import * as Nodes from "./internal/zarr/Nodes.ts"
-import { isObject } from "./internal/zarr/Zarr3.ts"
 import type { ReadOptions, SourceFile } from "./SourceFile.ts"
 
 /**
@@ -65,7 +65,7 @@ const skip = (
   path: string,
   kind: Skipped["kind"],
   { problem, reason }: Nodes.Problem
-): void => void skipped.push({ location: file.location, path, kind, reason, problem })
+): void => void skipped.push({ location: Location.shown(file.location), path, kind, reason, problem })
 
 const resolver =
   ({ options }: Reading, fill: (url: string) => string = (url) => url): Resolve =>
@@ -194,7 +194,7 @@ const ofJson = (reading: Reading, json: JsonObject): Result.Result<Dataset, stri
         flush(reading, path, rows)
         const report = (key: string, problem: string) =>
           skipped.push({
-            location: file.location,
+            location: Location.shown(file.location),
             path,
             kind: "chunk",
             reason: "value",

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import { Location } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Chunks, Dataset, Json, JsonObject, Skipped, VirtualArray } from "./Dataset.ts"
@@ -207,7 +208,7 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
   if ("_tag" in placed) return yield* source.damaged(placed.offset, placed.problem)
   const skipped: Array<Skipped> = []
   const skip = (path: string, kind: Skipped["kind"], why: Pick<Skipped, "reason" | "problem">) =>
-    void skipped.push({ location: file.location, path, kind, ...why })
+    void skipped.push({ location: Location.shown(file.location), path, kind, ...why })
   const named = (path: string) => (name: string, why: Pick<Skipped, "reason" | "problem">) =>
     skip(`${path}@${name}`, "attribute", why)
   const { maxTextBytes = 8 * mebibyte } = options

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import { Location } from "@effect-icechunk/core"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Dataset, Skipped, VirtualArray } from "./Dataset.ts"
@@ -54,10 +55,10 @@ const chunkBytes = ({ array: { chunkShape, codecs, dataType } }: Nodes.ArrayNode
 export const dataset: (root: SourceFile, options?: Options) => Effect.Effect<Dataset, ImportError> = Effect.fn(
   "ZarrHierarchy.dataset"
 )(function* (root: SourceFile, options: Options = {}) {
-  const documents = yield* Documents.read(root)
+  const { documents, isListed } = yield* Documents.read(root)
   const how =
     options.chunks === "list" || options.chunks === undefined
-      ? (yield* Documents.canList(root))
+      ? isListed || (yield* Documents.canList(root))
         ? "list"
         : "grid"
       : options.chunks
@@ -65,7 +66,7 @@ export const dataset: (root: SourceFile, options?: Options) => Effect.Effect<Dat
   const base = Documents.prefixOf(root.key)
   const location = Documents.prefixOf(root.location)
   const skip = (path: string, kind: Skipped["kind"], { problem, reason }: Nodes.Problem) =>
-    void skipped.push({ location: `${location}${path.slice(1)}`, path, kind, reason, problem })
+    void skipped.push({ location: Location.shown(`${location}${path.slice(1)}`), path, kind, reason, problem })
   const { arrays: found, groups } = Nodes.read(documents, options.extensions, skip)
   const arrays: Array<VirtualArray> = []
   for (const one of found) {

@@ -14,6 +14,7 @@ import * as Filters from "../src/internal/hdf5/Filters.ts"
 import type { ArrayLayout } from "../src/internal/hdf5/Layout.ts"
 import * as Reencode from "../src/internal/hdf5/Reencode.ts"
 import * as Lookup from "../src/internal/hdf5/Lookup.ts"
+import * as Expected from "./support/Expected.ts"
 import * as Files from "./support/Files.ts"
 import * as Fuzz from "./support/Fuzz.ts"
 import * as World from "./support/World.ts"
@@ -173,6 +174,27 @@ describe("chunks of HDF5 arrays", () => {
       )
       assert.strictEqual(reports.length, 1)
       assert.match(reports[0]!.problem, /^3 chunks/)
+    })
+  )
+})
+
+describe("the filters of an array", () => {
+  const filtered = [{ name: "numcodecs.zlib", configuration: { level: 4 } }]
+
+  it.live.each([
+    ["those that most of its chunks have", {}, { "/mostly_without": [], "/mostly_with": filtered }, 2],
+    ["all of them", { filterMask: 0 }, { "/mostly_without": filtered, "/mostly_with": filtered }, 6],
+    ["none of them", { filterMask: 1 }, { "/mostly_without": [], "/mostly_with": [] }, 6]
+  ] as const)("are %s, and all chunks are read", ([, options, codecs, copies]) =>
+    Effect.gen(function* () {
+      const { dataset, same } = yield* Expected.compare("masks.h5", (file) => Hdf5.dataset(file, options))
+      assert.deepStrictEqual(same, ["/mostly_with", "/mostly_without"])
+      assert.deepStrictEqual<unknown>(
+        Object.fromEntries(dataset.arrays.map((array) => [array.path, array.codecs.slice(1)])),
+        codecs
+      )
+      const chunks = yield* Effect.forEach(dataset.arrays, (array) => Stream.runCollect(array.chunks))
+      assert.strictEqual(chunks.flat().filter(({ _tag }) => _tag === "Bytes").length, copies)
     })
   )
 })

@@ -1,93 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Concatenation, type Dataset, Import } from "@effect-icechunk/import"
+import { Concatenation, Import } from "@effect-icechunk/import"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
+import { file, read, variable } from "./support/Series.ts"
 import * as World from "./support/World.ts"
-
-type Put = World.World["put"]
-
-const int32 = (values: ReadonlyArray<number>): Uint8Array => new Uint8Array(Int32Array.from(values).buffer)
-
-const variable = (
-  location: string,
-  path: string,
-  names: ReadonlyArray<string>,
-  shape: ReadonlyArray<number>,
-  chunkShape: ReadonlyArray<number>,
-  offset: number,
-  attributes: Dataset.JsonObject = {}
-): Dataset.VirtualArray => {
-  const grid = shape.map((length, i) => Math.ceil(length / chunkShape[i]!))
-  const count = grid.reduce((a, b) => a * b, 1)
-  const bytes = chunkShape.reduce((a, b) => a * b, 4)
-  const indices = Uint32Array.from(
-    Array.from({ length: count }, (_, n) => {
-      let rest = n
-      return grid
-        .map((_, i) => {
-          const axis = grid.length - 1 - i
-          const at = rest % grid[axis]!
-          rest = Math.floor(rest / grid[axis]!)
-          return at
-        })
-        .toReversed()
-    }).flat()
-  )
-  return {
-    path,
-    shape,
-    chunkShape,
-    dataType: "int32",
-    fillValue: 0,
-    codecs: [{ name: "bytes", configuration: { endian: "little" } }],
-    dimensionNames: names,
-    attributes,
-    chunks: Stream.make({
-      _tag: "Refs",
-      refs: {
-        indices,
-        offsets: Float64Array.from({ length: count }, (_, n) => offset + n * bytes),
-        lengths: new Float64Array(count).fill(bytes),
-        locations: location
-      }
-    })
-  }
-}
-
-interface FileOptions {
-  readonly units?: string
-  readonly attributes?: Dataset.JsonObject
-  readonly x?: ReadonlyArray<number>
-  readonly chunk?: number
-}
-
-/** A file of `time` x 2: wind, time and x, in chunks of 2 x 2. */
-const file = Effect.fnUntraced(function* (
-  put: Put,
-  name: string,
-  times: ReadonlyArray<number>,
-  { attributes = {}, chunk = 2, units = "days since 2000-01-01", x = [10, 20] }: FileOptions = {}
-) {
-  const n = Math.ceil(times.length / chunk) * chunk
-  const padded = Array.from({ length: n }, (_, i) => times[i] ?? 0)
-  const content = [...padded.flatMap((time) => [time * 10, time * 10 + 1]), ...padded, ...x]
-  const { file } = yield* put(name, int32(content))
-  const { location } = file
-  const dataset: Dataset.Dataset = {
-    groups: [{ path: "/", attributes: { title: "all", history: name } }],
-    arrays: [
-      variable(location, "/wind", ["time", "x"], [times.length, 2], [chunk, 2], 0, attributes),
-      variable(location, "/time", ["time"], [times.length], [chunk], n * 8, { units }),
-      variable(location, "/x", ["x"], [2], [2], n * 12)
-    ],
-    skipped: []
-  }
-  return { file, dataset }
-})
-
-const read = (session: World.World["session"], path: string) =>
-  Effect.map(World.read(session, path), ({ data, shape }) => ({ values: [...(data as Int32Array)], shape }))
 
 describe("Concatenation", () => {
   it.effect("puts files one after another along a dimension, and drops attributes that differ", () =>

@@ -93,7 +93,7 @@ describe("HDF5 files that h5py and netCDF-C wrote", () => {
   )
 })
 
-const shared = [
+const real = [
   "daymet-netcdf4.nc",
   "mls-aura-l2gp.he5",
   "mls-libver-latest.h5",
@@ -119,8 +119,8 @@ const left: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   }
 }
 
-describe.skipIf(Files.find(shared[0]!) === undefined)("HDF5 files by other writers (shared/data)", () => {
-  it.live.each(shared)("%s has the values that libhdf5 reads, or says why not", (name) =>
+describe("HDF5 files by other writers", () => {
+  it.live.each(real)("%s has the values that libhdf5 reads, or says why not", (name) =>
     Effect.gen(function* () {
       const { count, dataset, missing, same } = yield* Expected.compare(name, Hdf5.dataset)
       const why = reasons(dataset)
@@ -158,7 +158,7 @@ describe.skipIf(Files.find(shared[0]!) === undefined)("HDF5 files by other write
     })
   )
 
-  it.live.each(shared)("%s, mutated, ends in a data set or in an error of its own", (name) =>
+  it.live.each(real)("%s, mutated, ends in a data set or in an error of its own", (name) =>
     Effect.gen(function* () {
       const runs = Number(process.env["FUZZ_RUNS"] ?? 40)
       const content = Files.bytes(name)
@@ -237,7 +237,7 @@ describe("an HDF5 file", () => {
     ["is cut off after its first bytes", latest.subarray(0, 100), undefined, "100"],
     ["has a version that nobody knows", changed(earliest, 8, 9), 8, "version 9 of the superblock is not known"],
     ["has addresses of seven bytes", changed(earliest, 13, 7), 13, "addresses of 7"],
-    ["has a superblock with another checksum", changed(latest, 11, 0xff), 44, "the checksum does not match"],
+    ["has a superblock with another checksum", changed(latest, 11, 0xff), 0, "another checksum"],
     ["has a tree of a group that is none", changed(old, tree, 0), tree, "`TREE` is expected there"],
     [
       "has an object header with another checksum",

@@ -71,8 +71,8 @@ describe("metadata of HDF5", () => {
       const table = place(content, new TextEncoder().encode("SMTB"))
       const error = yield* Effect.flip(read(changed(content, table + 6, 0xff)))
       if (error._tag !== "DamagedFile") return assert.fail(error._tag)
-      assert.include(error.problem, "the checksum does not match")
-      assert.isTrue(error.offset! > table && error.offset! < table + 200)
+      assert.include(error.problem, "another checksum")
+      assert.isTrue(error.offset! >= table && error.offset! < table + 200)
     })
   )
 

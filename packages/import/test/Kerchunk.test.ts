@@ -171,7 +171,7 @@ describe("Kerchunk", () => {
       const found = Locations.of(url)
       assert.strictEqual(found._tag === "Success" ? found.success : undefined, location, url)
     }
-    assert.strictEqual(Locations.shown("https://u:p@h/k?token=secret"), "https://h/k")
+    assert.strictEqual(Locations.shown("https://u:p@h/k?token=secret"), "https://h/k?...")
   })
 
   it.effect("reports what it leaves out, and goes on", () =>

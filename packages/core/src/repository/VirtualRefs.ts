@@ -66,19 +66,9 @@ interface Prepared {
   readonly checksum: Checksum.Checksum | undefined
 }
 
-type Capture = "etag" | "last-modified" | "either"
-
-const captured = (
-  meta: { readonly version: { readonly etag: string | undefined }; readonly lastModified: number | undefined },
-  how: Capture
-): Checksum.Checksum | undefined => {
-  if (how !== "last-modified" && meta.version.etag !== undefined) return Checksum.etag(meta.version.etag)
-  return how === "etag" || meta.lastModified === undefined ? undefined : Checksum.lastModified(meta.lastModified)
-}
-
-/** The same, where a checksum may have to be captured. */
+/** The same, and which checksum has to be captured, if any. */
 interface Planned extends Prepared {
-  readonly capture: Capture | undefined
+  readonly capture: Checksum.Capture | undefined
 }
 
 /** The stored form of a location, and whether a checksum has to be captured. Pure. */
@@ -93,7 +83,9 @@ const planned = (
   if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
   const unusable = checksum === undefined ? undefined : Checksum.problem(checksum)
   if (unusable !== undefined) {
-    return Result.fail(new InvalidVirtualRef({ path, at: `\`${location}\``, problem: `of its checksum, ${unusable}` }))
+    return Result.fail(
+      new InvalidVirtualRef({ path, at: `\`${Location.shown(location)}\``, problem: `of its checksum, ${unusable}` })
+    )
   }
   const resolved = resolver.resolve(parsed.success)
   const capture = checksum === undefined ? (options?.capture ?? false) : false
@@ -101,10 +93,11 @@ const planned = (
     const mayBeMissing = options?.validateContainers === false && capture === false
     if (resolved.failure._tag !== "MissingContainer" || !mayBeMissing) return Result.fail(resolved.failure)
     const problem = Location.objectProblem(parsed.success)
-    if (problem !== undefined) return Result.fail(new Location.InvalidLocation({ location, problem }))
+    if (problem !== undefined)
+      return Result.fail(new Location.InvalidLocation({ location: Location.shown(location), problem }))
   }
   const platform = Result.isSuccess(resolved) ? resolved.success.container.platform : undefined
-  const how = capture === true ? (platform === "fs" ? "last-modified" : "either") : capture
+  const how = capture === true ? Checksum.defaultCapture(platform) : capture
   const stored = Result.isSuccess(resolved) ? ContainerMatch.stored(parsed.success, resolved.success) : parsed.success
   return Result.succeed({
     location: Location.format(stored),
@@ -118,12 +111,13 @@ const capture = Effect.fnUntraced(function* (
   resolver: ChunkResolver,
   path: string,
   location: string,
-  how: Capture
+  how: Checksum.Capture
 ): Effect.fn.Return<Checksum.Checksum, CaptureError | InvalidVirtualRef> {
-  const found = captured(yield* resolver.head(location), how)
+  const { lastModified, version } = yield* resolver.head(location)
+  const found = Checksum.capture({ etag: version.etag, lastModified }, how)
   if (found !== undefined) return found
   const problem = `its store gives no ${how === "etag" ? "ETag" : "time of change"} to capture; pass a checksum, or none`
-  return yield* new InvalidVirtualRef({ path, at: `\`${location}\``, problem })
+  return yield* new InvalidVirtualRef({ path, at: `\`${Location.shown(location)}\``, problem })
 })
 
 /**
@@ -222,11 +216,11 @@ const planAll = Effect.fnUntraced(function* (
   checksumOf: (location: number) => Checksum.Checksum | undefined,
   options: SetOptions | undefined
 ): Effect.fn.Return<
-  { readonly stored: ReadonlyArray<string>; readonly captures: ReadonlyArray<readonly [number, Capture]> },
+  { readonly stored: ReadonlyArray<string>; readonly captures: ReadonlyArray<readonly [number, Checksum.Capture]> },
   InvalidVirtualRef | Location.InvalidLocation | ContainerMatch.MissingContainer
 > {
   const stored = Array.from(locations)
-  const captures: Array<readonly [number, Capture]> = []
+  const captures: Array<readonly [number, Checksum.Capture]> = []
   // Most objects are beside the one before, and that one has been looked at.
   let directory: PlainDirectory.PlainDirectory | undefined
   for (let i = 0; i < stored.length; i++) {

@@ -92,6 +92,35 @@ export interface Observed {
 }
 
 /**
+ * Which checksum is taken of an object: `either` prefers the entity tag.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Capture = "etag" | "last-modified" | "either"
+
+/**
+ * What is taken of objects of a platform when nobody says. Files have a time of change that other programs see too; what stands for
+ * an entity tag of theirs does not.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const defaultCapture = (platform: string | undefined): Capture =>
+  platform === "fs" ? "last-modified" : "either"
+
+/**
+ * The checksum of an object as a response describes it; `undefined` when the response does not carry it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const capture = (observed: Observed, how: Capture): Checksum | undefined => {
+  if (how !== "last-modified" && observed.etag !== undefined) return etag(observed.etag)
+  return how === "etag" || observed.lastModified === undefined ? undefined : lastModified(observed.lastModified)
+}
+
+/**
  * Whether the object is still the one the checksum was taken of. A response that does not carry what
  * the checksum needs does not agree.
  *

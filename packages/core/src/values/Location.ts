@@ -66,6 +66,17 @@ export class InvalidLocation
   }
 }
 
+/**
+ * A location as messages show it: of URLs of the web, the query and what is before `@` may be secret and are left out.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const shown = (location: string): string =>
+  /^https?:/i.test(location)
+    ? location.replace(/^(https?:\/\/)[^/?#]*@/i, "$1").replace(/[?#].*$/s, (rest) => `${rest[0]}...`)
+    : location
+
 const aliases: ReadonlyMap<string, string> = new Map([
   ["gs", "gcs"],
   ["fs", "file"]
@@ -103,7 +114,7 @@ const tooLong = (text: string): boolean =>
  */
 export const parse = (text: string): Result.Result<Location, InvalidLocation> => {
   const invalid = (problem: string): Result.Result<never, InvalidLocation> =>
-    Result.fail(new InvalidLocation({ location: text, problem }))
+    Result.fail(new InvalidLocation({ location: shown(text), problem }))
   const split = text.indexOf("://")
   if (split < 0) return invalid("it has no `protocol://`")
   if (split === 0) return invalid("its protocol is empty")

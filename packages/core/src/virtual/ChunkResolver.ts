@@ -156,7 +156,7 @@ export const make = (options: {
       const problem = stores.problem(resolved)
       return problem === undefined
         ? Result.succeed(resolved)
-        : Result.fail(new Location.InvalidLocation({ location: Location.format(location), problem }))
+        : Result.fail(new Location.InvalidLocation({ location: Location.shown(Location.format(location)), problem }))
     })
 
   const resolveText = (
@@ -221,7 +221,7 @@ export const make = (options: {
           return yield* Effect.mapError(store.head(key), (error) =>
             isNotFound(error)
               ? new VirtualObjectNotFound({
-                  location,
+                  location: Location.shown(location),
                   container: resolved.container.name,
                   store: store.description
                 })

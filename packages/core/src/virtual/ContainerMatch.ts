@@ -173,13 +173,13 @@ export const resolve = (
   const missing = (wanted: string): Result.Result<never, MissingContainer> =>
     Result.fail(
       new MissingContainer({
-        location: Location.format(location),
+        location: Location.shown(Location.format(location)),
         wanted,
         known: containers.inOrder.flatMap(({ container, source }) => (source === "default" ? [] : [container.name]))
       })
     )
   const invalid = (problem: string): Result.Result<never, Location.InvalidLocation> =>
-    Result.fail(new Location.InvalidLocation({ location: Location.format(location), problem }))
+    Result.fail(new Location.InvalidLocation({ location: Location.shown(Location.format(location)), problem }))
   return Location.match(location, {
     Relative: ({ container: name, path }) => {
       const found = containers.inOrder.find(({ container }) => container.name === name)
@@ -209,7 +209,9 @@ export const resolve = (
         }
       }
       return problem === undefined
-        ? missing(`\`protocol\` \`${protocol}\` and a \`bucket_prefix\` that \`${path}\` starts with`)
+        ? missing(
+            `\`protocol\` \`${protocol}\` and a \`bucket_prefix\` that \`${Location.shown(`${protocol}://${path}`).slice(protocol.length + 3)}\` starts with`
+          )
         : invalid(problem)
     }
   })

@@ -212,7 +212,7 @@ export const make = Effect.fnUntraced(function* (options: {
       const wrong = problem(resolved)
       if (wrong !== undefined) {
         const location = `${resolved.container.protocol}://${resolved.path}`
-        return yield* new Location.InvalidLocation({ location, problem: wrong })
+        return yield* new Location.InvalidLocation({ location: Location.shown(location), problem: wrong })
       }
       const at = address(resolved)
       const opened = yield* openStore(at)

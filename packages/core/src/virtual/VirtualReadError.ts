@@ -8,7 +8,7 @@ import type { ObjectMeta } from "../store/ObjectStore.ts"
 import type { ObjectStoreError } from "../store/ObjectStoreError.ts"
 import * as Checksum from "../values/Checksum.ts"
 import { CredentialsUnavailable } from "../values/Credentials.ts"
-import type * as Location from "../values/Location.ts"
+import * as Location from "../values/Location.ts"
 import type * as ContainerMatch from "./ContainerMatch.ts"
 import type { MissingCredentials, MissingPlatform } from "./Platform.ts"
 
@@ -99,7 +99,7 @@ export const mismatch = (
   checksum === undefined || Checksum.agrees(checksum, observed(meta))
     ? undefined
     : new ChecksumMismatch({
-        location,
+        location: Location.shown(location),
         container,
         expected: Checksum.format(checksum),
         observed: describe(checksum, meta)
@@ -117,13 +117,14 @@ export const fromStore = (
   {
     checksum,
     container,
-    location
+    location: exact
   }: {
     readonly checksum: Checksum.Checksum | undefined
     readonly container: string
     readonly location: string
   }
 ): VirtualReadError => {
+  const location = Location.shown(exact)
   if (error.reason._tag === "NotFound") return new VirtualObjectNotFound({ location, container, store })
   if (error.reason._tag === "PreconditionFailed" && checksum !== undefined) {
     // What the store says along with it is how it says no, not what the object is.

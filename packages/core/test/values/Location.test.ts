@@ -205,3 +205,18 @@ describe("Location.bucketAndKey", () => {
     assert.deepStrictEqual(Location.bucketAndKey("bucket/"), { bucket: "bucket", key: "" })
   })
 })
+
+describe("Location.shown", () => {
+  it("leaves out what may be secret in a URL of the web, and shows keys of stores as they are", () => {
+    for (const [location, shown] of [
+      ["https://host/a.nc?sig=1&b=2#c", "https://host/a.nc?..."],
+      ["HTTP://anna:word@host/a.nc#c", "HTTP://host/a.nc#..."],
+      ["https://host/a@b.nc", "https://host/a@b.nc"],
+      ["https://host?x=a@b", "https://host?..."],
+      ["s3://bucket/a?b#c", "s3://bucket/a?b#c"],
+      ["file:///a@b?c", "file:///a@b?c"]
+    ] as const) {
+      assert.strictEqual(Location.shown(location), shown)
+    }
+  })
+})

@@ -39,15 +39,13 @@ export const checksumOf = (
   { lastModified, version }: ObjectStore.ObjectMeta,
   platform: string,
   how: ReadOptions["checksum"]
-): Checksum.Checksum | undefined => {
-  if (how === false) return undefined
-  const timeFirst = how === "last-modified" || (how !== "etag" && platform === "fs")
-  const time = lastModified === undefined ? undefined : Checksum.lastModified(lastModified)
-  const etag = version.etag === undefined ? undefined : Checksum.etag(version.etag)
-  if (how === "etag") return etag
-  if (how === "last-modified") return time
-  return timeFirst ? (time ?? etag) : (etag ?? time)
-}
+): Checksum.Checksum | undefined =>
+  how === false
+    ? undefined
+    : Checksum.capture(
+        { etag: version.etag, lastModified },
+        how === true || how === undefined ? Checksum.defaultCapture(platform) : how
+      )
 
 const isSame = (a: ObjectStore.ObjectMeta, b: ObjectStore.ObjectMeta): boolean =>
   a.size === b.size &&

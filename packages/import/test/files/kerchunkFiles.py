@@ -1,5 +1,5 @@
 """Writes written/kerchunk-files.json: references in JSON and in Parquet as kerchunk writes them, of files beside it and of
-those in the directories that are given, and their values as fsspec and zarr-python read them.
+those in `real`, and their values as fsspec and zarr-python read them.
 
 Needs kerchunk 0.2.7, fsspec, zarr < 3, fastparquet, pyarrow, pandas, h5py, scipy, and cfgrib for GRIB.
 """
@@ -13,7 +13,7 @@ from fsspec.implementations.reference import LazyReferenceMapper, ReferenceFileS
 import kerchunk.combine, kerchunk.df, kerchunk.grib2, kerchunk.hdf, kerchunk.netCDF3
 
 here = pathlib.Path(__file__).parent / "written"
-places = [here, *map(pathlib.Path, sys.argv[1:])]
+places = [here, here.parent / "real"]
 
 
 class Bucket(MemoryFileSystem):
@@ -118,7 +118,7 @@ for day in range(3):
         file["number"] = day + 0.5
     made[f"day-{day}.nc"] = buffer.getvalue()
 
-singles = ["packed.nc", "types.h5", "shared-messages.h5", "masks.h5", "phony.h5", "daymet-netcdf4.nc", "era5-64bit-packed.nc",
+singles = ["packed.nc", "types.h5", "shared-messages.h5", "phony.h5", "daymet-netcdf4.nc", "era5-64bit-packed.nc",
            "hdf5-index-types.h5", "hdf5-all-filters.h5", "hdf5-unfiltered-edge-chunks.h5", "trmm-hyrax.nc",
            "brain-average-minc2.h5", "netcdf-vlen-strings.nc", "dwd-cosmo-simple.grib2", "day-1.nc"]
 with tempfile.TemporaryDirectory() as directory:

@@ -3,11 +3,11 @@ What independent readers (netCDF-C, HDF5) find in the files that the tests impor
 shape, its type, and the SHA-256 of its values, little-endian and row by row, or of its texts, a line each. Also writes the files of
 `written/`, with h5py and netCDF-C.
 
-    python3 make.py <directory of the files>
+    python3 make.py
 
 Needs python3-h5py and python3-netcdf4.
 """
-import ctypes, hashlib, json, os, sys
+import ctypes, hashlib, json, os, zlib
 import h5py, netCDF4
 import numpy as np
 
@@ -220,13 +220,21 @@ def metadata():
         f.create_dataset("deflate_fixed", data=np.array([b"ab", b"cde"] * 10), chunks=(5,), compression="gzip")
         f.create_dataset("long", data=["x" * 20000], dtype=kind)
         f["number"] = np.arange(5)
+    # Chunks that were written without some of their filters: most of them, and few of them.
+    with h5py.File(os.path.join(out, "masks.h5"), "w", libver="latest") as f:
+        for name, filtered in (("mostly_without", (2,)), ("mostly_with", (0, 1, 3, 4, 5))):
+            d = f.create_dataset(name, shape=(24,), dtype="u2", chunks=(4,), compression="gzip")
+            for i in range(6):
+                chunk = (np.arange(4 * i, 4 * i + 4) ** 2).astype("u2").tobytes()
+                is_filtered = i in filtered
+                d.id.write_direct_chunk((4 * i,), zlib.compress(chunk) if is_filtered else chunk, 0 if is_filtered else 1)
 
 
 if __name__ == "__main__":
     written()
     metadata()
     os.makedirs(os.path.join(here, "expected"), exist_ok=True)
-    for directory in (sys.argv[1], os.path.join(here, "written")):
+    for directory in (os.path.join(here, "real"), os.path.join(here, "written")):
         for name in sorted(os.listdir(directory)):
             if not name.endswith((".nc", ".h5", ".he5")):
                 continue

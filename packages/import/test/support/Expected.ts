@@ -9,7 +9,7 @@ import type * as CountingStore from "./CountingStore.ts"
 import * as Files from "./Files.ts"
 import * as World from "./World.ts"
 
-export interface Array {
+export interface Found {
   readonly shape: ReadonlyArray<number>
   /** As numpy names it, or `text`. */
   readonly type: string
@@ -20,7 +20,7 @@ export interface Array {
   readonly attributes?: Readonly<Record<string, Dataset.Json>>
 }
 
-export type Expected = Readonly<Record<string, Array>>
+export type Expected = Readonly<Record<string, Found>>
 
 export const of = (name: string): Expected =>
   JSON.parse(fs.readFileSync(path.join(import.meta.dirname, "../files/expected", `${name}.json`), "utf8")) as Expected
@@ -29,7 +29,7 @@ const sha256 = (bytes: Uint8Array | string): string => crypto.createHash("sha256
 
 /** Values as the other readers hashed them. */
 const hashOf = (data: unknown): string => {
-  if (globalThis.Array.isArray(data)) return sha256((data as ReadonlyArray<string>).join("\n"))
+  if (Array.isArray(data)) return sha256((data as ReadonlyArray<string>).join("\n"))
   if (ArrayBuffer.isView(data)) return sha256(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   // zarrita's own arrays are views of a buffer too.
   const { buffer, byteLength, byteOffset } = data as Uint8Array
@@ -58,7 +58,7 @@ export const compare = (
     yield* Import.into(session, "/", dataset)
     const asked = { ...count, spans: [...count.spans] }
     const expected = of(name)
-    const same: Array_<string> = []
+    const same: Array<string> = []
     for (const [at, one] of Object.entries(expected)) {
       const array = dataset.arrays.find((array) => array.path === at)
       if (array === undefined || one.unreadable !== undefined) continue
@@ -71,5 +71,3 @@ export const compare = (
     const missing = Object.keys(expected).filter((at) => !dataset.arrays.some((array) => array.path === at))
     return { dataset, count: asked, same, missing }
   }).pipe(Effect.scoped, Effect.orDie)
-
-type Array_<A> = globalThis.Array<A>

@@ -1,4 +1,4 @@
-/** Real files of the formats, where they are there, in a store. */
+/** Files of the formats, in a store. */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { MemoryObjectStore, type ObjectStore, ObjectStoreError } from "@effect-icechunk/core"
@@ -7,21 +7,17 @@ import * as Stream from "effect/Stream"
 import { SourceFile } from "@effect-icechunk/import"
 import * as CountingStore from "./CountingStore.ts"
 
-/** Files that are not of this project are beside it. */
-const shared = path.resolve(import.meta.dirname, "../../../../../shared/data/formats")
+/** Those that scripts of this folder wrote, and those by other writers. */
+const directories = ["written", "real"].map((name) => path.resolve(import.meta.dirname, "../files", name))
 
-/** Files that the tests bring along. */
-const own = path.resolve(import.meta.dirname, "../files/written")
-
-/** Where a file is, if it is. */
-export const find = (name: string): string | undefined =>
-  [own, shared].map((directory) => path.join(directory, name)).find((file) => fs.existsSync(file))
-
-export const bytes = (name: string): Uint8Array => {
-  const file = find(name)
-  if (file === undefined) throw new Error(`${name} is not there; skip the test by \`find\``)
-  return new Uint8Array(fs.readFileSync(file))
+/** Where a file is. */
+export const find = (name: string): string => {
+  const file = directories.map((directory) => path.join(directory, name)).find((one) => fs.existsSync(one))
+  if (file === undefined) throw new Error(`there is no file ${name}`)
+  return file
 }
+
+export const bytes = (name: string): Uint8Array => new Uint8Array(fs.readFileSync(find(name)))
 
 /** Bytes as a file of a memory store that counts its requests. */
 export const inMemory = (

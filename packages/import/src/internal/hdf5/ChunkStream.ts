@@ -44,6 +44,9 @@ type Chunked = Extract<Layout, { readonly _tag: "Chunked" }>
 
 const mebibyte = 1024 * 1024
 
+/** Chunks with other filters that are read and decoded at the same time. */
+const decodedTogether = 8
+
 const isEmpty = ({ shape }: ArrayLayout): boolean => shape.includes(0)
 
 /** The chunk shape in Zarr. Arrays in one piece are one chunk, or several where they are large. */
@@ -197,7 +200,9 @@ const chunked = (
       return [kept, more ? Option.some(undefined) : Option.none()] as const
     })
     return Stream.paginate(undefined, () => part).pipe(
-      Stream.mapEffect((one) => (one._tag === "Odd" ? decoded(context, plan, mask, one) : Effect.succeed(one)))
+      Stream.mapEffect((one) => (one._tag === "Odd" ? decoded(context, plan, mask, one) : Effect.succeed(one)), {
+        concurrency: decodedTogether
+      })
     )
   })
 

@@ -141,10 +141,10 @@ export class Cursor {
     return known.includes(version) ? version : this.unknown(`version ${version} of ${what} is not known`, at)
   }
 
-  /** Compares the checksum that comes next with what is before it. */
+  /** Compares the checksum that comes next with what is before it; a wrong one is reported where that begins. */
   checksum(from = 0): void {
     const at = this.at
     const expected = Lookup.checksum(this.bytes, from, at)
-    if (this.u32() !== expected) this.fail("the checksum does not match what is before it", at)
+    if (this.u32() !== expected) this.fail("what is there has another checksum than its bytes", from)
   }
 }

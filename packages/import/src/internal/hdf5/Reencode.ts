@@ -122,7 +122,7 @@ export const chunk = (
   chunkBytes: number
 ): Effect.Effect<Uint8Array, string> => {
   const first = steps.findIndex(({ bit }) => (masks.chunk & bit) !== (masks.array & bit))
-  if (first < 0) return Effect.succeed(stored)
+  if (first < 0) return Effect.sync(() => stored.slice())
   const work = async (): Promise<Uint8Array> => {
     let bytes = stored
     // What the steps before the first yield; of the array's own bytes when it is the first.

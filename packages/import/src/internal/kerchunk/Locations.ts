@@ -20,7 +20,7 @@ const azureHost = /^([^/@]+@[^/.@]+)\.(?:dfs|blob)\.core\.windows\.net(?=\/|$)/i
 
 /** A URL as messages show it: without what may be secret. */
 export const shown = (url: string): string => {
-  const plain = url.replace(/^(https?:\/\/)[^/@]*@/i, "$1").replace(/^(https?:[^?#]*)[?#].*$/is, "$1")
+  const plain = Location.shown(url)
   return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain
 }
 

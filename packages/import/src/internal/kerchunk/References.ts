@@ -4,9 +4,9 @@
  *
  * @since 0.1.0
  */
+import { isObject } from "@effect-icechunk/core/values/Json"
 import * as Result from "effect/Result"
 import type { Json, JsonObject } from "../../Dataset.ts"
-import { isObject } from "../zarr/Zarr3.ts"
 import * as Values from "../Values.ts"
 import * as Expression from "./Expression.ts"
 

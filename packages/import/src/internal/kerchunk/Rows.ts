@@ -129,10 +129,10 @@ export class Rows {
     const refs = Pieces.batches(lengths.length).pipe(
       Stream.mapEffect(({ from, to }): Effect.Effect<Chunks, ImportError> => {
         const columns = {
-          indices: indices.subarray(from * rank, to * rank),
-          offsets: offsets.subarray(from, to),
-          lengths: lengths.subarray(from, to),
-          locations: { values, ids: ids.subarray(from, to) }
+          indices: indices.slice(from * rank, to * rank),
+          offsets: offsets.slice(from, to),
+          lengths: lengths.slice(from, to),
+          locations: { values, ids: ids.slice(from, to) }
         }
         return columns.lengths.includes(0)
           ? sized(whole, rank, columns, onProblem)
@@ -140,7 +140,7 @@ export class Rows {
       })
     )
     const bytes = Stream.fromIterable(this.#bytes).pipe(
-      Stream.map(([index, bytes]): Chunks => ({ _tag: "Bytes", index, bytes }))
+      Stream.map(([index, bytes]): Chunks => ({ _tag: "Bytes", index, bytes: bytes.slice() }))
     )
     return Stream.concat(refs, bytes)
   }

@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import { ObjectStoreError } from "@effect-icechunk/core"
+import { isObject } from "@effect-icechunk/core/values/Json"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Json, JsonObject } from "../../Dataset.ts"
 import { DamagedFile, type ImportError, WrongFormat } from "../../ImportError.ts"
 import type { SourceFile } from "../../SourceFile.ts"
-import { isObject } from "./Zarr3.ts"
 
 type Document =
   | { readonly _tag: "Group"; readonly attributes: JsonObject }
@@ -153,21 +153,29 @@ export const consolidated2 = (root: JsonObject): Parts | undefined => {
   return parts
 }
 
+/** The metadata of a hierarchy, and whether a listing of the store found it. */
+interface Found {
+  readonly documents: Documents
+  readonly isListed: boolean
+}
+
+const inObjects = (parts: Parts): Found => ({ documents: nodes(parts), isListed: false })
+
 /** All metadata of a hierarchy. */
-export const read = Effect.fnUntraced(function* (root: SourceFile): Effect.fn.Return<Documents, ImportError> {
+export const read = Effect.fnUntraced(function* (root: SourceFile): Effect.fn.Return<Found, ImportError> {
   const three = yield* get(root, "zarr.json")
   if (three !== undefined) {
-    if (three["node_type"] === "array") return nodes(new Map([["zarr.json", three]]))
+    if (three["node_type"] === "array") return inObjects(new Map([["zarr.json", three]]))
     const parts = consolidated3(three)
-    if (parts !== undefined) return nodes(parts)
+    if (parts !== undefined) return inObjects(parts)
   } else {
     const all = yield* get(root, ".zmetadata")
     const parts = all === undefined ? undefined : consolidated2(all)
-    if (parts !== undefined) return nodes(parts)
+    if (parts !== undefined) return inObjects(parts)
     const zarray = yield* get(root, ".zarray")
     if (zarray !== undefined) {
       const zattrs = (yield* get(root, ".zattrs")) ?? {}
-      return nodes(
+      return inObjects(
         new Map([
           [".zarray", zarray],
           [".zattrs", zattrs]
@@ -177,7 +185,7 @@ export const read = Effect.fnUntraced(function* (root: SourceFile): Effect.fn.Re
     if ((yield* get(root, ".zgroup")) === undefined) return yield* nothingThere(root)
   }
   return yield* listed(root).pipe(
-    Effect.map(nodes),
+    Effect.map((parts) => ({ documents: nodes(parts), isListed: true })),
     Effect.catchIf(
       (error) => error._tag === "ObjectStoreError" && ObjectStoreError.hasReason("Unsupported")(error),
       () => Effect.fail(wrong(root, "its store lists nothing, and it has no consolidated metadata; consolidate it"))

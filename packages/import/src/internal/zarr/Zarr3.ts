@@ -3,12 +3,10 @@
  *
  * @since 0.1.0
  */
+import { isObject } from "@effect-icechunk/core/values/Json"
 import * as Result from "effect/Result"
 import type { Json, JsonObject } from "../../Dataset.ts"
 import type { Problem, Translated } from "./Zarr2.ts"
-
-export const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const fail = (problem: string): Result.Result<never, Problem> => Result.fail({ reason: "format", problem })
 
