@@ -77,7 +77,7 @@ const sessions = Effect.gen(function* () {
   })
   yield* writing.commit("all")
   const reading = yield* repository.readonlySession({ branch: "main" })
-  return { asked, reading, writing, mutable }
+  return { asked, mutable, reading, repository, writing }
 })
 
 type Sessions = Effect.Success<typeof sessions>
@@ -114,6 +114,39 @@ describe.each(stores)("zarrita's contract of a store: %s", (name, open) => {
     inStore(async (store) => {
       for (const [key, value] of Object.entries(values)) assert.deepStrictEqual(await store.get(key as "/"), value, key)
     })
+  )
+
+  it.effect("has fill values of 64 bits exactly, which JSON in JavaScript rounds", () =>
+    Effect.gen(function* () {
+      const all = yield* sessions
+      const fills = [-(2n ** 63n), -(2n ** 63n) + 2n, 2n ** 53n + 1n, 2n ** 63n - 1n, -7n, 2n ** 64n - 2n]
+      for (const [i, fill] of fills.entries()) {
+        yield* all.writing.createArray(`/fill-${i}`, {
+          shape: [3],
+          chunkShape: [2],
+          dataType: fill >= 2n ** 63n ? "uint64" : "int64",
+          fillValue: fill,
+          // A text that only looks like it stays.
+          attributes: { text: '"fill_value":12345678901234567890', fill_value: 2 ** 60 }
+        })
+      }
+      yield* all.writing.commit("fills")
+      const reading = yield* all.repository.readonlySession({ branch: "main" })
+      const writing = yield* all.repository.writableSession("main")
+      const mutable = yield* ZarritaStore.makeWritable(writing)
+      const store = (yield* Effect.orDie(open({ ...all, mutable, reading, writing }))) as zarr.AsyncReadable
+      const consolidated = yield* Effect.promise(() => zarr.withMaybeConsolidatedMetadata(store))
+      for (const root of [store, consolidated]) {
+        for (const [i, fill] of fills.entries()) {
+          const array = yield* Effect.promise(() =>
+            zarr.open.v3(zarr.root(root).resolve(`/fill-${i}`), { kind: "array" })
+          )
+          const { data } = yield* Effect.promise(() => zarr.get(array as zarr.Array<"int64" | "uint64">))
+          assert.deepStrictEqual([...data], [fill, fill, fill])
+          assert.deepStrictEqual(array.attrs, { text: '"fill_value":12345678901234567890', fill_value: 2 ** 60 })
+        }
+      }
+    }).pipe(Effect.scoped, Effect.orDie, Effect.provide(services))
   )
 
   it.effect("answers `undefined` for what is not there, also for a part of it", () =>

@@ -48,7 +48,7 @@ describe("virtual data sets", () => {
       const data = path.join(root, "data")
       const directory = path.join(root, "repository")
       fs.mkdirSync(path.join(data, "zarr"), { recursive: true })
-      for (const name of ["layouts-latest.h5", "packed.nc"])
+      for (const name of ["layouts-latest.h5", "packed.nc", "large-fills.nc", "checksums.nc"])
         fs.copyFileSync(path.join(files, name), path.join(data, name))
       fs.writeFileSync(path.join(data, "classic.nc"), classic)
       fs.writeFileSync(path.join(data, "zarr/.zarray"), JSON.stringify(zarray))
@@ -72,6 +72,8 @@ describe("virtual data sets", () => {
           const packed = at("packed.nc")
           yield* Import.into(session, "/layouts", yield* Hdf5.dataset(at("layouts-latest.h5")))
           yield* Import.into(session, "/packed", yield* Hdf5.dataset(packed))
+          for (const name of ["large-fills.nc", "checksums.nc"])
+            yield* Import.into(session, `/${name.slice(0, -3)}`, yield* Hdf5.dataset(at(name)))
           yield* Import.into(session, "/classic", yield* NetCdf3.dataset(at("classic.nc")))
           yield* Import.into(session, "/zarr", yield* ZarrHierarchy.dataset(at("zarr")))
           const runs = [yield* Hdf5.dataset(packed), yield* Hdf5.dataset(packed)].map((dataset) => ({
@@ -98,6 +100,8 @@ describe("virtual data sets", () => {
           assert.deepStrictEqual(JSON.parse(Interop.buffer(theirs)!.toString()), JSON.parse(value!.toString()))
         else assert.deepStrictEqual(Interop.buffer(theirs), value, key)
       }
+      const fill = yield* Effect.promise(() => session.store.get("large-fills/int64/zarr.json"))
+      assert.match(Interop.buffer(fill)!.toString(), /"fill_value": *-9223372036854775806\b/)
     }).pipe(Effect.scoped)
   )
 })

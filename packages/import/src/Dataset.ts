@@ -68,7 +68,8 @@ export interface VirtualArray {
   readonly chunkShape: ReadonlyArray<number>
   /** A Zarr 3 data type. */
   readonly dataType: string | JsonObject
-  readonly fillValue: Json
+  /** An integer beyond 2^53 is a `bigint`. */
+  readonly fillValue: Json | bigint
   /** Zarr 3 codecs. */
   readonly codecs: ReadonlyArray<JsonObject>
   readonly dimensionNames: ReadonlyArray<string | null> | undefined

@@ -194,24 +194,14 @@ const describe = (sizes: Sizes, found: Objects.Found): Described | Problem => {
   }
 }
 
-/** What missing chunks read as; a sentence when JSON has no such number. */
-const fillOf = (
-  type: Datatype.Datatype,
-  bytes: Uint8Array | undefined
-): { readonly json: Json; readonly problem?: string } => {
+/** What missing chunks read as. */
+const fillOf = (type: Datatype.Datatype, bytes: Uint8Array | undefined): Json | bigint => {
   const number = type._tag === "Enumeration" ? type.of : type
-  if (number._tag !== "Integer" && number._tag !== "Float") return { json: "" }
+  if (number._tag !== "Integer" && number._tag !== "Float") return ""
   const view = bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const value = view === undefined || view.byteLength < number.size ? 0 : Attributes.numberAt(view, 0, number)
-  if (type._tag === "Enumeration" && type.isBoolean) return { json: Number(value) === 1 }
-  if (number._tag === "Float") return { json: Values.numberJson(Number(value)) }
-  const exact = Values.integerJson(value)
-  return exact === undefined
-    ? {
-        json: 0,
-        problem: `its fill value ${value} is beyond 2^53, which not all readers of JSON have; missing chunks read as 0`
-      }
-    : { json: exact }
+  if (type._tag === "Enumeration" && type.isBoolean) return Number(value) === 1
+  return number._tag === "Float" ? Values.numberJson(Number(value)) : Values.integer(value)
 }
 
 const isText = (
@@ -237,17 +227,16 @@ const textsOf = Effect.fnUntraced(function* (
 const arrayOf = Effect.fnUntraced(function* (
   context: Context,
   described: Described,
-  dimensionNames: ReadonlyArray<string>,
+  { dimensionNames, shape }: Pick<VirtualArray, "dimensionNames" | "shape">,
   attributes: JsonObject
 ): Effect.fn.Return<VirtualArray | Problem, ImportError> {
   const { heaps, options, skip, source } = context
   const { array, fill, found, type } = described
   const { path } = found
-  const { shape } = array
   const texts = yield* textsOf(context, described)
   if (typeof texts === "string") return { reason: "value", problem: texts }
   const isDecoded = texts !== undefined
-  const mask = isDecoded ? 0 : (options.filterMask ?? (yield* ChunkStream.commonMask(source, array)))
+  const mask = isDecoded ? 0 : (options.filterMask ?? (yield* ChunkStream.commonMask(source, array, options.filters)))
   const filters = Filters.codecs(array.filters, { elementSize: array.elementSize, table: options.filters, mask })
   const element = isDecoded ? undefined : elementOf(type)
   const lacking = isDecoded || Result.isSuccess(filters) ? undefined : filters.failure
@@ -256,8 +245,6 @@ const arrayOf = Effect.fnUntraced(function* (
   if (typeof element === "string") {
     return { reason: "data type", problem: `its elements are ${element}, which no Zarr data type is for` }
   }
-  const fillValue = isDecoded ? { json: "" } : fillOf(type, fill)
-  if (fillValue.problem !== undefined) skip({ path, kind: "array", reason: "value", problem: fillValue.problem })
   const { filters: table, maskedChunks, maxChunkBytes } = options
   const chunkOptions: ChunkStream.Options = { filters: table, mask, maskedChunks, maxChunkBytes }
   const chunks: Stream.Stream<Chunks, ImportError> = isDecoded
@@ -267,9 +254,11 @@ const arrayOf = Effect.fnUntraced(function* (
   return {
     path: Dimensions.shownPath(path),
     shape,
-    chunkShape: isDecoded ? shape.map((length) => Math.max(1, length)) : ChunkStream.chunkShape(array, chunkOptions),
+    chunkShape: isDecoded
+      ? array.shape.map((length) => Math.max(1, length))
+      : ChunkStream.chunkShape(array, chunkOptions),
     dataType: element?.dataType ?? "string",
-    fillValue: fillValue.json,
+    fillValue: isDecoded ? "" : fillOf(type, fill),
     codecs:
       element === undefined
         ? [{ name: "vlen-utf8" }]
@@ -320,12 +309,13 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
       return "problem" in one ? [] : [one]
     })
   )
-  const names = dimensions.of(described.map(({ array, found }) => ({ found, ...array })))
+  const shaped = described.map(({ array, found }) => ({ found, ...array }))
+  const [names, shapes] = [dimensions.of(shaped), dimensions.shapes(shaped)]
   const attributes = yield* attributesOf(context, [...objects.groups, ...described.map(({ found }) => found)])
   const groups = objects.groups.map((found): Group => ({ path: found.path, attributes: attributes.get(found)! }))
   const arrays = yield* Effect.forEach(
     described,
-    (one, i) => arrayOf(context, one, names[i]!, attributes.get(one.found)!),
+    (one, i) => arrayOf(context, one, { dimensionNames: names[i]!, shape: shapes[i]! }, attributes.get(one.found)!),
     { concurrency }
   )
   const isArray = (one: VirtualArray | Problem): one is VirtualArray => "chunks" in one

@@ -44,7 +44,7 @@ const mebibyte = 1024 * 1024
 const ints: ReadonlySet<string> = new Set(["int8", "int16", "int32", "uint8", "uint16", "uint32", "int64", "uint64"])
 
 /** What missing values are by default. Source: `netcdf.h`, `NC_FILL_*`. */
-const defaultFill: Readonly<Record<string, number>> = {
+const defaultFill: Readonly<Record<string, bigint | number>> = {
   int8: -127,
   int16: -32_767,
   int32: -2_147_483_647,
@@ -52,7 +52,9 @@ const defaultFill: Readonly<Record<string, number>> = {
   float64: 9.969_209_968_386_869e36,
   uint8: 255,
   uint16: 65_535,
-  uint32: 4_294_967_295
+  uint32: 4_294_967_295,
+  int64: -9_223_372_036_854_775_806n,
+  uint64: 18_446_744_073_709_551_614n
 }
 
 const attributesOf = (
@@ -86,12 +88,13 @@ const attributesOf = (
 }
 
 /** What chunks that are missing would read as: none is. */
-const fillOf = ({ attributes, type }: Header.Variable): Json => {
+const fillOf = ({ attributes, type }: Header.Variable): Json | bigint => {
   const given = attributes.find(({ name }) => name === "_FillValue")?.value
-  const value = Array.isArray(given) ? Number(given[0]) : Number.NaN
-  const fallback = defaultFill[type.name] ?? 0
-  if (!ints.has(type.name)) return Values.numberJson(Array.isArray(given) && given.length > 0 ? value : fallback)
-  return Number.isSafeInteger(value) ? value : fallback
+  const value = Array.isArray(given) && given.length > 0 ? (given as ReadonlyArray<bigint | number>)[0] : undefined
+  const fill = value ?? defaultFill[type.name] ?? 0
+  if (!ints.has(type.name)) return Values.numberJson(Number(fill))
+  // Of another type than its variable: what it means is nobody's guess.
+  return typeof fill === "bigint" || Number.isSafeInteger(fill) ? Values.integer(fill) : (defaultFill[type.name] ?? 0)
 }
 
 /** Bytes of each value of a text: those of the last dimension, unless that is the one of records. */

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Dataset, Hdf5, Import } from "@effect-icechunk/import"
+import * as Fletcher32 from "@effect-icechunk/import/codecs/Fletcher32"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as zarr from "zarrita"
 import * as Expected from "./support/Expected.ts"
 import * as Files from "./support/Files.ts"
 import * as Fuzz from "./support/Fuzz.ts"
@@ -11,7 +13,17 @@ import * as World from "./support/World.ts"
 const reasons = ({ skipped }: Dataset.Dataset): Record<string, string> =>
   Object.fromEntries(skipped.map(({ path, reason }) => [path, reason]))
 
-const own = ["layouts-earliest.h5", "layouts-latest.h5", "hundred-earliest.h5", "hundred-latest.h5", "packed.nc"]
+Fletcher32.register(zarr.registry)
+
+const own = [
+  "layouts-earliest.h5",
+  "layouts-latest.h5",
+  "hundred-earliest.h5",
+  "hundred-latest.h5",
+  "packed.nc",
+  "short-variables.nc",
+  "large-fills.nc"
+]
 
 describe("HDF5 files that h5py and netCDF-C wrote", () => {
   it.live.each(own)("%s has the values that they read", (name) =>
@@ -42,6 +54,36 @@ describe("HDF5 files that h5py and netCDF-C wrote", () => {
       const below = dataset.groups.find(({ path }) => path === "/deep/below")!
       assert.strictEqual(Object.keys(below.attributes).length, 30)
       assert.strictEqual(below.attributes["attribute_07"], 10.5)
+    })
+  )
+
+  it.live("a checksum before a compression is a codec; one that comes last is dropped", () =>
+    Effect.gen(function* () {
+      const { file } = yield* Files.inMemory(Files.bytes("checksums.nc"))
+      const dataset = yield* Hdf5.dataset(file)
+      const names = dataset.arrays.map(({ codecs, path }) => [path, codecs.slice(1).map(({ name }) => name)])
+      assert.deepStrictEqual(names, [
+        ["/alone", []],
+        ["/both", ["numcodecs.fletcher32", "numcodecs.shuffle", "numcodecs.zlib"]],
+        ["/deflated", ["numcodecs.fletcher32", "numcodecs.zlib"]],
+        ["/wide_deflated", ["numcodecs.fletcher32", "numcodecs.zlib"]]
+      ])
+      // Four bytes more are no element of eight: no reader of Zarr shuffles what is left over.
+      assert.deepStrictEqual(reasons(dataset), { "/wide": "filter" })
+      const { missing, same } = yield* Expected.compare("checksums.nc", Hdf5.dataset)
+      assert.deepStrictEqual([same.length, missing], [4, ["/wide"]])
+    })
+  )
+
+  it.live("a filter that nothing undoes is left out of the codecs only where no chunk went through it", () =>
+    Effect.gen(function* () {
+      const { dataset, missing, same } = yield* Expected.compare("partly-lzf.h5", Hdf5.dataset)
+      assert.deepStrictEqual([same, missing], [["/never"], ["/first_without"]])
+      assert.deepStrictEqual(reasons(dataset), { "/first_without": "filter" })
+      // With a codec of the reader's own, what most chunks have counts again.
+      const { file } = yield* Files.inMemory(Files.bytes("partly-lzf.h5"))
+      const { skipped } = yield* Hdf5.dataset(file, { filters: { 32_000: { name: "mine.lzf" } } })
+      assert.deepStrictEqual(skipped, [])
     })
   )
 

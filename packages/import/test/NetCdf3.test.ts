@@ -161,6 +161,19 @@ describe("a NetCDF-3 file", () => {
     })
   )
 
+  it.effect("that has no records may end before they would begin", () =>
+    Effect.gen(function* () {
+      const content = interleaved(0)
+      assert.isBelow(content.length, 120)
+      const { file } = yield* Files.inMemory(content)
+      const { arrays } = yield* NetCdf3.dataset(file)
+      assert.deepStrictEqual(
+        arrays.map(({ shape }) => shape),
+        [[0], [0]]
+      )
+    })
+  )
+
   it.effect("does not pad the records of a single variable", () =>
     Effect.gen(function* () {
       const content = words(

@@ -52,15 +52,33 @@ const find = (
 }
 
 /**
+ * The text of the value of a member, as it was written; `undefined` when there is none. The text is that of a JSON object.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const get = (text: string, name: string): string | undefined => {
+  const { end, start } = find(text, name)
+  return start < 0 ? undefined : text.slice(start, end)
+}
+
+/**
  * The text of an object with another value for a member, which is added at the end when there is none. The text is that of
  * a JSON object.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const set = (text: string, name: string, value: Json): string => {
+export const set = (text: string, name: string, value: Json): string => setText(text, name, JSON.stringify(value))
+
+/**
+ * The same, with the text of the value, which is JSON.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const setText = (text: string, name: string, json: string): string => {
   const { close, end, isEmpty, start } = find(text, name)
-  const json = JSON.stringify(value)
   if (start >= 0) return text.slice(0, start) + json + text.slice(end)
   return `${text.slice(0, close)}${isEmpty ? "" : ","}${JSON.stringify(name)}:${json}${text.slice(close)}`
 }

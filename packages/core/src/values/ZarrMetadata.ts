@@ -304,8 +304,8 @@ export interface ArrayOptions extends WriteOptions {
   readonly chunkShape: ReadonlyArray<ChunkLengths>
   /** A Zarr data type, as in `float32` or `{ name: "numpy.datetime64", configuration: { unit: "s", scale_factor: 1 } }`. */
   readonly dataType: string | JsonObject
-  /** NaN and infinities may be given as numbers. */
-  readonly fillValue: Json
+  /** NaN and infinities may be given as numbers, and integers as `bigint`: those beyond 2^53 are exact only so. */
+  readonly fillValue: Json | bigint
   readonly codecs?: ReadonlyArray<Json> | undefined
   /** `{ name: "default", configuration: { separator: "/" } }` unless given. Icechunk's own keys do not depend on it. */
   readonly chunkKeyEncoding?: Json | undefined
@@ -319,6 +319,14 @@ const fillValueJson = (value: unknown): unknown => {
   return Array.isArray(value) ? value.map(one) : one(value)
 }
 
+/** An integer that a data type of 64 bits has, or one that is exact as a number. */
+const holds = (dataType: unknown, value: bigint): boolean =>
+  dataType === "int64"
+    ? BigInt.asIntN(64, value) === value
+    : dataType === "uint64"
+      ? BigInt.asUintN(64, value) === value
+      : Number.isSafeInteger(Number(value))
+
 const chunkGrid = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<ChunkLengths>): unknown => {
   if (!Array.isArray(chunkShape) || !chunkShape.some(Array.isArray)) {
     return { name: "regular", configuration: { chunk_shape: chunkShape } }
@@ -328,6 +336,12 @@ const chunkGrid = (shape: ReadonlyArray<number>, chunkShape: ReadonlyArray<Chunk
   )
   return { name: "rectilinear", configuration: { kind: "inline", chunk_shapes: runs } }
 }
+
+const withText = (bytes: Uint8Array, name: string, json: string): Uint8Array =>
+  new TextEncoder().encode(JsonMember.setText(new TextDecoder().decode(bytes), name, json))
+
+const withMember = (bytes: Uint8Array, name: string, value: Json): Uint8Array =>
+  withText(bytes, name, JSON.stringify(value))
 
 /**
  * The `zarr.json` of an array at a path. Fails when a value of it is not JSON, and without a fill value or a codec;
@@ -340,27 +354,31 @@ export const array = (path: string, options: ArrayOptions): Result.Result<Uint8A
   const invalid = (field: string, problem: string) => Result.fail(new InvalidMetadata({ path, field, problem }))
   if (options.fillValue === null) return invalid("fill_value", "it is null, which is not a value of an element")
   if (options.codecs?.length === 0) return invalid("codecs", "none of the codecs turns an array into bytes")
-  return encode(path, {
+  const { fillValue } = options
+  if (typeof fillValue === "bigint" && !holds(options.dataType, fillValue)) {
+    return invalid("fill_value", `${fillValue} is not a value of the data type`)
+  }
+  const json = encode(path, {
     zarr_format: 3,
     node_type: "array",
     shape: options.shape,
     data_type: options.dataType,
     chunk_grid: chunkGrid(options.shape, options.chunkShape),
     chunk_key_encoding: options.chunkKeyEncoding ?? { name: "default", configuration: { separator: "/" } },
-    fill_value: fillValueJson(options.fillValue),
+    fill_value: typeof fillValue === "bigint" ? 0 : fillValueJson(fillValue),
     codecs: options.codecs ?? [{ name: "bytes", configuration: { endian: "little" } }],
     dimension_names: options.dimensionNames,
     attributes: options.attributes ?? {}
   })
+  return typeof fillValue === "bigint"
+    ? Result.map(json, (bytes) => withText(bytes, "fill_value", String(fillValue)))
+    : json
 }
 
 const decoded = (bytes: Uint8Array): JsonObject => {
   const json = orRefuse(JsonDocument.fromBytes(bytes))
   return ZarrExtension.isObject(json) ? json : refuse("it is not an object")
 }
-
-const withMember = (bytes: Uint8Array, name: string, value: Json): Uint8Array =>
-  new TextEncoder().encode(JsonMember.set(new TextDecoder().decode(bytes), name, value))
 
 /**
  * A `zarr.json` with other attributes, and all else as it is. Fails when they are not JSON.

@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import type { Session } from "../repository/Session.ts"
 import type { Node } from "../repository/SnapshotView.ts"
 import * as NodePath from "../values/NodePath.ts"
+import * as ZarritaDocument from "./ZarritaDocument.ts"
 import * as ZarrKey from "./ZarrKey.ts"
 import type * as ZarrReads from "./ZarrReads.ts"
 
@@ -70,7 +71,7 @@ export const document = (nodes: ReadonlyArray<Pick<Node, "path" | "userData">>):
   const decoder = new TextDecoder()
   const members = nodes.flatMap(({ path, userData }) => {
     const text = decoder.decode(userData)
-    return isJson(text) ? [`${JSON.stringify(ZarrKey.metadata(path))}:${text}`] : []
+    return isJson(text) ? [`${JSON.stringify(ZarrKey.metadata(path))}:${ZarritaDocument.exact(text)}`] : []
   })
   return new TextEncoder().encode(`{"zarr_consolidated_format":1,"metadata":{${members.join(",")}}}`)
 }

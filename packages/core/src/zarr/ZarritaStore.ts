@@ -19,6 +19,7 @@ import type { WritableSession } from "../repository/WritableSession.ts"
 import * as ByteRange from "../values/ByteRange.ts"
 import * as Consolidated from "./Consolidated.ts"
 import * as LoadedStore from "./LoadedStore.ts"
+import * as ZarritaDocument from "./ZarritaDocument.ts"
 import { ofZarrita, StoreClosed, type ZarritaError } from "./ZarritaError.ts"
 import * as ZarrReads from "./ZarrReads.ts"
 import * as ZarrStore from "./ZarrStore.ts"
@@ -161,10 +162,11 @@ const alone = (bytes: Uint8Array | undefined): Uint8Array | undefined =>
   bytes === undefined || bytes.byteOffset === 0 ? bytes : new Uint8Array(bytes)
 
 const readable = (session: Session, read: ZarrReads.Get, run: Run): Readable => {
-  const get: ZarrReads.Get = (key, options) => Effect.map(read(key, options), alone)
+  const whole = (key: string) => Effect.map(read(key), (bytes) => ZarritaDocument.value(key, alone(bytes)))
+  const part = (key: string, range: RangeQuery) => Effect.map(read(key, { range: rangeOf(range) }), alone)
   return {
-    get: (key, options) => run(get(key), failedReads, key, options?.signal),
-    getRange: (key, range, options) => run(get(key, { range: rangeOf(range) }), failedReads, key, options?.signal),
+    get: (key, options) => run(whole(key), failedReads, key, options?.signal),
+    getRange: (key, range, options) => run(part(key, range), failedReads, key, options?.signal),
     contents: () => Consolidated.contents(Consolidated.nodesOf(session))
   }
 }
@@ -245,7 +247,9 @@ export const load: (
   const { nodes, values } = yield* LoadedStore.read(session, options.path ?? "/", options.maxBytes)
   return {
     get: (key) =>
-      key === Consolidated.key ? Consolidated.document(nodes) : LoadedStore.valueOf(values, key, undefined),
+      key === Consolidated.key
+        ? Consolidated.document(nodes)
+        : ZarritaDocument.value(key, LoadedStore.valueOf(values, key, undefined)),
     getRange: (key, range) => LoadedStore.valueOf(values, key, rangeOf(range)),
     contents: () => Consolidated.contents(nodes)
   }

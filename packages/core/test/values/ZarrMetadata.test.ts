@@ -209,3 +209,37 @@ describe("a chunk key encoding", () => {
     refuses({ chunk_key_encoding: { name: "defualt" } }, "chunk_key_encoding.name", "Did you mean `default`?")
   })
 })
+
+describe("the fill value of an array", () => {
+  const array = (dataType: string, fillValue: bigint | Json) =>
+    Result.map(ZarrMetadata.array("/a", { shape: [1], chunkShape: [1], dataType, fillValue }), (bytes) =>
+      new TextDecoder().decode(bytes)
+    )
+
+  it("may be an integer of 64 bits, which is written with all of its digits", () => {
+    for (const [type, value] of [
+      ["int64", -(2n ** 63n)],
+      ["int64", 2n ** 63n - 1n],
+      ["uint64", 2n ** 64n - 1n],
+      ["uint8", 7n],
+      ["float64", -7n]
+    ] as const) {
+      assert.include(Result.getOrThrow(array(type, value)), `"fill_value":${value},`)
+    }
+  })
+
+  it("is refused where the data type does not have it", () => {
+    for (const [type, value] of [
+      ["int64", 2n ** 63n],
+      ["int64", -(2n ** 63n) - 1n],
+      ["uint64", -1n],
+      ["uint64", 2n ** 64n],
+      ["float64", 2n ** 53n + 1n]
+    ] as const) {
+      const written = array(type, value)
+      if (Result.isSuccess(written)) return assert.fail(`${type} took ${value}`)
+      assert.strictEqual(written.failure.field, "fill_value")
+      assert.include(written.failure.message, String(value))
+    }
+  })
+})

@@ -6,15 +6,23 @@
 import type { Json } from "../Dataset.ts"
 
 /** A value as messages show it: lists and objects, which may be of any depth, only by their kind. */
-export const shown = (value: Json | undefined): string =>
-  Array.isArray(value)
-    ? "a list"
-    : typeof value === "object" && value !== null
-      ? "an object"
-      : `\`${JSON.stringify(value ?? null).slice(0, 60)}\``
+export const shown = (value: Json | bigint | undefined): string =>
+  typeof value === "bigint"
+    ? `\`${value}\``
+    : Array.isArray(value)
+      ? "a list"
+      : typeof value === "object" && value !== null
+        ? "an object"
+        : `\`${JSON.stringify(value ?? null).slice(0, 60)}\``
 
 /** A number as JSON has it: NaN and infinities are texts. */
 export const numberJson = (value: number): Json => (Number.isFinite(value) ? value : String(value))
+
+/** An integer, as a number where that is exact. */
+export const integer = (value: bigint | number): bigint | number => {
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : BigInt(value)
+}
 
 /** An integer as JSON, or `undefined` where JSON numbers, as JavaScript reads them, do not have it. */
 export const integerJson = (value: bigint | number): number | undefined => {

@@ -230,9 +230,62 @@ def metadata():
                 d.id.write_direct_chunk((4 * i,), zlib.compress(chunk) if is_filtered else chunk, 0 if is_filtered else 1)
 
 
+def netcdf_written():
+    """What netCDF makes of dimensions, checksums and fill values."""
+    out = os.path.join(here, "written")
+    # Variables that are shorter than their dimension: the rest reads as their fill value.
+    with netCDF4.Dataset(os.path.join(out, "short-variables.nc"), "w") as ds:
+        ds.createDimension("time", None)
+        ds.createDimension("x", 3)
+        ds.createVariable("time", "f8", ("time",))[:] = np.arange(10.0)
+        ds.createVariable("x", "i4", ("x",))[:] = np.arange(3)
+        short = ds.createVariable("short", "f4", ("time", "x"), chunksizes=(4, 2), zlib=True, shuffle=True)
+        short[:5] = np.arange(15).reshape(5, 3)
+        ds.createVariable("nothing", "i2", ("time", "x"), chunksizes=(4, 3), fill_value=-9)
+        inner = ds.createGroup("inner")
+        inner.createVariable("of_parent", "i8", ("time",), chunksizes=(4,))[:3] = np.arange(3)
+        # A dimension of the same name that is another one.
+        own = ds.createGroup("own")
+        own.createDimension("time", None)
+        own.createVariable("time", "i4", ("time",))[:] = np.arange(2)
+        own.createVariable("y", "i4", ("time", "x"), chunksizes=(1, 3))[:1] = np.arange(3)
+    # netCDF-C compresses after it put the checksum behind the chunk.
+    with netCDF4.Dataset(os.path.join(out, "checksums.nc"), "w") as ds:
+        ds.createDimension("x", 30)
+        for name, kind, options in (
+            ("both", "i4", {"zlib": True, "shuffle": True}),
+            ("deflated", "i1", {"zlib": True, "shuffle": False}),
+            ("alone", "i2", {}),
+            ("wide", "f8", {"zlib": True, "shuffle": True}),
+            ("wide_deflated", "f8", {"zlib": True, "shuffle": False}),
+        ):
+            ds.createVariable(name, kind, ("x",), chunksizes=(7,), fletcher32=True, **options)[:] = np.arange(30)
+    # Fill values beyond 2^53: netCDF's own, and others; chunks of all are missing.
+    with netCDF4.Dataset(os.path.join(out, "large-fills.nc"), "w") as ds:
+        ds.createDimension("x", 8)
+        for name, kind, fill in (
+            ("int64", "i8", None),
+            ("uint64", "u8", None),
+            ("least", "i8", -(2**63)),
+            ("most", "u8", 2**64 - 1),
+            ("odd", "i8", 2**53 + 1),
+            ("small", "i8", -5),
+        ):
+            ds.createVariable(name, kind, ("x",), chunksizes=(2,), fill_value=fill)[:2] = 1
+    # A filter that nothing here undoes, and that its writer left out of some chunks.
+    with h5py.File(os.path.join(out, "partly-lzf.h5"), "w", libver="latest") as f:
+        rng = np.random.default_rng(3)
+        for name in ("first_without", "never"):
+            d = f.create_dataset(name, shape=(40,), dtype="f8", chunks=(4,), compression="lzf")
+            d[:] = rng.standard_normal(40)
+            if name == "first_without":
+                d[32:] = 0
+
+
 if __name__ == "__main__":
     written()
     metadata()
+    netcdf_written()
     os.makedirs(os.path.join(here, "expected"), exist_ok=True)
     for directory in (os.path.join(here, "real"), os.path.join(here, "written")):
         for name in sorted(os.listdir(directory)):

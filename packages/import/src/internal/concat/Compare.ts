@@ -35,9 +35,9 @@ const canonical = (value: unknown): unknown => {
 export const same = (a: Json | undefined, b: Json | undefined): boolean =>
   JSON.stringify(canonical(a)) === JSON.stringify(canonical(b))
 
-/** Numbers that NaN and infinities are texts for. */
-const json = (value: Json | undefined): Json | undefined =>
-  typeof value === "number" && !Number.isFinite(value) ? String(value) : value
+/** Numbers that JSON does not have, or not exactly, as texts. */
+const json = (value: Json | bigint | undefined): Json | undefined =>
+  typeof value === "bigint" || (typeof value === "number" && !Number.isFinite(value)) ? String(value) : value
 
 /** All that differs between an array and the first file's. The length along `axis` may. */
 export const arrays = (
@@ -48,7 +48,7 @@ export const arrays = (
 ): ReadonlyArray<Difference> => {
   const { axis, ignore } = options
   const found: Array<Difference> = []
-  const compare = (field: string, a: Json | undefined, b: Json | undefined): void => {
+  const compare = (field: string, a: Json | bigint | undefined, b: Json | bigint | undefined): void => {
     if (ignore?.has(field) !== true && !same(json(a), json(b))) {
       found.push({ location, array: other.path, field, expected: json(a), found: json(b) })
     }

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { JsonObject } from "../../Dataset.ts"
+import * as Documents from "../zarr/Documents.ts"
 import * as Zarr3 from "../zarr/Zarr3.ts"
 import type { Described } from "./Compare.ts"
 import type { Source } from "./Plan.ts"
@@ -30,7 +31,7 @@ export const source = Effect.fnUntraced(function* (
   const arrays: Array<Described> = []
   for (const node of yield* session.nodes(path)) {
     if (node.data._tag !== "Array") continue
-    const json = JSON.parse(new TextDecoder().decode(node.userData)) as JsonObject
+    const json = Documents.parse(new TextDecoder().decode(node.userData)) as JsonObject
     const read = Zarr3.read(json)
     if (Result.isSuccess(read)) arrays.push({ ...read.success.array, path: node.path.slice(base.length) || "/" })
   }

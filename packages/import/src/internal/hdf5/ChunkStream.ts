@@ -229,27 +229,46 @@ export const make = (
  * The filter mask that most chunks of an array have, as far as the first part of its index says: 0 where all filters were applied.
  * What a writer's compression did not make smaller it stores without, often all chunks alike: codecs of this mask then make refs of
  * chunks that had to be copied otherwise.
+ *
+ * A filter without a codec is left out only where no chunk of the whole index went through it.
  */
-export const commonMask: (source: ByteSource, array: ArrayLayout) => Effect.Effect<number, ImportError> =
-  Effect.fnUntraced(function* (source: ByteSource, array: ArrayLayout) {
-    const { filters, layout } = array
-    if (layout._tag !== "Chunked" || filters.length === 0 || isEmpty(array)) return 0
-    const parsed = Filters.plan(filters, array, {}, 0xffff_ffff)
-    if (Result.isFailure(parsed)) return 0
-    const plan = parsed.success
-    const context = contextOf(source, array, layout, plan, 0)
-    if ("_tag" in context) return yield* context
-    const next = indexOf(context, layout)
-    let found: ReadonlyArray<Chunks | Grid.Odd> = []
-    for (let more = true; more && found.length === 0;) {
-      more = yield* next
-      found = context.rows.take(true)
-    }
-    const counts = new Map<number, number>([[0, 0]])
+export const commonMask: (
+  source: ByteSource,
+  array: ArrayLayout,
+  table?: Filters.Table
+) => Effect.Effect<number, ImportError> = Effect.fnUntraced(function* (
+  source: ByteSource,
+  array: ArrayLayout,
+  table?: Filters.Table
+) {
+  const { filters, layout } = array
+  if (layout._tag !== "Chunked" || filters.length === 0 || isEmpty(array)) return 0
+  const parsed = Filters.plan(filters, array, {}, 0xffff_ffff)
+  if (Result.isFailure(parsed)) return 0
+  const plan = parsed.success
+  const context = contextOf(source, array, layout, plan, 0)
+  if ("_tag" in context) return yield* context
+  const next = indexOf(context, layout)
+  const counts = new Map<number, number>([[0, 0]])
+  const count = (found: ReadonlyArray<Chunks | Grid.Odd>): void => {
     for (const one of found) {
       if (one._tag === "Bytes") continue
       const mask = one._tag === "Odd" ? (one.mask & plan.bits) >>> 0 : 0
       counts.set(mask, (counts.get(mask) ?? 0) + (one._tag === "Refs" ? one.refs.offsets.length : 1))
     }
-    return [...counts].reduce((best, one) => (one[1] > best[1] ? one : best))[0]
-  })
+  }
+  let more = true
+  for (let found: ReadonlyArray<Chunks | Grid.Odd> = []; more && found.length === 0; count(found)) {
+    more = yield* next
+    found = context.rows.take(true)
+  }
+  const [common] = [...counts].reduce((best, one) => (one[1] > best[1] ? one : best))
+  const lacking = (common & Filters.lacking(filters, array, table)) >>> 0
+  if (lacking === 0) return common
+  const isLeftOut = () => [...counts].every(([mask, chunks]) => chunks === 0 || (mask & lacking) >>> 0 === lacking)
+  while (more && isLeftOut()) {
+    more = yield* next
+    count(context.rows.take(true))
+  }
+  return isLeftOut() ? common : 0
+})

@@ -46,6 +46,11 @@ export interface Named {
   readonly isOwn: (found: Found, name: string) => boolean
   /** The dimensions of arrays, whose shapes are given. */
   readonly of: (arrays: ReadonlyArray<Shaped>) => ReadonlyArray<ReadonlyArray<string>>
+  /**
+   * The shapes that netCDF shows of them: a dimension that grows is as long as the longest array that has it, and of the others the
+   * rest was not written.
+   */
+  readonly shapes: (arrays: ReadonlyArray<Shaped>) => ReadonlyArray<ReadonlyArray<number>>
 }
 
 /** An array, and its lengths; infinite ones may grow. */
@@ -54,6 +59,8 @@ interface Shaped {
   readonly shape: ReadonlyArray<number>
   readonly maxShape: ReadonlyArray<number>
 }
+
+const grows = (maxShape: ReadonlyArray<number>, axis: number): boolean => maxShape[axis] === Number.POSITIVE_INFINITY
 
 const compare = (a: string | undefined, b: string | undefined): number =>
   a === b ? 0 : a === undefined ? 1 : b === undefined ? -1 : a < b ? -1 : 1
@@ -97,10 +104,10 @@ export const read = Effect.fnUntraced(function* (
   heaps: GlobalHeaps,
   arrays: ReadonlyArray<Found>
 ): Effect.fn.Return<Named, ImportError> {
-  const byAddress = new Map(arrays.map(({ address, path }) => [address, nameOf(shownPath(path))]))
+  const byAddress = new Map(arrays.map((array) => [array.address, array]))
   const scales = new Set<Found>()
   const hidden = new Set<Found>()
-  const byId = new Map<number, string>()
+  const byId = new Map<number, Found>()
   const lists = new Map<Found, ReadonlyArray<number | undefined>>()
   const coordinates = new Map<Found, ReadonlyArray<number>>()
   const said = arrays.flatMap(({ attributes }) => attributes.filter(({ name }) => own.has(name) || ofScales.has(name)))
@@ -117,7 +124,7 @@ export const read = Effect.fnUntraced(function* (
         const label = value("NAME")
         if (typeof label === "string" && label.startsWith(withoutVariable)) hidden.add(array)
         const id = value("_Netcdf4Dimid")
-        if (typeof id === "number" && !byId.has(id)) byId.set(id, nameOf(shownPath(array.path)))
+        if (typeof id === "number" && !byId.has(id)) byId.set(id, array)
       }
       // Also of arrays whose dimensions were not attached.
       const ids = value("_Netcdf4Coordinates")
@@ -126,12 +133,12 @@ export const read = Effect.fnUntraced(function* (
       if (list !== undefined) lists.set(array, Attributes.references(list, heap))
     }
   })
-  const known = (found: Found, axis: number, rank: number): string | undefined => {
+  const scaleOf = (found: Found, axis: number, rank: number): Found | undefined => {
     const address = lists.get(found)?.[axis]
     return (
       (address === undefined ? undefined : byAddress.get(address)) ??
       byId.get(coordinates.get(found)?.[axis] ?? -1) ??
-      (scales.has(found) && rank === 1 ? nameOf(shownPath(found.path)) : undefined)
+      (scales.has(found) && rank === 1 ? found : undefined)
     )
   }
   return {
@@ -144,12 +151,27 @@ export const read = Effect.fnUntraced(function* (
         const group = found.path.slice(0, found.path.lastIndexOf("/"))
         const own: Array<string> = []
         for (const [axis, length] of shape.entries()) {
-          const isGrowing = maxShape[axis] === Number.POSITIVE_INFINITY
-          own.push(known(found, axis, shape.length) ?? phony.name(group, length, isGrowing, own))
+          const scale = scaleOf(found, axis, shape.length)
+          own.push(
+            scale === undefined ? phony.name(group, length, grows(maxShape, axis), own) : nameOf(shownPath(scale.path))
+          )
         }
         names.set(found, own)
       }
       return arrays.map(({ found }) => names.get(found)!)
+    },
+    shapes: (arrays) => {
+      const longest = new Map<Found, number>()
+      const scalesOf = arrays.map(({ found, maxShape, shape }) =>
+        shape.map((_, axis) => (grows(maxShape, axis) ? scaleOf(found, axis, shape.length) : undefined))
+      )
+      for (const [i, { shape }] of arrays.entries()) {
+        for (const [axis, scale] of scalesOf[i]!.entries()) {
+          if (scale !== undefined) longest.set(scale, Math.max(shape[axis]!, longest.get(scale) ?? 0))
+        }
+      }
+      const longestOf = (scale: Found | undefined) => (scale === undefined ? undefined : longest.get(scale))
+      return arrays.map(({ shape }, i) => shape.map((length, axis) => longestOf(scalesOf[i]![axis]) ?? length))
     }
   }
 })

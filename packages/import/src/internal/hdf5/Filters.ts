@@ -6,12 +6,15 @@
  */
 import * as Result from "effect/Result"
 import type { JsonObject } from "../../Dataset.ts"
+import * as Fletcher32 from "./Fletcher32.ts"
 import type { Filter } from "./Layout.ts"
 
 /** What the filters are applied to. */
 export interface About {
   /** Bytes of an element. */
   readonly elementSize: number
+  /** Bytes that the filters before put behind those of the elements. */
+  readonly extraBytes?: number | undefined
 }
 
 /**
@@ -56,7 +59,7 @@ export interface Plan {
 
 export const deflate = 1
 export const shuffle = 2
-const fletcher32 = 3
+export const fletcher32 = 3
 export const blosc = 32_001
 export const zstd = 32_015
 
@@ -90,14 +93,18 @@ const within = (value: number | undefined, least: number, most: number, otherwis
 
 const builtIn: Table = {
   [deflate]: ([level]) => ({ name: "numcodecs.zlib", configuration: { level: within(level, 0, 9, 1) } }),
-  [shuffle]: ([size], { elementSize }) => {
+  [shuffle]: ([size], { elementSize, extraBytes = 0 }) => {
     const elements = size ?? elementSize
     if (elements === 1) return []
+    if (extraBytes % elements !== 0) {
+      return `it comes after a checksum of ${extraBytes} bytes, and neither zarrita nor numcodecs undoes it in chunks of no multiple of ${elements} bytes; write the file again without \`fletcher32\``
+    }
     // zarrita takes the size of the data type, whatever the configuration says.
     return elements === elementSize
       ? { name: "numcodecs.shuffle", configuration: { elementsize: elements } }
       : `it is of elements of ${elements} bytes, the array has elements of ${elementSize}`
   },
+  [fletcher32]: { name: "numcodecs.fletcher32", configuration: {} },
   [zstd]: ([level]) => ({
     name: "zstd",
     configuration: { level: within(level === undefined ? undefined : level | 0, -131_072, 22, 3), checksum: false }
@@ -118,8 +125,6 @@ const own =
   "nothing that reads Zarr decodes it; write the file again with another filter, or name a codec of yours in `filters`"
 
 const reasons: Readonly<Record<number, string>> = {
-  [fletcher32]:
-    "other filters follow it, and zarrita has no codec for it; where all readers are written in Python, name `numcodecs.fletcher32` in `filters`",
   307: "zarrita has no codec for it; where all readers have one, name `numcodecs.bz2` in `filters`",
   32_004: "its blocks are framed otherwise than those of Zarr's `lz4`; write the file again with another filter"
 }
@@ -135,6 +140,16 @@ const codecsOf = (filter: Filter, about: About, table: Table): ReadonlyArray<Jso
   if (typeof codecs === "string") return { reason: "filter", problem: `${label(filter)}: ${codecs}` }
   return Array.isArray(codecs) ? (codecs as ReadonlyArray<JsonObject>) : [codecs as JsonObject]
 }
+
+/** What a filter is applied to that comes after others. */
+const after = (filters: ReadonlyArray<Filter>, about: About): About => ({
+  ...about,
+  extraBytes: filters.filter(({ id }) => id === fletcher32).length * Fletcher32.size
+})
+
+/** The bits of a mask whose filters have no codec. */
+export const lacking = (filters: ReadonlyArray<Filter>, about: About, table: Table = {}): number =>
+  filters.reduce((bits, filter, i) => ("problem" in codecsOf(filter, about, table) ? (bits | (1 << i)) >>> 0 : bits), 0)
 
 /**
  * The steps of a pipeline. A checksum at its end is dropped; chunks are then shorter by its four bytes. Of what `mask` skips only
@@ -152,7 +167,7 @@ export const plan = (
   let bits = 0
   for (const [i, filter] of (dropped ? filters.slice(0, -1) : filters).entries()) {
     const bit = (1 << i) >>> 0
-    const codecs = (mask & bit) !== 0 ? [] : codecsOf(filter, about, table)
+    const codecs = (mask & bit) !== 0 ? [] : codecsOf(filter, after(filters.slice(0, i), about), table)
     if ("problem" in codecs) return Result.fail(codecs)
     if (codecs.length === 0 && (mask & bit) === 0) continue
     steps.push({ filter, bit, codecs })

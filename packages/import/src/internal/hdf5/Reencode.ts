@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Filters from "./Filters.ts"
+import * as Fletcher32 from "./Fletcher32.ts"
 
 /** What a step does, or `undefined` where nothing here can do it. */
 interface Coder {
@@ -102,6 +103,13 @@ const coders: Readonly<Record<number, Coder>> = {
   [Filters.deflate]: {
     decode: (bytes, most) => through(bytes, new DecompressionStream("deflate"), most),
     encode: (bytes) => through(bytes, new CompressionStream("deflate"), Number.POSITIVE_INFINITY)
+  },
+  [Filters.fletcher32]: {
+    decode: (bytes) => {
+      const own = Fletcher32.checked(bytes)
+      return typeof own === "string" ? Promise.reject(new Error(own)) : Promise.resolve(own)
+    },
+    encode: (bytes) => Promise.resolve(Fletcher32.appended(bytes))
   },
   [Filters.zstd]: { encode: (bytes) => Promise.resolve(zstdFrame(bytes)) },
   [Filters.blosc]: { encode: (bytes, values) => Promise.resolve(bloscChunk(bytes, values[2] ?? 1)) }

@@ -235,7 +235,10 @@ export const parse = (bytes: Uint8Array, size: number): Header | Problem | More 
       const at = reader.at
       const begin =
         version === 1 ? reader.word("an offset") : Number(reader.view.getBigUint64(reader.skip(8, "an offset")))
-      if (begin > size) problem(at, `the values of \`${name}\` begin at ${begin}, and the file ends at ${size}`)
+      // What has no records begins where the file may end before.
+      const isWithoutRecords = records === 0 && dimensions[own[0] ?? -1]?.length === 0
+      if (begin > size && !isWithoutRecords)
+        problem(at, `the values of \`${name}\` begin at ${begin}, and the file ends at ${size}`)
       return { name, dimensions: own, attributes, type, begin }
     })
     return { records, dimensions, attributes, variables }

@@ -122,15 +122,15 @@ export const parse = (dtype: Json | undefined): Result.Result<DataType2, Problem
       ? structured(dtype as ReadonlyArray<Json>)
       : fail("data type", "its `dtype` is neither a text nor a list of fields")
 
-const ranges: Readonly<Record<string, readonly [number, number]>> = {
+const ranges: Readonly<Record<string, readonly [bigint | number, bigint | number]>> = {
   i1: [-128, 127],
   i2: [-32_768, 32_767],
   i4: [-2_147_483_648, 2_147_483_647],
-  i8: [-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  i8: [-(2n ** 63n), 2n ** 63n - 1n],
   u1: [0, 255],
   u2: [0, 65_535],
   u4: [0, 4_294_967_295],
-  u8: [0, Number.MAX_SAFE_INTEGER]
+  u8: [0n, 2n ** 64n - 1n]
 }
 
 const isFloat = (value: Json | undefined): boolean =>
@@ -141,8 +141,10 @@ const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const zeros = (bytes: number): string => btoa("\0".repeat(Math.min(bytes, 65_536)))
 
 /** What missing chunks read as. Zarr 2's `null` leaves it open, and is zero here, as readers have it. */
-export const fillValue = (type: DataType2, value: Json): Result.Result<Json, Problem> => {
+export const fillValue = (type: DataType2, given: Json | bigint): Result.Result<Json | bigint, Problem> => {
   const { itemSize, kind } = type
+  const isExact = kind === "i" || kind === "u"
+  const value = typeof given === "bigint" && !isExact ? Number(given) : given
   const wrong = fail("value", `its fill value ${Values.shown(value)} is not one of its data type`)
   switch (kind) {
     case "b":
@@ -156,15 +158,11 @@ export const fillValue = (type: DataType2, value: Json): Result.Result<Json, Pro
       if (value === null) return Result.succeed(0)
       const [least, most] = ranges[`${kind}${itemSize}`]!
       const number = typeof value === "boolean" ? Number(value) : value
-      if (typeof number === "number" && Number.isInteger(number) && itemSize === 8 && !Number.isSafeInteger(number)) {
-        return fail("value", `its fill value ${String(number)} is beyond 2^53, which JSON numbers do not hold exactly`)
-      }
-      return typeof number === "number" && Number.isInteger(number) && least <= number && number <= most
-        ? Result.succeed(number)
-        : wrong
+      const isWhole = typeof number === "bigint" || (typeof number === "number" && Number.isSafeInteger(number))
+      return isWhole && least <= number && number <= most ? Result.succeed(number) : wrong
     }
     case "f":
-      return value === null ? Result.succeed(0) : isFloat(value) ? Result.succeed(value) : wrong
+      return value === null ? Result.succeed(0) : isFloat(value as Json) ? Result.succeed(value) : wrong
     case "c": {
       if (value === null || value === 0) return Result.succeed([0, 0])
       const parts = Array.isArray(value) ? (value as ReadonlyArray<Json>) : []
@@ -203,7 +201,9 @@ export const fillValue = (type: DataType2, value: Json): Result.Result<Json, Pro
 /**
  * The attribute `_FillValue` that xarray takes from the fill value of an array of Zarr 2, and wants to be given for one of Zarr 3.
  */
-export const fillAttribute = ({ kind }: DataType2, fill: Json): Json | undefined => {
+export const fillAttribute = ({ kind }: DataType2, fill: Json | bigint): Json | undefined => {
+  // Attributes have no integers beyond 2^53.
+  if (typeof fill === "bigint") return undefined
   if (kind === "f") return Values.floatFillJson(Number(fill === "NaN" ? Number.NaN : fill))
   return kind === "i" || kind === "u" || kind === "b" || kind === "U" || kind === "S" ? fill : undefined
 }

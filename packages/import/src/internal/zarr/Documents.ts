@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import type { Json, JsonObject } from "../../Dataset.ts"
 import { DamagedFile, type ImportError, WrongFormat } from "../../ImportError.ts"
 import type { SourceFile } from "../../SourceFile.ts"
+import * as Values from "../Values.ts"
 
 type Document =
   | { readonly _tag: "Group"; readonly attributes: JsonObject }
@@ -25,16 +26,30 @@ const maxBytes = 64 * 1024 * 1024
 /** A directory, as the beginning of what is in it. */
 export const prefixOf = (key: string): string => (key === "" || key.endsWith("/") ? key : `${key}/`)
 
+/** The text that a value was written as. */
+interface Source {
+  readonly source?: string
+}
+
+/** Fill values beyond 2^53 are exact, as `bigint`. */
+const reviver = (key: string, value: unknown, { source }: Source = {}): unknown =>
+  key === "fill_value" && typeof value === "number" && source !== undefined && /^-?\d{16,20}$/.test(source)
+    ? Values.integer(BigInt(source))
+    : value
+
+const json = (text: string): unknown =>
+  /"fill_value"\s*:\s*-?\d{16}/.test(text) ? JSON.parse(text, reviver) : JSON.parse(text)
+
 /** Python writes NaN and infinities, which JSON does not have: they become texts. */
 export const parse = (text: string): unknown => {
   try {
-    return JSON.parse(text)
+    return json(text)
   } catch {
     // Texts of any length: alternatives in a loop would run out of stack.
     const quoted = text.replaceAll(/"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN/gs, (part) =>
       part.startsWith('"') ? part : `"${part}"`
     )
-    return JSON.parse(quoted)
+    return json(quoted)
   }
 }
 
