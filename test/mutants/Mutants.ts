@@ -1,6 +1,7 @@
 /**
  * Rules that nothing may break unnoticed, each as the edit that takes it out and the tests that must fail then.
  */
+import { imports } from "./Imports.ts"
 
 /** One rule taken out of the code. */
 export interface Mutant {
@@ -783,5 +784,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "if (isOneVersion === true && etag !== undefined) {",
     replace: "if (false) {",
     tests: [`${http}/Platform.test.ts`]
-  }
+  },
+  ...imports
 ]

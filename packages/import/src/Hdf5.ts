@@ -133,7 +133,7 @@ const attributesOf = Effect.fnUntraced(function* (
         for (const attribute of attributes) {
           const value = Attributes.toJson(attribute, heap)
           if ("json" in value) json[attribute.name] = value.json
-          else skip({ path: `${found.path}@${attribute.name}`, kind: "attribute", ...value })
+          else skip({ path: `${Dimensions.shownPath(found.path)}@${attribute.name}`, kind: "attribute", ...value })
         }
         all.set(found, json)
       }
@@ -232,7 +232,7 @@ const arrayOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<VirtualArray | Problem, ImportError> {
   const { heaps, options, skip, source } = context
   const { array, fill, found, type } = described
-  const { path } = found
+  const path = Dimensions.shownPath(found.path)
   const texts = yield* textsOf(context, described)
   if (typeof texts === "string") return { reason: "value", problem: texts }
   const isDecoded = texts !== undefined
@@ -252,7 +252,7 @@ const arrayOf = Effect.fnUntraced(function* (
     : ChunkStream.make(source, array, (report) => skip({ path, ...report }), chunkOptions)
   const isWide = element !== undefined && element.size > 1 && typeof element.dataType === "string"
   return {
-    path: Dimensions.shownPath(path),
+    path,
     shape,
     chunkShape: isDecoded
       ? array.shape.map((length) => Math.max(1, length))
@@ -296,7 +296,8 @@ export const dataset: (file: SourceFile, options?: Options) => Effect.Effect<Dat
   const dimensions = yield* Dimensions.read(source, heaps, objects.arrays)
   const context: Context = { source, sizes, heaps, options, dimensions, skip }
   const shown = objects.arrays.filter((found) => !dimensions.hidden.has(found))
-  const reported = (found: Objects.Found, problem: Problem) => skip({ path: found.path, kind: "array", ...problem })
+  const reported = (found: Objects.Found, problem: Problem) =>
+    skip({ path: Dimensions.shownPath(found.path), kind: "array", ...problem })
   const taken = new Set<string>(objects.groups.map(({ path }) => path))
   const described = yield* parsing(source, () =>
     shown.flatMap((found) => {

@@ -68,6 +68,12 @@ describe("HDF5 files that h5py and netCDF-C wrote", () => {
         ["/deflated", ["numcodecs.fletcher32", "numcodecs.zlib"]],
         ["/wide_deflated", ["numcodecs.fletcher32", "numcodecs.zlib"]]
       ])
+      // Its four bytes are no part of the refs: seven shorts.
+      const alone = yield* Stream.runCollect(dataset.arrays.find(({ path }) => path === "/alone")!.chunks)
+      assert.deepStrictEqual(
+        alone.flatMap((one) => (one._tag === "Refs" ? Array.from(one.refs.lengths) : [])),
+        [14, 14, 14, 14, 14]
+      )
       // Four bytes more are no element of eight: no reader of Zarr shuffles what is left over.
       assert.deepStrictEqual(reasons(dataset), { "/wide": "filter" })
       const { missing, same } = yield* Expected.compare("checksums.nc", Hdf5.dataset)

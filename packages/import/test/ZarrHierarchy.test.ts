@@ -82,6 +82,43 @@ describe("ZarrHierarchy", () => {
     })
   )
 
+  it.effect("keeps fill values of 64 bits of both formats, with all of their digits", () =>
+    Effect.gen(function* () {
+      const { objects: store, put, session } = yield* World.make
+      const text = (value: string) => new TextEncoder().encode(value)
+      const two = (dtype: string, fill: string) =>
+        text(
+          `{"zarr_format":2,"shape":[3],"chunks":[2],"dtype":"${dtype}","compressor":null,"fill_value":${fill},"order":"C","filters":null}`
+        )
+      const three = (type: string, fill: string) =>
+        text(
+          `{"zarr_format":3,"node_type":"array","shape":[3],"chunk_grid":{"name":"regular","configuration":{"chunk_shape":[2]}},"chunk_key_encoding":{"name":"default"},"data_type":"${type}","fill_value":${fill},"codecs":[{"name":"bytes","configuration":{"endian":"little"}}]}`
+        )
+      yield* put("two/.zgroup", text('{"zarr_format":2}'))
+      yield* put("two/least/.zarray", two("<i8", "-9223372036854775808"))
+      yield* put("two/most/.zarray", two("<u8", "18446744073709551615"))
+      yield* put("two/float/.zarray", two("<f8", "100000000000000000"))
+      yield* put("two/beyond/.zarray", two("<i8", "9223372036854775808"))
+      yield* put("three/zarr.json", text('{"zarr_format":3,"node_type":"group"}'))
+      yield* put("three/own/zarr.json", three("int64", "-9223372036854775806"))
+      yield* put("three/float/zarr.json", three("float64", "100000000000000000"))
+      for (const at of ["two", "three"]) {
+        const dataset = yield* ZarrHierarchy.dataset(SourceFile.make(store, `bucket/${at}`, `s3://bucket/${at}`))
+        const { skipped } = yield* Import.into(session, `/${at}`, dataset)
+        assert.deepStrictEqual(
+          skipped.map(({ path, problem }) => `${path}: ${problem}`),
+          at === "two" ? ["/beyond: its fill value `9223372036854775808` is not one of its data type"] : []
+        )
+      }
+      const fill = (at: string) => Effect.map(World.read(session, at), ({ data }) => [...(data as BigInt64Array)][0])
+      assert.strictEqual(yield* fill("/two/least"), -(2n ** 63n))
+      assert.strictEqual(yield* fill("/two/most"), 2n ** 64n - 1n)
+      assert.strictEqual<number | bigint | undefined>(yield* fill("/two/float"), 1e17)
+      assert.strictEqual(yield* fill("/three/own"), -(2n ** 63n) + 2n)
+      assert.strictEqual<number | bigint | undefined>(yield* fill("/three/float"), 1e17)
+    })
+  )
+
   it.effect("reads what zarrita wrote as Zarr 3, shards as they are, consolidated or not", () =>
     Effect.gen(function* () {
       const { objects: store, put, session } = yield* World.make
