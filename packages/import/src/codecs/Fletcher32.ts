@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Fletcher32 from "../internal/hdf5/Fletcher32.ts"
+import type { ZarritaRegistry } from "../internal/ZarritaRegistry.ts"
 
 /**
  * A chunk whose checksum is another one than that of its bytes.
@@ -31,18 +32,13 @@ export const decode = (bytes: Uint8Array): Uint8Array => {
   return own
 }
 
-/** What zarrita's registry holds, as far as it is used here. */
-interface Registry {
-  readonly set: (name: string, entry: () => Promise<never>) => unknown
-}
-
 /**
  * Registers the codec with zarrita: `Fletcher32.register(zarr.registry)`.
  *
  * @category decoding
  * @since 0.1.0
  */
-export const register = (registry: Registry): void => {
+export const register = (registry: ZarritaRegistry): void => {
   const codec = { kind: "bytes_to_bytes", decode, encode: Fletcher32.appended }
   registry.set("numcodecs.fletcher32", () =>
     Promise.resolve({ kind: "bytes_to_bytes", fromConfig: () => codec } as never)

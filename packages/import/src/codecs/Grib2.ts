@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type { ZarritaRegistry } from "../internal/ZarritaRegistry.ts"
 
 /**
  * Bytes that are no field of GRIB 2, or one that is packed in a way that is not unpacked here.
@@ -101,11 +102,6 @@ export const decode = (bytes: Uint8Array, points: number): Float64Array => {
   return out
 }
 
-/** What zarrita's registry holds, as far as it is used here. */
-interface Registry {
-  readonly set: (name: string, entry: () => Promise<never>) => unknown
-}
-
 const strides = (shape: ReadonlyArray<number>): Array<number> =>
   shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1))
 
@@ -115,7 +111,7 @@ const strides = (shape: ReadonlyArray<number>): Array<number> =>
  * @category decoding
  * @since 0.1.0
  */
-export const register = (registry: Registry): void => {
+export const register = (registry: ZarritaRegistry): void => {
   const entry = {
     kind: "array_to_bytes",
     fromConfig: (_: unknown, { shape }: { readonly shape: ReadonlyArray<number> }) => ({
