@@ -81,5 +81,26 @@ export const imports: ReadonlyArray<Mutant> = [
     find: "? JSON.parse(text, reviver)",
     replace: "? JSON.parse(text)",
     tests: [`${tests}/ZarrHierarchy.test.ts`]
+  },
+  {
+    name: "import: of Zarr's documents only fill values of 64 bits are no numbers",
+    file: `${source}/internal/zarr/Documents.ts`,
+    find: " && isOfLongs(this)",
+    replace: "",
+    tests: [`${tests}/ZarrHierarchy.test.ts`]
+  },
+  {
+    name: "import: what comes of a file's cached bytes is no part of them",
+    file: `${source}/internal/hdf5/Reencode.ts`,
+    find: "bytes.buffer === stored.buffer ? bytes.slice() : bytes",
+    replace: "bytes",
+    tests: [`${tests}/ChunkStream.test.ts`]
+  },
+  {
+    name: "import: a fill value of another type than its variable is one that it has",
+    file: `${source}/NetCdf3.ts`,
+    find: " || own?.type === type ? fill : fallback",
+    replace: " || true ? fill : fallback",
+    tests: [`${tests}/NetCdf3.test.ts`]
   }
 ]

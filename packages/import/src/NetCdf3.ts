@@ -89,12 +89,14 @@ const attributesOf = (
 
 /** What chunks that are missing would read as: none is. */
 const fillOf = ({ attributes, type }: Header.Variable): Json | bigint => {
-  const given = attributes.find(({ name }) => name === "_FillValue")?.value
-  const value = Array.isArray(given) && given.length > 0 ? (given as ReadonlyArray<bigint | number>)[0] : undefined
-  const fill = value ?? defaultFill[type.name] ?? 0
-  if (!ints.has(type.name)) return Values.numberJson(Number(fill))
-  // Of another type than its variable: what it means is nobody's guess.
-  return typeof fill === "bigint" || Number.isSafeInteger(fill) ? Values.integer(fill) : (defaultFill[type.name] ?? 0)
+  const own = attributes.find(({ name }) => name === "_FillValue")
+  const [value] = Array.isArray(own?.value) ? (own.value as ReadonlyArray<bigint | number>) : []
+  const fallback = defaultFill[type.name] ?? 0
+  if (!ints.has(type.name)) return Values.numberJson(Number(value ?? fallback))
+  if (value === undefined || (typeof value === "number" && !Number.isSafeInteger(value))) return fallback
+  const fill = Values.integer(value)
+  // One of another type may be beyond those of the variable.
+  return typeof fill === "number" || own?.type === type ? fill : fallback
 }
 
 /** Bytes of each value of a text: those of the last dimension, unless that is the one of records. */

@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { type Dataset, Hdf5, Import, type ImportError } from "@effect-icechunk/import"
+import * as Fletcher32 from "@effect-icechunk/import/codecs/Fletcher32"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,6 +20,8 @@ import * as Files from "./support/Files.ts"
 import * as Fuzz from "./support/Fuzz.ts"
 import * as World from "./support/World.ts"
 import * as zarr from "zarrita"
+
+Fletcher32.register(zarr.registry)
 
 interface Described {
   readonly array: ArrayLayout
@@ -360,6 +363,14 @@ describe("chunks with other filters than their array", () => {
         [32_015, [3]]
       ])
     ],
+    [
+      "fletcher32, shuffle, deflate",
+      filtersOf([
+        [3, []],
+        [2, [4]],
+        [1, [6]]
+      ])
+    ],
     ["blosc", filtersOf([[32_001, [2, 2, 4, 300_000, 5, 1, 5]]])]
   ] as const)("%s: what zarrita decodes is what was there", ([, filters]) =>
     Effect.gen(function* () {
@@ -375,6 +386,26 @@ describe("chunks with other filters than their array", () => {
         })
       }
       assert.isTrue(Buffer.from(bytes).equals(Buffer.from(raw)))
+    })
+  )
+
+  it.effect.each([
+    ["nothing is undone", 0],
+    ["a checksum is taken off", 1]
+  ] as const)("what comes of bytes is no part of them where %s", ([, first]) =>
+    Effect.gen(function* () {
+      const filters = filtersOf([
+        [3, []],
+        [1, [6]]
+      ])
+      const plan = Result.getOrThrow(Filters.plan(filters, { elementSize: 4 }))
+      const stored = yield* Effect.orDie(Reencode.chunk(raw, plan, { chunk: 3, array: 2 }, raw.length))
+      assert.strictEqual(stored.length, raw.length + 4)
+      const before = stored.slice()
+      const bytes = yield* Effect.orDie(Reencode.chunk(stored, plan, { chunk: 2, array: 2 | first }, raw.length))
+      assert.deepStrictEqual(bytes, first === 1 ? raw : before)
+      bytes.fill(0)
+      assert.deepStrictEqual(stored, before)
     })
   )
 
@@ -396,6 +427,22 @@ describe("chunks with other filters than their array", () => {
 describe("filters", () => {
   const filter = (id: number, ...values: ReadonlyArray<number>) => ({ id, name: undefined, flags: 0, values })
   const about = { elementSize: 4 }
+
+  it("shuffle elements of eight bytes only where no checksum is behind them", () => {
+    const filters = [filter(3), filter(2, 8), filter(1, 6)]
+    const refused = Filters.codecs(filters, { elementSize: 8 })
+    assert.match(Result.isFailure(refused) ? refused.failure.problem : "", /after a checksum of 4 bytes/)
+    const without = Result.getOrThrow(Filters.codecs(filters, { elementSize: 8, mask: 1 }))
+    assert.deepStrictEqual(
+      without.codecs.map(({ name }) => name),
+      ["numcodecs.shuffle", "numcodecs.zlib"]
+    )
+    const halves = Result.getOrThrow(Filters.codecs([filter(3), filter(2, 4)], about))
+    assert.deepStrictEqual(
+      halves.codecs.map(({ name }) => name),
+      ["numcodecs.fletcher32", "numcodecs.shuffle"]
+    )
+  })
 
   it("become codecs in their order", () => {
     const { codecs, dropTail } = Result.getOrThrow(Filters.codecs([filter(2, 4), filter(1, 6), filter(3)], about))

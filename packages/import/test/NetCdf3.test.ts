@@ -161,6 +161,22 @@ describe("a NetCDF-3 file", () => {
     })
   )
 
+  it.effect.each([
+    ["of its own type", 11, 0x1000_0000, 2n ** 60n],
+    ["of another type that it has not", 10, 0xf000_0000, 2n ** 64n - 2n]
+  ] as const)("has a fill value of 64 bits: %s", ([, type, high, fill]) =>
+    Effect.gen(function* () {
+      const before = ["CDF\u0005", 0, 0, 0x0a, 0, 1, 0, 1, "x", 0, 1, 0, 0, 0, 0x0b, 0, 1, 0, 1, "a", 0, 1, 0, 0]
+      const content = words(...before, 0x0c, 0, 1, 0, 10, "_FillValue", type, 0, 1, high, 0, 11, 0, 8, 0, 168, 0, 7)
+      const { put, session } = yield* World.make
+      const { file } = yield* put("a.nc", content)
+      const dataset = yield* NetCdf3.dataset(file)
+      assert.strictEqual(dataset.arrays[0]!.fillValue, fill)
+      yield* Import.into(session, "/", dataset)
+      assert.deepStrictEqual([...((yield* World.read(session, "/a")).data as BigUint64Array)], [7n])
+    })
+  )
+
   it.effect("that has no records may end before they would begin", () =>
     Effect.gen(function* () {
       const content = interleaved(0)

@@ -94,12 +94,16 @@ describe("ZarrHierarchy", () => {
         text(
           `{"zarr_format":3,"node_type":"array","shape":[3],"chunk_grid":{"name":"regular","configuration":{"chunk_shape":[2]}},"chunk_key_encoding":{"name":"default"},"data_type":"${type}","fill_value":${fill},"codecs":[{"name":"bytes","configuration":{"endian":"little"}}]}`
         )
+      // Attributes of that name are numbers like others.
+      const attributes = '{"data_type":"int64","fill_value":1152921504606846976,"of":{"fill_value":1e15}}'
       yield* put("two/.zgroup", text('{"zarr_format":2}'))
+      yield* put("two/.zattrs", text(attributes))
+      yield* put("two/least/.zattrs", text(attributes))
       yield* put("two/least/.zarray", two("<i8", "-9223372036854775808"))
       yield* put("two/most/.zarray", two("<u8", "18446744073709551615"))
       yield* put("two/float/.zarray", two("<f8", "100000000000000000"))
       yield* put("two/beyond/.zarray", two("<i8", "9223372036854775808"))
-      yield* put("three/zarr.json", text('{"zarr_format":3,"node_type":"group"}'))
+      yield* put("three/zarr.json", text(`{"zarr_format":3,"node_type":"group","attributes":${attributes}}`))
       yield* put("three/own/zarr.json", three("int64", "-9223372036854775806"))
       yield* put("three/float/zarr.json", three("float64", "100000000000000000"))
       for (const at of ["two", "three"]) {
@@ -109,6 +113,9 @@ describe("ZarrHierarchy", () => {
           skipped.map(({ path, problem }) => `${path}: ${problem}`),
           at === "two" ? ["/beyond: its fill value `9223372036854775808` is not one of its data type"] : []
         )
+      }
+      for (const at of ["/two", "/two/least", "/three"]) {
+        assert.deepStrictEqual(yield* session.attributes(at), JSON.parse(attributes))
       }
       const fill = (at: string) => Effect.map(World.read(session, at), ({ data }) => [...(data as BigInt64Array)][0])
       assert.strictEqual(yield* fill("/two/least"), -(2n ** 63n))

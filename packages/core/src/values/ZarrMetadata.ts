@@ -365,6 +365,7 @@ export const array = (path: string, options: ArrayOptions): Result.Result<Uint8A
     data_type: options.dataType,
     chunk_grid: chunkGrid(options.shape, options.chunkShape),
     chunk_key_encoding: options.chunkKeyEncoding ?? { name: "default", configuration: { separator: "/" } },
+    // `JSON.stringify` has no digits for a bigint: they follow below.
     fill_value: typeof fillValue === "bigint" ? 0 : fillValueJson(fillValue),
     codecs: options.codecs ?? [{ name: "bytes", configuration: { endian: "little" } }],
     dimension_names: options.dimensionNames,

@@ -6,14 +6,11 @@
 import type { Json } from "../Dataset.ts"
 
 /** A value as messages show it: lists and objects, which may be of any depth, only by their kind. */
-export const shown = (value: Json | bigint | undefined): string =>
-  typeof value === "bigint"
-    ? `\`${value}\``
-    : Array.isArray(value)
-      ? "a list"
-      : typeof value === "object" && value !== null
-        ? "an object"
-        : `\`${JSON.stringify(value ?? null).slice(0, 60)}\``
+export const shown = (value: Json | bigint | undefined): string => {
+  if (Array.isArray(value)) return "a list"
+  if (typeof value === "object" && value !== null) return "an object"
+  return `\`${typeof value === "bigint" ? value : JSON.stringify(value ?? null).slice(0, 60)}\``
+}
 
 /** A number as JSON has it: NaN and infinities are texts. */
 export const numberJson = (value: number): Json => (Number.isFinite(value) ? value : String(value))

@@ -141,12 +141,6 @@ const codecsOf = (filter: Filter, about: About, table: Table): ReadonlyArray<Jso
   return Array.isArray(codecs) ? (codecs as ReadonlyArray<JsonObject>) : [codecs as JsonObject]
 }
 
-/** What a filter is applied to that comes after others. */
-const after = (filters: ReadonlyArray<Filter>, about: About): About => ({
-  ...about,
-  extraBytes: filters.filter(({ id }) => id === fletcher32).length * Fletcher32.size
-})
-
 /** The bits of a mask whose filters have no codec. */
 export const lacking = (filters: ReadonlyArray<Filter>, about: About, table: Table = {}): number =>
   filters.reduce((bits, filter, i) => ("problem" in codecsOf(filter, about, table) ? (bits | (1 << i)) >>> 0 : bits), 0)
@@ -165,12 +159,14 @@ export const plan = (
   const dropped = filters.at(-1)?.id === fletcher32 && !Object.hasOwn(table, fletcher32)
   const steps: Array<Step> = []
   let bits = 0
+  let extraBytes = 0
   for (const [i, filter] of (dropped ? filters.slice(0, -1) : filters).entries()) {
     const bit = (1 << i) >>> 0
-    const codecs = (mask & bit) !== 0 ? [] : codecsOf(filter, after(filters.slice(0, i), about), table)
+    const codecs = (mask & bit) !== 0 ? [] : codecsOf(filter, { ...about, extraBytes }, table)
     if ("problem" in codecs) return Result.fail(codecs)
     if (codecs.length === 0 && (mask & bit) === 0) continue
     steps.push({ filter, bit, codecs })
+    if (filter.id === fletcher32 && (mask & bit) === 0) extraBytes += Fletcher32.size
     bits = (bits | bit) >>> 0
   }
   return Result.succeed({ steps, tailBit: dropped ? (1 << (filters.length - 1)) >>> 0 : 0, bits })

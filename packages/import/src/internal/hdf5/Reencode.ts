@@ -151,7 +151,8 @@ export const chunk = (
       if (encode === undefined) throw new Error(`the filter ${filter.id} cannot be done here`)
       bytes = await encode(bytes, filter.values)
     }
-    return bytes === stored ? stored.slice() : bytes
+    // What is stored belongs to the cache of the file, and what is taken off it is a part of it.
+    return bytes.buffer === stored.buffer ? bytes.slice() : bytes
   }
   return Effect.tryPromise({ try: work, catch: (cause) => (cause instanceof Error ? cause.message : String(cause)) })
 }

@@ -133,7 +133,7 @@ const ranges: Readonly<Record<string, readonly [bigint | number, bigint | number
   u8: [0n, 2n ** 64n - 1n]
 }
 
-const isFloat = (value: Json | undefined): boolean =>
+const isFloat = (value: Json | bigint | undefined): boolean =>
   typeof value === "number" || value === "NaN" || value === "Infinity" || value === "-Infinity"
 
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
@@ -141,10 +141,8 @@ const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const zeros = (bytes: number): string => btoa("\0".repeat(Math.min(bytes, 65_536)))
 
 /** What missing chunks read as. Zarr 2's `null` leaves it open, and is zero here, as readers have it. */
-export const fillValue = (type: DataType2, given: Json | bigint): Result.Result<Json | bigint, Problem> => {
+export const fillValue = (type: DataType2, value: Json | bigint): Result.Result<Json | bigint, Problem> => {
   const { itemSize, kind } = type
-  const isExact = kind === "i" || kind === "u"
-  const value = typeof given === "bigint" && !isExact ? Number(given) : given
   const wrong = fail("value", `its fill value ${Values.shown(value)} is not one of its data type`)
   switch (kind) {
     case "b":
@@ -162,7 +160,7 @@ export const fillValue = (type: DataType2, given: Json | bigint): Result.Result<
       return isWhole && least <= number && number <= most ? Result.succeed(number) : wrong
     }
     case "f":
-      return value === null ? Result.succeed(0) : isFloat(value as Json) ? Result.succeed(value) : wrong
+      return value === null ? Result.succeed(0) : isFloat(value) ? Result.succeed(value) : wrong
     case "c": {
       if (value === null || value === 0) return Result.succeed([0, 0])
       const parts = Array.isArray(value) ? (value as ReadonlyArray<Json>) : []

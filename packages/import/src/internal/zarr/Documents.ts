@@ -31,11 +31,16 @@ interface Source {
   readonly source?: string
 }
 
-/** Fill values beyond 2^53 are exact, as `bigint`. */
-const reviver = (key: string, value: unknown, { source }: Source = {}): unknown =>
-  key === "fill_value" && typeof value === "number" && source !== undefined && /^-?\d{16,20}$/.test(source)
+/** Whether an object is the metadata of an array of integers of 64 bits: others may have a `fill_value` that is anything. */
+const isOfLongs = ({ data_type: three, dtype: two, zarr_format: format }: Readonly<Record<string, unknown>>): boolean =>
+  format === 3 ? three === "int64" || three === "uint64" : format === 2 && /^[<>][iu]8$/.test(String(two))
+
+/** Fill values of 64 bits that numbers do not hold exactly are `bigint`, of their own digits. */
+function reviver(this: Readonly<Record<string, unknown>>, key: string, value: unknown, { source }: Source = {}) {
+  return key === "fill_value" && source !== undefined && /^-?\d{16,20}$/.test(source) && isOfLongs(this)
     ? Values.integer(BigInt(source))
     : value
+}
 
 const json = (text: string): unknown =>
   /"fill_value"\s*:\s*-?\d{16}/.test(text) ? JSON.parse(text, reviver) : JSON.parse(text)

@@ -51,7 +51,6 @@ export const read = (json: JsonObject): Result.Result<{ readonly array: Translat
   if (keys === undefined) return fail("its chunk keys are neither `default` nor `v2`")
   const { attributes = {}, codecs, data_type: dataType, dimension_names: names, fill_value: fillValue = null } = json
   if (typeof dataType !== "string" && !isObject(dataType)) return fail("its `data_type` is no data type")
-  const exact = dataType === "int64" || dataType === "uint64"
   if (!Array.isArray(codecs) || codecs.length > 64) return fail("its `codecs` are not a list")
   const chain = (codecs as ReadonlyArray<Json>).map((codec) => (typeof codec === "string" ? { name: codec } : codec))
   if (!chain.every(isObject)) return fail("one of its codecs is no object")
@@ -70,7 +69,7 @@ export const read = (json: JsonObject): Result.Result<{ readonly array: Translat
       shape,
       chunkShape,
       dataType,
-      fillValue: exact || typeof fillValue !== "bigint" ? fillValue : Number(fillValue),
+      fillValue,
       codecs: chain,
       dimensionNames,
       attributes: isObject(attributes) ? attributes : {}
